@@ -1,0 +1,22 @@
+import tseslint from 'typescript-eslint'
+import { importX } from 'eslint-plugin-import-x'
+
+export default tseslint.config(
+  { ignores: ['**/dist/**', '**/.tap/**', '.artifacts/**', 'node_modules/**'] },
+  ...tseslint.configs.recommended,
+  {
+    files: ['**/*.ts', '**/*.js', '**/*.mjs'],
+    plugins: { 'import-x': importX },
+    rules: {
+      'import-x/no-duplicates': 'error',
+      'import-x/first': 'error',
+      'import-x/newline-after-import': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
+      eqeqeq: ['error', 'always', { null: 'ignore' }]
+    }
+  },
+  { files: ['**/*.test.ts'], rules: { 'max-lines': 'off' } }
+)
