@@ -1,0 +1,2 @@
+export * from './kube.ts'
+export * from './messages.ts'

@@ -1,0 +1,238 @@
+/**
+ * The messages of the interLink 0.6 protocol, with the additive extensions of this project.
+ * These are the shapes after decoding: `null` and absence are one (absent), see `decode.ts`;
+ * what leaves is what Go would write, see `encode.ts`.
+ */
+import { Type, type Static } from 'typebox'
+import { ConfigMap, ContainerStatus, ObjectMeta, Pod, Secret } from './kube.ts'
+
+const open = { additionalProperties: true } as const
+const str = () => Type.Optional(Type.String())
+
+/** Node → API, `POST /create`. `projectedvolumesmaps` are named after the pod's volume. */
+export const PodCreateRequests = Type.Object(
+  {
+    pod: Pod,
+    configmaps: Type.Array(ConfigMap, { default: [] }),
+    secrets: Type.Array(Secret, { default: [] }),
+    projectedvolumesmaps: Type.Array(ConfigMap, { default: [] }),
+    jobscriptURL: Type.String({ default: '' })
+  },
+  open
+)
+export type PodCreateRequests = Static<typeof PodCreateRequests>
+
+export const RetrievedContainer = Type.Object(
+  {
+    name: Type.String(),
+    configMaps: Type.Array(ConfigMap, { default: [] }),
+    projectedvolumemaps: Type.Array(ConfigMap, { default: [] }),
+    secrets: Type.Array(Secret, { default: [] }),
+    emptyDirs: Type.Optional(Type.Array(Type.String()))
+  },
+  open
+)
+export type RetrievedContainer = Static<typeof RetrievedContainer>
+
+export const ScriptBuildConfig = Type.Object(
+  {
+    SingularityHubProxy: Type.Optional(
+      Type.Object(
+        {
+          server: Type.String({ default: '' }),
+          master_token: Type.String({ default: '' }),
+          cache_validity_seconds: Type.Integer({ default: 0 })
+        },
+        open
+      )
+    ),
+    ApptainerOptions: Type.Optional(
+      Type.Object(
+        {
+          executable: Type.String({ default: '' }),
+          fakeroot: Type.Boolean({ default: false }),
+          containall: Type.Boolean({ default: false }),
+          fuseMode: Type.String({ default: '' }),
+          noInit: Type.Boolean({ default: false }),
+          noHome: Type.Boolean({ default: false }),
+          noPrivs: Type.Boolean({ default: false }),
+          nvidiaSupport: Type.Boolean({ default: false }),
+          cleanenv: Type.Boolean({ default: false }),
+          unsquash: Type.Boolean({ default: false })
+        },
+        open
+      )
+    ),
+    Volumes: Type.Optional(
+      Type.Object(
+        {
+          scratch_area: Type.String({ default: '' }),
+          apptainer_cachedir: Type.String({ default: '' }),
+          image_dir: Type.String({ default: '' }),
+          additional_directories_in_path: Type.Array(Type.String(), { default: [] }),
+          fuse_sleep_seconds: Type.Integer({ default: 0 })
+        },
+        open
+      )
+    )
+  },
+  open
+)
+export type ScriptBuildConfig = Static<typeof ScriptBuildConfig>
+
+/** API → plugin, `POST /create`. `container` lists init containers first, then containers, in spec order. */
+export const RetrievedPodData = Type.Object(
+  {
+    pod: Pod,
+    container: Type.Array(RetrievedContainer, { default: [] }),
+    jobConfig: Type.Optional(ScriptBuildConfig),
+    jobScript: str()
+  },
+  open
+)
+export type RetrievedPodData = Static<typeof RetrievedPodData>
+
+/** Answer to `/create`: the backend's id of the job, a decimal string where the backend has numbers. */
+export const CreateStruct = Type.Object({ PodUID: Type.String(), PodJID: Type.String() }, open)
+export type CreateStruct = Static<typeof CreateStruct>
+
+/**
+ * One pod in the answer to `/status`. The fields after `initContainers` are extensions:
+ * `reason`/`message` say why the whole pod ended or waits (`DeadlineExceeded`, `Priority`, …),
+ * `nodeName` is the virtual node it was created for, `podIP` the job's address where it has one,
+ * `notices` are sentences to be shown once as events.
+ */
+export const PodStatus = Type.Object(
+  {
+    name: Type.String(),
+    UID: Type.String(),
+    namespace: Type.String(),
+    JID: str(),
+    containers: Type.Array(ContainerStatus, { default: [] }),
+    initContainers: Type.Array(ContainerStatus, { default: [] }),
+    reason: str(),
+    message: str(),
+    nodeName: str(),
+    podIP: str(),
+    notices: Type.Optional(Type.Array(Type.Object({ reason: Type.String(), message: Type.String() }, open)))
+  },
+  open
+)
+export type PodStatus = Static<typeof PodStatus>
+
+/** A pod in a `/status` request; with the `status.refs` capability its metadata is enough. */
+export const PodRef = Type.Object({ metadata: ObjectMeta }, open)
+export type PodRef = Static<typeof PodRef>
+
+/** Zero values mean "not asked": Tail 0 = all, Bytes 0 = no limit, SinceTime `0001-01-01T00:00:00Z` = none. */
+export const LogOpts = Type.Object(
+  {
+    Tail: Type.Integer({ default: 0 }),
+    Bytes: Type.Integer({ default: 0 }),
+    Timestamps: Type.Boolean({ default: false }),
+    Follow: Type.Boolean({ default: false }),
+    Previous: Type.Boolean({ default: false }),
+    SinceSeconds: Type.Integer({ default: 0 }),
+    SinceTime: Type.String({ default: '0001-01-01T00:00:00Z' }),
+    /** Extension: `tailLines=0` of the kubelet (no line, then follow), which Tail 0 cannot say. */
+    TailNone: Type.Optional(Type.Boolean())
+  },
+  open
+)
+export type LogOpts = Static<typeof LogOpts>
+
+export const LogStruct = Type.Object(
+  {
+    Namespace: Type.String(),
+    PodUID: Type.String(),
+    PodName: Type.String(),
+    ContainerName: Type.String({ default: '' }),
+    Opts: LogOpts
+  },
+  open
+)
+export type LogStruct = Static<typeof LogStruct>
+
+export const Taint = Type.Object({ key: Type.String(), value: str(), effect: Type.String() }, open)
+export type Taint = Static<typeof Taint>
+
+/**
+ * Answer to a ping. `taints` absent leaves the node's taints, `[]` clears them. Resource values are quantities.
+ * `backend`, `version` and `capabilities` are extensions; see {@link Capability}.
+ */
+export const PingResponse = Type.Object(
+  {
+    status: str(),
+    resources: Type.Optional(
+      Type.Object(
+        {
+          cpu: str(),
+          memory: str(),
+          pods: str(),
+          accelerators: Type.Optional(
+            Type.Array(Type.Object({ resourceType: Type.String(), available: Type.String() }, open))
+          )
+        },
+        open
+      )
+    ),
+    taints: Type.Optional(Type.Array(Taint)),
+    backend: str(),
+    version: str(),
+    capabilities: Type.Optional(Type.Array(Type.String()))
+  },
+  open
+)
+export type PingResponse = Static<typeof PingResponse>
+
+/**
+ * What a plugin may offer beyond the reference protocol.
+ * - `status.batch`: `/status` answers every pod asked for that it knows; one that is missing is unknown to the backend.
+ * - `status.refs`: the pods asked for need no spec, `metadata` {name, namespace, uid} is enough.
+ * - `watch`: `GET /watch`.
+ * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
+ * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
+ */
+export const capabilities = ['status.batch', 'status.refs', 'watch', 'create.idempotent', 'delete.durable'] as const
+export type Capability = (typeof capabilities)[number]
+
+/**
+ * One line of `GET /watch?node=NAME&cursor=C` (application/x-ndjson).
+ * Without a cursor, or with one too old, the stream opens with `reset` and every known pod follows.
+ * `bookmark` marks the end of that list and later stands for a heartbeat (every 10 s); its cursor resumes the stream.
+ * `gone`: the backend has forgotten the pod (after a delete, or lost).
+ */
+export const WatchEvent = Type.Union([
+  Type.Object({ type: Type.Literal('reset') }, open),
+  Type.Object({ type: Type.Literal('status'), cursor: Type.String(), status: PodStatus }, open),
+  Type.Object({ type: Type.Literal('gone'), cursor: Type.String(), UID: Type.String() }, open),
+  Type.Object({ type: Type.Literal('bookmark'), cursor: Type.String() }, open)
+])
+export type WatchEvent = Static<typeof WatchEvent>
+
+/** Every error answer of our servers. `retry`: whether the same call may succeed later. */
+export const ErrorBody = Type.Object(
+  {
+    code: Type.String(),
+    message: Type.String(),
+    session: Type.String(),
+    retry: Type.Boolean(),
+    plugin: Type.Optional(Type.Object({ name: Type.String(), status: Type.Integer(), body: Type.String() }, open)),
+    /** The pod fields that are refused, for code `PLUGIN_REFUSED`. */
+    refusals: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }, open)))
+  },
+  open
+)
+export type ErrorBody = Static<typeof ErrorBody>
+
+/** Header that carries the session id of a call on every hop, for correlation of logs. */
+export const sessionHeader = 'interlink-http-session'
+/** Header by which our node names itself on calls whose body does not (ping, logs). */
+export const nodeHeader = 'interlink-node'
+/**
+ * Annotation on a pod that travels (never on the API object): what the sender has expanded already, a comma list of
+ * `env` (`$(VAR)` in values, valueFrom and envFrom resolved) and `args` (`$(VAR)` in command and args).
+ * It survives the reference's API server, which drops unknown fields. Without it, a receiver takes env as expanded
+ * (the reference's node does that by default) and args as not.
+ */
+export const expandedAnnotation = 'interlink.io/expanded'
