@@ -1,0 +1,96 @@
+/**
+ * What a backend author implements. The kit does the rest: the protocol, the plan, the job directory,
+ * idempotence, the status cache, watch and logs.
+ */
+import type { TSchema } from 'typebox'
+import type { PingResponse } from '@interlink-ts/interlink-api/wire'
+import type { Notice, Plan, PlannedContainer, Refusal } from './plan/plan.ts'
+
+/** A job as the kit hands it to a backend. The directory holds everything the supervisor needs. */
+export interface Job {
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** Absolute; `<root>/<namespace>-<uid>`, mode 0700. */
+  readonly dir: string
+  readonly plan: Plan
+}
+
+/** A job the backend has taken; `jobId` is what users see as the pod's job id. */
+export interface SubmittedJob {
+  readonly uid: string
+  readonly jobId: string
+  readonly dir: string
+}
+
+/** How one container is run: argv vectors, never shell text. */
+export interface Launch {
+  /** Starts the container in the foreground, with stdin, stdout and stderr as given. */
+  readonly run: readonly string[]
+  /** Prefix that runs a further command inside the running instance (probes, hooks, later exec). */
+  readonly enter: readonly string[]
+  /** Where the volume directories and files of the job appear, when not by the argv itself: none by default. */
+  readonly notices?: readonly Notice[]
+}
+
+/** How a backend would run a plan; what it cannot do is a refusal that names the pod's field. */
+export type Rendered =
+  | { readonly launches: Readonly<Record<string, Launch>>; readonly notices: readonly Notice[] }
+  | { readonly refusals: readonly Refusal[] }
+
+/** What the backend itself says of a job; the supervisor's files say the rest. */
+export interface BackendState {
+  /** `queued`: not started. `active`: started. `gone`: ended or unknown to the backend. */
+  readonly phase: 'queued' | 'active' | 'gone'
+  readonly reason?: string
+  readonly message?: string
+}
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+  /** How to mend it, for `interlink doctor`. */
+  readonly fix?: string
+}
+
+export interface Backend {
+  readonly name: string
+  /** What `check` and `doctor` look for; never throws. */
+  check(): Promise<readonly Check[]>
+  /** Pure but for facts gathered before (which tools the machine has). Also what `interlink render` shows. */
+  render(plan: Plan, dir: string): Promise<Rendered>
+  /** Hands a prepared job directory over. Must be safe to call again after a crash: `find` is asked first. */
+  submit(job: Job): Promise<{ readonly jobId: string }>
+  /** The job of this directory if the backend has it already (after a crash between submit and its record). */
+  find(job: Job): Promise<{ readonly jobId: string } | undefined>
+  /** One question for all jobs. A job that is missing in the answer is taken as `gone`. */
+  list(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, BackendState>>
+  /** Asks the job to end: TERM, grace, KILL. Idempotent; resolves when the wish is with the backend. */
+  cancel(job: SubmittedJob, graceSeconds: number): Promise<void>
+  /** Ends what the backend holds for a finished job (mounts, scratch). Optional. */
+  release?(job: SubmittedJob): Promise<void>
+  /** Resources and taints for the ping; absent fields leave the node's configuration. */
+  resources?(): Promise<Pick<PingResponse, 'resources' | 'taints'>>
+}
+
+/** A backend with its configuration schema, as the command and the kit find it. */
+export interface BackendModule {
+  readonly name: string
+  /** TypeBox schema of the backend's own section of the plugin configuration; defaults included. */
+  readonly options: TSchema
+  create(options: unknown, context: BackendContext): Backend
+}
+
+export interface BackendContext {
+  /** Absolute root of the job directories, mode 0700. */
+  readonly root: string
+  readonly log: {
+    debug(fields: object, message: string): void
+    info(fields: object, message: string): void
+    warn(fields: object, message: string): void
+    error(fields: object, message: string): void
+  }
+}
+
+export type { Plan, PlannedContainer }
