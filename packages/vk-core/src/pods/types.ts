@@ -1,0 +1,35 @@
+/** What the kubelet port and the page may ask of a node's pods, without knowing how they are kept. */
+import type { Pod } from '@interlink-ts/interlink-api/wire'
+import type { Readable } from 'node:stream'
+
+export interface PodView {
+  /** The node's pods as the API server has them, with the newest status known here. */
+  list(): readonly Pod[]
+  get(namespace: string, name: string): Pod | undefined
+  /** The backend's job id of a pod, once created. */
+  jobId(uid: string): string | undefined
+  /** Called at every change of a pod, its status or its job; returns the way to stop. */
+  onChange(listener: (uid: string) => void): () => void
+  /** The newest events told about a pod, oldest first (at most 20 are kept). */
+  events(uid: string): readonly PodEvent[]
+  /** Log bytes of a container, straight from the backend. */
+  logs(pod: Pod, container: string, options: LogQuery, signal: AbortSignal): Promise<Readable>
+}
+
+export interface PodEvent {
+  readonly at: string
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: string
+  readonly message: string
+}
+
+/** The kubelet's query parameters, already checked. */
+export interface LogQuery {
+  readonly tailLines?: number
+  readonly limitBytes?: number
+  readonly sinceSeconds?: number
+  readonly sinceTime?: string
+  readonly timestamps: boolean
+  readonly previous: boolean
+  readonly follow: boolean
+}
