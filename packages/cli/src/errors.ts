@@ -1,0 +1,12 @@
+/** An error whose message is for the person at the terminal: what is wrong, and how to mend it. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** One line for the terminal; the stack only where somebody asked for it by INTERLINK_DEBUG=1. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (process.env.INTERLINK_DEBUG) return error.stack ?? error.message
+  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message)
+  return cause ? `${error.message}: ${(error.cause as Error).message}` : error.message
+}

@@ -1,0 +1,75 @@
+import { parseAllDocuments, type Document } from 'yaml'
+import { decode, Pod, ConfigMap, Secret } from '@interlink-ts/interlink-api/wire'
+import { UsageError } from './errors.ts'
+
+interface Manifest {
+  readonly kind?: string
+  readonly metadata?: Record<string, unknown>
+  readonly spec?: Record<string, unknown>
+}
+
+export interface Manifests {
+  readonly pod: Pod
+  readonly configMaps: readonly ConfigMap[]
+  readonly secrets: readonly Secret[]
+}
+
+/** The first pod of a YAML text, or the one that a Job, Deployment, ReplicaSet, StatefulSet, DaemonSet or CronJob makes. */
+export const readPod = (text: string, file: string): Pod => readManifests(text, file).pod
+
+/** The pod of a YAML text, with the ConfigMaps and Secrets that stand beside it. */
+export function readManifests(text: string, file: string): Manifests {
+  const documents = parseAllDocuments(text) as Document.Parsed[]
+  const manifests = documents.map((document) => {
+    const [error] = document.errors
+    if (error)
+      throw new UsageError(`${file}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
+    return (document.toJS() ?? {}) as Manifest
+  })
+  const pod = manifests.map(podOf).find((found) => found !== undefined)
+  if (!pod)
+    throw new UsageError(
+      `${file}: no pod in it; expected kind Pod, or one that has a pod template, found ${manifests.map((m) => m.kind ?? 'nothing').join(', ') || 'nothing'}`
+    )
+  const named = <T>(kind: string, schema: Parameters<typeof decode>[0]): T[] =>
+    manifests.filter((manifest) => manifest.kind === kind).map((manifest) => decode(schema, manifest) as T)
+  try {
+    return {
+      pod: decode(Pod, pod) as Pod,
+      configMaps: named<ConfigMap>('ConfigMap', ConfigMap),
+      secrets: named<Secret>('Secret', Secret).map(foldStringData)
+    }
+  } catch (error) {
+    throw new UsageError(`${file}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function podOf(manifest: Manifest): Manifest | undefined {
+  if (manifest.kind === 'Pod') return manifest
+  const spec = manifest.kind === 'CronJob' ? dig(manifest.spec, 'jobTemplate', 'spec') : manifest.spec
+  const template = dig(spec, 'template') as Manifest | undefined
+  if (!template?.spec) return undefined
+  const name = String(manifest.metadata?.name ?? manifest.kind?.toLowerCase() ?? 'pod')
+  return {
+    kind: 'Pod',
+    ...template,
+    metadata: { ...template.metadata, name, namespace: manifest.metadata?.namespace }
+  }
+}
+
+const dig = (value: unknown, ...path: string[]): Record<string, unknown> | undefined =>
+  path.reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], value) as
+    Record<string, unknown> | undefined
+
+const foldStringData = (secret: Secret): Secret => ({
+  ...secret,
+  data: {
+    ...secret.data,
+    ...Object.fromEntries(
+      Object.entries(secret.stringData ?? {}).map(([key, text]) => [
+        key,
+        Buffer.from(text).toString('base64')
+      ])
+    )
+  }
+})
