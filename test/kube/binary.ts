@@ -1,0 +1,36 @@
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const script = fileURLToPath(new URL('build.sh', import.meta.url))
+
+let path: string | undefined
+
+/** Where the control plane's binary of this checkout lies, built or not. */
+export function controlPlaneBinary(): string {
+  path ??= execFileSync('sh', [script, 'path'], { encoding: 'utf8' }).trim()
+  return path
+}
+
+/** Why a real control plane cannot be started here, or undefined where it can. */
+export function controlPlaneUnavailable(): string | undefined {
+  if (!onPath('openssl'))
+    return 'openssl, which makes the certificates of the control plane, is not installed'
+  if (isExecutable(controlPlaneBinary())) return undefined
+  return onPath('go')
+    ? 'the control plane is not built: run test/kube/build.sh (7 minutes, once)'
+    : 'Go 1.25 is not installed, so the control plane cannot be built (test/kube/build.sh)'
+}
+
+const onPath = (command: string): boolean =>
+  (process.env.PATH ?? '').split(delimiter).some((directory) => isExecutable(join(directory, command)))
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
