@@ -1,0 +1,142 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Check } from '@interlink-ts/plugins/kit'
+import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
+import { loadApiConfig } from '@interlink-ts/interlink-api/server'
+import { createKubeClient, loadKubeconfig } from '@interlink-ts/vk-core/kube'
+import { backendModule } from '../backends.ts'
+import { createLogger } from '../log.ts'
+import { UsageError, explain } from '../errors.ts'
+
+const roles = ['up', 'vk', 'api', 'plugin'] as const
+type Role = (typeof roles)[number]
+
+interface DoctorOptions {
+  readonly kubeconfig?: string
+  readonly config?: string
+}
+
+/** `interlink doctor`: what each role needs, whether it is there, and how to mend it. Exit status 1 if anything is missing. */
+export async function doctor(role: string | undefined, options: DoctorOptions): Promise<void> {
+  if (role !== undefined && !(roles as readonly string[]).includes(role))
+    throw new UsageError(`doctor: "${role}" is no role; known are ${roles.join(', ')}`)
+  const asked = role
+    ? [role as Role]
+    : roles.filter((name) => name !== 'vk' || options.kubeconfig || process.env.KUBECONFIG)
+  let missing = 0
+  for (const name of asked) {
+    process.stdout.write(`${name}\n`)
+    for (const check of await checks[name](options)) {
+      process.stdout.write(`  ${check.ok ? '✓' : '✗'} ${check.name.padEnd(22)} ${check.detail}\n`)
+      if (!check.ok && check.fix) process.stdout.write(`    ${check.fix}\n`)
+      if (!check.ok) missing++
+    }
+  }
+  process.exitCode = missing > 0 ? 1 : 0
+}
+
+const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>> = {
+  up: async (options) => [nodeVersion(), await kubectl(), ...(await checks.plugin(options))],
+  vk: async (options) => [nodeVersion(), ...(await cluster(options.kubeconfig ?? process.env.KUBECONFIG))],
+  api: async (options) => (options.config ? await apiPlugins(options.config) : [nodeVersion()]),
+  plugin: async () =>
+    backendModule('process')
+      .create({}, { root: join(tmpdir(), 'interlink-doctor'), log: createLogger('silent') })
+      .check()
+}
+
+function nodeVersion(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const ok = major > 20 || (major === 20 && minor >= 19)
+  return { name: 'node', ok, detail: process.version, fix: 'install Node.js 20.19 or newer' }
+}
+
+/** Good to have: nothing needs it. */
+async function kubectl(): Promise<Check> {
+  const found = await promisify(execFile)('kubectl', ['version', '--client']).catch(() => undefined)
+  return {
+    name: 'kubectl',
+    ok: true,
+    detail: found ? found.stdout.split('\n')[0]! : 'not there; only needed to go on by hand'
+  }
+}
+
+async function cluster(kubeconfig: string | undefined): Promise<Check[]> {
+  const found: Check[] = []
+  try {
+    const kube = createKubeClient(await loadKubeconfig(kubeconfig ? { path: kubeconfig } : {}), {
+      userAgent: 'interlink-doctor'
+    })
+    const { gitVersion } = await kube.get<{ gitVersion: string }>('/version')
+    found.push({ name: 'API server', ok: true, detail: `${kube.server} ${gitVersion}` })
+    for (const [verb, group, resource, subresource] of needs) {
+      const review = await kube.create<{ status: { allowed: boolean } }>(
+        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        {
+          apiVersion: 'authorization.k8s.io/v1',
+          kind: 'SelfSubjectAccessReview',
+          spec: { resourceAttributes: { verb, group, resource, ...(subresource ? { subresource } : {}) } }
+        }
+      )
+      const name = `${verb} ${resource}${subresource ? `/${subresource}` : ''}`
+      found.push({
+        name,
+        ok: review.status.allowed,
+        detail: review.status.allowed ? 'allowed' : 'not allowed',
+        fix: 'kubectl apply -f deploy/kubernetes/rbac.yaml'
+      })
+    }
+    await kube.close()
+  } catch (error) {
+    found.push({
+      name: 'API server',
+      ok: false,
+      detail: explain(error),
+      fix: 'give a working kubeconfig by --kubeconfig or KUBECONFIG'
+    })
+  }
+  return found
+}
+
+const needs: readonly (readonly [verb: string, group: string, resource: string, subresource?: string])[] = [
+  ['create', '', 'nodes'],
+  ['patch', '', 'nodes', 'status'],
+  ['watch', '', 'pods'],
+  ['patch', '', 'pods', 'status'],
+  ['delete', '', 'pods'],
+  ['get', '', 'configmaps'],
+  ['get', '', 'secrets'],
+  ['create', '', 'serviceaccounts', 'token'],
+  ['create', '', 'events'],
+  ['create', 'authentication.k8s.io', 'tokenreviews'],
+  ['create', 'authorization.k8s.io', 'subjectaccessreviews'],
+  ['create', 'certificates.k8s.io', 'certificatesigningrequests']
+]
+
+async function apiPlugins(path: string): Promise<Check[]> {
+  const config = await loadApiConfig({ path, env: process.env })
+  const found: Check[] = [{ name: 'configuration', ok: true, detail: path }]
+  for (const plugin of config.plugins) {
+    const client = createInterlinkClient({ url: plugin.url, verbs: 'plugin', timeoutMs: 5000 })
+    try {
+      const ping = await client.ping({})
+      found.push({
+        name: `plugin ${plugin.name}`,
+        ok: ping.ok,
+        detail: `${plugin.url} ${ping.parsed?.backend ?? ''}`.trim()
+      })
+    } catch (error) {
+      found.push({
+        name: `plugin ${plugin.name}`,
+        ok: false,
+        detail: explain(error),
+        fix: `start it: interlink plugin ${plugin.name} --listen ${plugin.url}`
+      })
+    } finally {
+      await client.close()
+    }
+  }
+  return found
+}
