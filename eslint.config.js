@@ -1,16 +1,16 @@
 import tseslint from 'typescript-eslint'
-import { importX } from 'eslint-plugin-import-x'
+import importLite from 'eslint-plugin-import-lite'
 
 export default tseslint.config(
   { ignores: ['**/dist/**', '**/.tap/**', '.artifacts/**', 'node_modules/**'] },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts', '**/*.js', '**/*.mjs'],
-    plugins: { 'import-x': importX },
+    plugins: { 'import-lite': importLite },
     rules: {
-      'import-x/no-duplicates': 'error',
-      'import-x/first': 'error',
-      'import-x/newline-after-import': 'error',
+      'import-lite/no-duplicates': 'error',
+      'import-lite/first': 'error',
+      'import-lite/newline-after-import': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],

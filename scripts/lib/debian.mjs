@@ -1,0 +1,42 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { say, step } from './step.mjs'
+
+/** What the tests run beside Node.js, by the program that shows that the package is there. */
+const packages = {
+  bwrap: 'bubblewrap',
+  busybox: 'busybox-static',
+  chromium: 'chromium',
+  openssl: 'openssl'
+}
+/** Chromium alone draws no text. */
+const font = { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', package: 'fonts-dejavu-core' }
+
+/** Installs the Debian packages that the tests need, as far as this machine and its user allow. */
+export async function ensureDebianPackages({ required }) {
+  const missing = Object.keys(packages)
+    .filter((program) => !onPath(program))
+    .map((program) => packages[program])
+    .concat(existsSync(font.file) ? [] : font.package)
+  if (missing.length === 0) return
+  if (process.getuid() !== 0 || !isDebian()) {
+    say(`Missing, and not installed without root on Debian: ${missing.join(' ')}; their tests cannot run`)
+    return
+  }
+  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const aptGet = (title, ...args) =>
+    step(title, 'apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=300', ...args], { env: environment })
+  try {
+    await aptGet('Refreshing the Debian package lists', 'update')
+    await aptGet('Installing Debian packages', 'install', '-y', '--no-install-recommends', ...missing)
+  } catch (error) {
+    if (required) throw error
+    say(`${error.message}\nGoing on without ${missing.join(' ')}`)
+  }
+}
+
+const onPath = (program) =>
+  process.env.PATH.split(delimiter).some((directory) => existsSync(join(directory, program)))
+
+const isDebian = () =>
+  existsSync('/etc/os-release') && /^ID(_LIKE)?=.*debian/m.test(readFileSync('/etc/os-release', 'utf8'))
