@@ -1,0 +1,6 @@
+export { createKubeClient } from './client.ts'
+export type { KubeClientOptions } from './client.ts'
+export { isConflict, isExpired, isNotFound, isRejected, KubeConfigError, KubeError } from './errors.ts'
+export { loadKubeConfig } from './kubeconfig.ts'
+export type { Credentials, KubeConfig, KubeConfigOptions } from './kubeconfig.ts'
+export type { CallOptions, KubeClient, ObjectReference, PatchType, Query, WatchLine } from './types.ts'
