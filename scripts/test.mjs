@@ -44,8 +44,10 @@ async function runTap(files) {
   const artifacts = join(root, '.artifacts')
   mkdirSync(artifacts, { recursive: true })
   const raw = createWriteStream(join(artifacts, 'test.tap'))
-  const report = new TapReport(({ ok, name, time }) =>
-    print(`${ok ? 'ok    ' : 'not ok'} ${name}${time ? ` (${(time / 1000).toFixed(1)} s)` : ''}`)
+  const report = new TapReport(({ ok, name, time, diag }) =>
+    print(
+      `${ok ? 'ok    ' : 'not ok'} ${diag?.expired ?? name}${time ? ` (${(time / 1000).toFixed(1)} s)` : ''}`
+    )
   )
   const tap = spawn(
     process.execPath,

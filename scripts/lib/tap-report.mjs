@@ -44,7 +44,7 @@ export class TapReport {
       } else if (child) {
         this.#subtest(result, child, here)
       } else if (path.length === 0) {
-        this.#fail(here, [result.diag])
+        this.#fail([result.diag?.expired ?? result.name], [result.diag])
       } else if (!result.ok) {
         own.failedAssertions.push({ name: result.name, ...result.diag })
       }

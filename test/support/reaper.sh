@@ -12,5 +12,5 @@ while IFS= read -r line; do
 " ;;
   esac
 done
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
 printf '%s' "$directories" | while IFS= read -r directory; do rm -rf -- "$directory"; done
