@@ -1,5 +1,4 @@
 import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import type { KubeClient } from '@interlink-ts/vk-core/kube'
 import type { Narrator } from './narrator.ts'
@@ -66,7 +65,7 @@ export async function followPod(
 async function streamLog(kube: KubeClient, pod: Pod, say: Narrator, signal: AbortSignal): Promise<void> {
   const container = pod.spec.containers[0]!.name
   const body = await kube.stream(`${podPath(pod)}/log`, { container, follow: true }, { signal })
-  for await (const line of createInterface({ input: Readable.from(body) })) say.logLine(line)
+  for await (const line of createInterface({ input: body })) say.logLine(line)
 }
 
 /** The pods bound to a node, in every namespace. */

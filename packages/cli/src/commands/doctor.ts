@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Check } from '@interlink-ts/plugins/kit'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { loadApiConfig } from '@interlink-ts/interlink-api/server'
-import { createKubeClient, loadKubeconfig } from '@interlink-ts/vk-core/kube'
+import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
 import { backendModule } from '../backends.ts'
 import { createLogger } from '../log.ts'
 import { UsageError, explain } from '../errors.ts'
@@ -66,7 +66,7 @@ async function kubectl(): Promise<Check> {
 async function cluster(kubeconfig: string | undefined): Promise<Check[]> {
   const found: Check[] = []
   try {
-    const kube = createKubeClient(await loadKubeconfig(kubeconfig ? { path: kubeconfig } : {}), {
+    const kube = createKubeClient(await loadKubeConfig(kubeconfig ? { path: kubeconfig } : {}), {
       userAgent: 'interlink-doctor'
     })
     const { gitVersion } = await kube.get<{ gitVersion: string }>('/version')

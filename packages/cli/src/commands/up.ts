@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { startTelemetry } from '@interlink-ts/interlink-api/telemetry'
 import { startDevCluster } from '@interlink-ts/dev-cluster'
-import { createKubeClient, loadKubeconfig, type KubeClient } from '@interlink-ts/vk-core/kube'
+import { createKubeClient, loadKubeConfig, type KubeClient } from '@interlink-ts/vk-core/kube'
 import { startVirtualNodes } from '@interlink-ts/vk-core/node'
 import { loadVkConfig } from '@interlink-ts/vk-core/config'
 import { createLogger } from '../log.ts'
@@ -73,7 +73,7 @@ async function bringUp(
     cleanups.push(() => cluster.close())
   }
   const kube = createKubeClient(
-    await loadKubeconfig({ path: kubeconfigPath, ...(options.context ? { context: options.context } : {}) }),
+    await loadKubeConfig({ path: kubeconfigPath, ...(options.context ? { context: options.context } : {}) }),
     { userAgent: `interlink-up/${version}` }
   )
   cleanups.push(() => kube.close())

@@ -83,6 +83,10 @@ export function createKubeClient(config: KubeConfig, options: KubeClientOptions)
       const response = await request(call, signal, true)
       for await (const line of readLines(response.body)) yield JSON.parse(line) as WatchLine
     },
+    async stream(path, query, { signal }) {
+      const response = await request({ method: 'GET', path, query, options: undefined }, signal, true)
+      return response.body
+    },
     close: () => transport.close()
   }
 }

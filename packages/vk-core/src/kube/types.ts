@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream'
+
 /** The narrow door to the Kubernetes API that the rest of the node uses. */
 export interface KubeClient {
   /** Base URL of the API server. */
@@ -9,6 +11,8 @@ export interface KubeClient {
   delete<T>(path: string, options?: unknown, query?: Query, call?: CallOptions): Promise<T>
   /** One line of a watch as parsed JSON; ends when the server closes; throws KubeError or a network error. */
   watch(path: string, query: Query, options: { signal: AbortSignal }): AsyncIterable<WatchLine>
+  /** The bytes of an answer as they come, such as a container's log. */
+  stream(path: string, query: Query, options: { signal: AbortSignal }): Promise<Readable>
   close(): Promise<void>
 }
 
