@@ -98,12 +98,12 @@ Examples:
     .description('Print a completion script')
     .argument('<shell>', 'bash, zsh or fish')
     .addHelpText('after', '\nExample:\n  source <(interlink completion bash)')
-    .action((shell: Shell) => process.stdout.write(completion(program, shell)))
+    .action((shell: Shell) => void process.stdout.write(completion(program, shell)))
 
   program
     .command('version')
     .description('Print the version')
-    .action(() => process.stdout.write(`interlink ${version} (node ${process.version})\n`))
+    .action(() => void process.stdout.write(`interlink ${version} (node ${process.version})\n`))
 
   return program
 }

@@ -1,0 +1,84 @@
+import t from 'tap'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { fileURLToPath } from 'node:url'
+import { runInterlink } from '../support/interlink.ts'
+
+const example = (name: string) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url))
+
+t.test('help lists every command, with examples', async (t) => {
+  const { code, stdout } = await runInterlink(['--help'])
+  t.equal(code, 0)
+  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'completion', 'version'])
+    t.match(stdout, new RegExp(`^  ${command}\\b`, 'm'))
+  t.match(stdout, /Examples:/)
+})
+
+t.test('an unknown command, option or backend is an error that says what there is', async (t) => {
+  const command = await runInterlink(['upp'])
+  t.not(command.code, 0)
+  t.match(command.stderr, /unknown command 'upp'/)
+  const backend = await runInterlink(['plugin', 'pbs'])
+  t.equal(backend.code, 1)
+  t.match(backend.stderr, /"pbs" is not known; known are process/)
+})
+
+t.test('render shows the plan and the scripts of the rich example, and no secret', async (t) => {
+  const { code, stdout, stderr } = await runInterlink([
+    'render',
+    example('rich.yaml'),
+    '--backend',
+    'process'
+  ])
+  t.equal(code, 0, stderr)
+  t.match(stdout, /job\.sh/)
+  const shown = await runInterlink(['render', example('rich.yaml'), '-o', 'json'])
+  t.ok(JSON.parse(shown.stdout))
+})
+
+t.test('render carries the 3D-GAN training pod unharmed, and warns of its quotes', async (t) => {
+  const { stdout, stderr } = await runInterlink(['render', example('itwinai-3dgan.yaml')])
+  t.match(stdout + stderr, /quotes/)
+  t.match(stdout + stderr, /cern\.sif/)
+})
+
+t.test('a configuration error names file, line, key, and what was expected', async (t) => {
+  const directory = t.testdir({
+    'vk.yaml': 'nodes:\n  - name: one\n    resources:\n      cpu: many\n',
+    'api.yaml': 'listen: http://127.0.0.1:0\nplugins:\n  - name: p\n    urll: http://127.0.0.1:1\n',
+    'plugin.yaml': 'listen: http://127.0.0.1:0\nroot: /tmp/x\nretention: soon\n'
+  })
+  const vk = await runInterlink(['vk', '--config', `${directory}/vk.yaml`])
+  t.equal(vk.code, 1)
+  t.match(vk.stderr, /vk\.yaml:4\b.*cpu/)
+  const api = await runInterlink(['api', '--config', `${directory}/api.yaml`])
+  t.equal(api.code, 1)
+  t.match(api.stderr, /api\.yaml:[34]\b.*url/)
+  const plugin = await runInterlink(['plugin', 'process', '--config', `${directory}/plugin.yaml`])
+  t.equal(plugin.code, 1)
+  t.match(plugin.stderr, /plugin\.yaml:3\b.*retention/)
+})
+
+t.test('an API server on a public address refuses to start without authentication', async (t) => {
+  const directory = t.testdir({
+    'api.yaml': 'listen: http://0.0.0.0:0\nplugins:\n  - name: p\n    url: http://127.0.0.1:1\n'
+  })
+  const { code, stderr } = await runInterlink(['api', '--config', `${directory}/api.yaml`])
+  t.equal(code, 1)
+  t.match(stderr, /auth/)
+})
+
+t.test('doctor says what is there and what is not', async (t) => {
+  const { stdout } = await runInterlink(['doctor', 'plugin'])
+  t.match(stdout, /[✓✗] /)
+})
+
+t.test('the bash completion completes commands and options', async (t) => {
+  const { stdout } = await runInterlink(['completion', 'bash'])
+  const complete = async (...words: string[]) => {
+    const script = `${stdout}\nCOMP_WORDS=(interlink ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _interlink; printf '%s\\n' "\${COMPREPLY[@]}"`
+    return (await promisify(execFile)('bash', ['-c', script])).stdout.split('\n')
+  }
+  t.has(await complete('plu'), ['plugin'])
+  t.ok((await complete('up', '--ku')).includes('--kubeconfig'))
+})
