@@ -13,6 +13,12 @@ export function controlPlaneBinary(): string {
   return path
 }
 
+/** Builds the control plane where it is missing, which takes minutes; its progress goes to standard error. */
+export function ensureControlPlane(): void {
+  if (isExecutable(controlPlaneBinary())) return
+  execFileSync('sh', [script], { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
 /** Why a real control plane cannot be started here, or undefined where it can. */
 export function controlPlaneUnavailable(): string | undefined {
   if (!onPath('openssl'))

@@ -1,0 +1,93 @@
+import { Agent, request, type RequestOptions } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import { createInterface } from 'node:readline'
+
+export interface KubeTarget {
+  url: string
+  admin: { ca: string; cert: string; key: string }
+}
+
+/** The least of a Kubernetes client: no types, no retries, so that what is measured is the API server. */
+export class KubeRequests {
+  readonly #target: KubeTarget
+  readonly #agent: Agent
+
+  /** @param sockets keep-alive connections, and so requests under way at once */
+  constructor(target: KubeTarget, sockets: number) {
+    this.#target = target
+    this.#agent = new Agent({ ...target.admin, keepAlive: true, maxSockets: sockets })
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return JSON.parse(await text(await this.#send('GET', path))) as T
+  }
+
+  async post<T>(path: string, body: unknown): Promise<T> {
+    return JSON.parse(await text(await this.#send('POST', path, 'application/json', body))) as T
+  }
+
+  async mergePatch(path: string, body: unknown): Promise<void> {
+    await text(await this.#send('PATCH', path, 'application/merge-patch+json', body))
+  }
+
+  /** Calls back for each event until closed. The watch has a connection of its own. */
+  async watch(path: string, onEvent: (event: WatchEvent) => void): Promise<{ close(): void }> {
+    const agent = new Agent(this.#target.admin)
+    const response = await this.#send(
+      'GET',
+      `${path}${path.includes('?') ? '&' : '?'}watch=1`,
+      undefined,
+      undefined,
+      agent
+    )
+    const lines = createInterface({ input: response })
+    lines.on('line', (line) => onEvent(JSON.parse(line) as WatchEvent))
+    // An aborted response makes readline throw.
+    lines.on('error', () => {})
+    response.on('error', () => {})
+    return { close: () => response.destroy() }
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  #send(
+    method: string,
+    path: string,
+    type?: string,
+    body?: unknown,
+    agent = this.#agent
+  ): Promise<IncomingMessage> {
+    const payload = body === undefined ? undefined : JSON.stringify(body)
+    const options: RequestOptions = {
+      method,
+      agent,
+      headers: payload ? { 'content-type': type, 'content-length': Buffer.byteLength(payload) } : {}
+    }
+    return new Promise((resolve, reject) => {
+      const call = request(this.#target.url + path, options, (response) => {
+        if (response.statusCode! < 300) return resolve(response)
+        void text(response).then((answer) =>
+          reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`))
+        )
+      })
+      call.on('error', reject)
+      call.end(payload)
+    })
+  }
+}
+
+export interface WatchEvent {
+  type: string
+  object: {
+    metadata: { name: string; uid: string }
+    status?: { phase?: string }
+  }
+}
+
+async function text(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
