@@ -11,6 +11,8 @@ const str = () => Type.Optional(Type.String())
 const int = () => Type.Optional(Type.Integer())
 const bool = () => Type.Optional(Type.Boolean())
 const strings = () => Type.Optional(Type.Array(Type.String()))
+/** A time that Go writes as `null` when it is zero, and some plugins as the year 1: both mean absent. */
+const time = () => Type.Optional(Type.String({ 'x-absent': '0001-01-01T00:00:00Z' }))
 const stringMap = () => Type.Optional(Type.Record(Type.String(), Type.String()))
 const intOrString = Type.Union([Type.Integer(), Type.String()])
 
@@ -22,8 +24,8 @@ export const ObjectMeta = Type.Object(
     uid: str(),
     resourceVersion: str(),
     generation: int(),
-    creationTimestamp: str(),
-    deletionTimestamp: str(),
+    creationTimestamp: time(),
+    deletionTimestamp: time(),
     deletionGracePeriodSeconds: int(),
     labels: stringMap(),
     annotations: stringMap(),
@@ -31,7 +33,13 @@ export const ObjectMeta = Type.Object(
     ownerReferences: opt(
       Type.Array(
         Type.Object(
-          { apiVersion: Type.String(), kind: Type.String(), name: Type.String(), uid: Type.String(), controller: bool() },
+          {
+            apiVersion: Type.String(),
+            kind: Type.String(),
+            name: Type.String(),
+            uid: Type.String(),
+            controller: bool()
+          },
           open
         )
       )
@@ -172,7 +180,10 @@ export const Container = Type.Object(
     livenessProbe: opt(Probe),
     readinessProbe: opt(Probe),
     lifecycle: opt(
-      Type.Object({ postStart: opt(LifecycleHandler), preStop: opt(LifecycleHandler), stopSignal: str() }, open)
+      Type.Object(
+        { postStart: opt(LifecycleHandler), preStop: opt(LifecycleHandler), stopSignal: str() },
+        open
+      )
     ),
     terminationMessagePath: str(),
     terminationMessagePolicy: str(),
@@ -189,7 +200,12 @@ const items = opt(Type.Array(KeyToPath))
 const downwardItems = opt(
   Type.Array(
     Type.Object(
-      { path: Type.String(), mode: int(), fieldRef: opt(ObjectFieldSelector), resourceFieldRef: opt(ResourceFieldSelector) },
+      {
+        path: Type.String(),
+        mode: int(),
+        fieldRef: opt(ObjectFieldSelector),
+        resourceFieldRef: opt(ResourceFieldSelector)
+      },
       open
     )
   )
@@ -277,15 +293,15 @@ export const PodSpec = Type.Object(
 export type PodSpec = Static<typeof PodSpec>
 
 export const ContainerStateWaiting = Type.Object({ reason: str(), message: str() }, open)
-export const ContainerStateRunning = Type.Object({ startedAt: str() }, open)
+export const ContainerStateRunning = Type.Object({ startedAt: time() }, open)
 export const ContainerStateTerminated = Type.Object(
   {
-    exitCode: Type.Integer(),
+    exitCode: Type.Integer({ default: 0 }),
     signal: int(),
     reason: str(),
     message: str(),
-    startedAt: str(),
-    finishedAt: str(),
+    startedAt: time(),
+    finishedAt: time(),
     containerID: str()
   },
   open
@@ -322,8 +338,8 @@ export const PodCondition = Type.Object(
     status: Type.String(),
     reason: str(),
     message: str(),
-    lastProbeTime: str(),
-    lastTransitionTime: str(),
+    lastProbeTime: time(),
+    lastTransitionTime: time(),
     observedGeneration: int()
   },
   open
@@ -339,7 +355,7 @@ export const PodStatusObject = Type.Object(
     hostIPs: opt(Type.Array(Type.Object({ ip: str() }, open))),
     podIP: str(),
     podIPs: opt(Type.Array(Type.Object({ ip: str() }, open))),
-    startTime: str(),
+    startTime: time(),
     qosClass: str(),
     observedGeneration: int(),
     conditions: opt(Type.Array(PodCondition)),

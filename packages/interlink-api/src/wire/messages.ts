@@ -8,6 +8,9 @@ import { ConfigMap, ContainerStatus, ObjectMeta, Pod, Secret } from './kube.ts'
 
 const open = { additionalProperties: true } as const
 const str = () => Type.Optional(Type.String())
+/** Text where some senders write a number. */
+const text = () => Type.String({ 'x-number': true })
+const optText = () => Type.Optional(text())
 
 /** Node → API, `POST /create`. `projectedvolumesmaps` are named after the pod's volume. */
 export const PodCreateRequests = Type.Object(
@@ -15,7 +18,7 @@ export const PodCreateRequests = Type.Object(
     pod: Pod,
     configmaps: Type.Array(ConfigMap, { default: [] }),
     secrets: Type.Array(Secret, { default: [] }),
-    projectedvolumesmaps: Type.Array(ConfigMap, { default: [] }),
+    projectedvolumesmaps: Type.Array(ConfigMap, { default: [], 'x-alias': ['projectedvolumemaps'] }),
     jobscriptURL: Type.String({ default: '' })
   },
   open
@@ -26,7 +29,7 @@ export const RetrievedContainer = Type.Object(
   {
     name: Type.String(),
     configMaps: Type.Array(ConfigMap, { default: [] }),
-    projectedvolumemaps: Type.Array(ConfigMap, { default: [] }),
+    projectedvolumemaps: Type.Array(ConfigMap, { default: [], 'x-alias': ['projectedvolumesmaps'] }),
     secrets: Type.Array(Secret, { default: [] }),
     emptyDirs: Type.Optional(Type.Array(Type.String()))
   },
@@ -93,7 +96,10 @@ export const RetrievedPodData = Type.Object(
 export type RetrievedPodData = Static<typeof RetrievedPodData>
 
 /** Answer to `/create`: the backend's id of the job, a decimal string where the backend has numbers. */
-export const CreateStruct = Type.Object({ PodUID: Type.String(), PodJID: Type.String() }, open)
+export const CreateStruct = Type.Object(
+  { PodUID: Type.String(), PodJID: Type.String({ default: '', 'x-number': true }) },
+  open
+)
 export type CreateStruct = Static<typeof CreateStruct>
 
 /**
@@ -104,10 +110,10 @@ export type CreateStruct = Static<typeof CreateStruct>
  */
 export const PodStatus = Type.Object(
   {
-    name: Type.String(),
+    name: Type.String({ default: '' }),
     UID: Type.String(),
-    namespace: Type.String(),
-    JID: str(),
+    namespace: Type.String({ default: '' }),
+    JID: optText(),
     containers: Type.Array(ContainerStatus, { default: [] }),
     initContainers: Type.Array(ContainerStatus, { default: [] }),
     reason: str(),
@@ -128,7 +134,7 @@ export type PodRef = Static<typeof PodRef>
 export const LogOpts = Type.Object(
   {
     Tail: Type.Integer({ default: 0 }),
-    Bytes: Type.Integer({ default: 0 }),
+    Bytes: Type.Integer({ default: 0, 'x-alias': ['LimitBytes'] }),
     Timestamps: Type.Boolean({ default: false }),
     Follow: Type.Boolean({ default: false }),
     Previous: Type.Boolean({ default: false }),
@@ -147,7 +153,7 @@ export const LogStruct = Type.Object(
     PodUID: Type.String(),
     PodName: Type.String(),
     ContainerName: Type.String({ default: '' }),
-    Opts: LogOpts
+    Opts: Type.Object(LogOpts.properties, { ...open, default: {} })
   },
   open
 )
@@ -166,11 +172,11 @@ export const PingResponse = Type.Object(
     resources: Type.Optional(
       Type.Object(
         {
-          cpu: str(),
-          memory: str(),
-          pods: str(),
+          cpu: optText(),
+          memory: optText(),
+          pods: optText(),
           accelerators: Type.Optional(
-            Type.Array(Type.Object({ resourceType: Type.String(), available: Type.String() }, open))
+            Type.Array(Type.Object({ resourceType: Type.String(), available: text() }, open))
           )
         },
         open
@@ -193,7 +199,13 @@ export type PingResponse = Static<typeof PingResponse>
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
  */
-export const capabilities = ['status.batch', 'status.refs', 'watch', 'create.idempotent', 'delete.durable'] as const
+export const capabilities = [
+  'status.batch',
+  'status.refs',
+  'watch',
+  'create.idempotent',
+  'delete.durable'
+] as const
 export type Capability = (typeof capabilities)[number]
 
 /**
@@ -217,7 +229,11 @@ export const ErrorBody = Type.Object(
     message: Type.String(),
     session: Type.String(),
     retry: Type.Boolean(),
-    plugin: Type.Optional(Type.Object({ name: Type.String(), status: Type.Integer(), body: Type.String() }, open)),
+    /** `unknown`: the call may have taken effect; ask before it is repeated. */
+    outcome: Type.Optional(Type.Literal('unknown')),
+    plugin: Type.Optional(
+      Type.Object({ name: Type.String(), status: Type.Integer(), body: Type.String() }, open)
+    ),
     /** The pod fields that are refused, for code `PLUGIN_REFUSED`. */
     refusals: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }, open)))
   },

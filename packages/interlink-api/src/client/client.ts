@@ -1,0 +1,277 @@
+import { randomInt } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import { InterlinkError } from '../errors.ts'
+import { injectHeaders } from '../telemetry/propagation.ts'
+import { decode, decodeStatuses } from '../wire/decode.ts'
+import {
+  encodeCreate,
+  encodeLog,
+  encodePod,
+  encodeRetrieved,
+  encodeStatusRequest,
+  type CreateBodyShape
+} from '../wire/encode.ts'
+import { parseJson } from '../wire/json.ts'
+import type { Pod } from '../wire/kube.ts'
+import {
+  nodeHeader,
+  sessionHeader,
+  type CreateStruct,
+  type LogStruct,
+  type PingResponse,
+  type PodCreateRequests,
+  type PodRef,
+  type PodStatus,
+  type RetrievedPodData,
+  type WatchEvent
+} from '../wire/messages.ts'
+import { errorFrom, summarise, tryJson } from './answer.ts'
+import { readText } from './read-text.ts'
+import { createTransport, type TlsMaterial } from './transport.ts'
+import { readWatch } from './watch.ts'
+
+export interface InterlinkClientOptions {
+  /** `http://host:port[/prefix]`, `https://…` or `unix:///path` of an API server or a plugin. */
+  readonly url: string
+  /** Asked before each call, so that it may be rotated; nothing is sent when it gives nothing. */
+  readonly token?: () => Promise<string | undefined>
+  readonly tls?: TlsMaterial
+  /** Until an answer begins. @default 60000 */
+  readonly timeoutMs?: number
+  /** Named in the `InterLink-Node` header of every call. */
+  readonly nodeName?: string
+  /** `node`: as a node calls an API server. `plugin`: as an API server calls a plugin. @default 'node' */
+  readonly verbs?: 'node' | 'plugin'
+  /** @default 'object' */
+  readonly createBody?: CreateBodyShape
+  /** A watch that is silent for longer is given up. @default 30000 */
+  readonly watchSilenceMs?: number
+  readonly logger?: { debug(fields: object, message: string): void }
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+  /** Session id to go on with; a new one `<Op>#<n>` otherwise. */
+  readonly session?: string
+  /** Comes before `nodeName` of the client. */
+  readonly node?: string
+  /** Further headers; trace context that is already there is not replaced. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface LogStream {
+  /** Destroy it, or abort the signal, to end the call. */
+  readonly stream: Readable
+  readonly contentType: string
+}
+
+export interface PingResult {
+  /** The answer was 2xx; nothing else counts for health. */
+  readonly ok: boolean
+  readonly status: number
+  readonly body: string
+  /** Where the body is one; older plugins answer anything. */
+  readonly parsed?: PingResponse
+  readonly capabilities: ReadonlySet<string>
+}
+
+export interface WatchOptions extends CallOptions {
+  readonly cursor?: string
+}
+
+/** Every method throws {@link InterlinkError}; its `retry` says whether the call may be made again. */
+export interface InterlinkClient {
+  readonly url: string
+  create(request: PodCreateRequests | RetrievedPodData, options?: CallOptions): Promise<CreateStruct>
+  /** The pods that the backend knows, matched by UID; never call it with none (that is a ping). */
+  status(pods: readonly (Pod | PodRef)[], options?: CallOptions): Promise<PodStatus[]>
+  /** Resolves with the backend's words once the deletion is accepted. */
+  delete(pod: Pod | PodRef, options?: CallOptions): Promise<string>
+  logs(request: LogStruct, options?: CallOptions): Promise<LogStream>
+  ping(options?: CallOptions): Promise<PingResult>
+  updateCache(uid: string, options?: CallOptions): Promise<string>
+  /** Ends when the server ends it, throws when it is lost or silent; start again with the last cursor. */
+  watch(options?: WatchOptions): AsyncGenerator<WatchEvent, void, undefined>
+  /** The raw answer to `GET /watch`, to be passed on. */
+  openWatch(options?: WatchOptions): Promise<IncomingMessage>
+  close(): Promise<void>
+}
+
+const maxAnswer = 256 * 1024 * 1024
+
+export function createInterlinkClient(options: InterlinkClientOptions): InterlinkClient {
+  const { url, verbs = 'node', timeoutMs = 60_000, watchSilenceMs = 30_000, logger } = options
+  const transport = createTransport(url, options.tls)
+
+  interface Operation {
+    readonly name: string
+    readonly method: string
+    readonly path: string
+    readonly body?: unknown
+    /** A body that is no JSON. */
+    readonly text?: string
+    /** The call may be repeated at once when a kept-alive connection turns out to be dead. */
+    readonly idempotent?: boolean
+  }
+
+  async function call(op: Operation, call: CallOptions = {}): Promise<IncomingMessage> {
+    const session = call.session ?? `${op.name}#${randomInt(100_000)}`
+    const token = await options.token?.()
+    const node = call.node ?? options.nodeName
+    const request = {
+      method: op.method,
+      path: op.path,
+      headers: injectHeaders({
+        ...call.headers,
+        [sessionHeader]: session,
+        ...(node ? { [nodeHeader]: node } : {}),
+        ...(token ? { authorization: `Bearer ${token}` } : {})
+      }),
+      body: op.text ?? (op.body === undefined ? undefined : JSON.stringify(op.body)),
+      timeoutMs: call.timeoutMs ?? timeoutMs,
+      signal: call.signal
+    }
+    try {
+      const response = await transport.send(request)
+      logger?.debug({ op: op.name, session, status: response.statusCode }, 'interlink call')
+      return response
+    } catch (error) {
+      if (!op.idempotent || !lostReusedSocket(error)) throw error
+      return transport.send(request)
+    }
+  }
+
+  async function succeed(op: Operation, callOptions?: CallOptions): Promise<IncomingMessage> {
+    const response = await call(op, callOptions)
+    if (isSuccess(response)) return response
+    throw await errorFrom(response, url)
+  }
+
+  async function text(op: Operation, callOptions: CallOptions = {}): Promise<string> {
+    return bodyOf(await succeed(op, callOptions), callOptions.timeoutMs ?? timeoutMs)
+  }
+
+  async function bodyOf(response: IncomingMessage, ms: number): Promise<string> {
+    const timer = setTimeout(
+      () => response.destroy(new InterlinkError('IL_TIMEOUT', { server: url, ms })),
+      ms
+    )
+    try {
+      const { text, cut } = await readText(response, maxAnswer)
+      if (cut)
+        throw new InterlinkError('IL_INVALID_ANSWER', {
+          server: url,
+          reason: `it is over ${maxAnswer} bytes`
+        })
+      return text
+    } catch (error) {
+      if (error instanceof InterlinkError) throw error
+      const { code, message } = error as NodeJS.ErrnoException
+      throw new InterlinkError('IL_CONNECTION_LOST', { server: url, reason: code ?? message }, error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  function understand<T>(body: string, read: (json: unknown) => T): T {
+    try {
+      return read(body.trim() === '' ? undefined : parseJson(body))
+    } catch (error) {
+      const reason = error instanceof InterlinkError ? error.message : 'it cannot be read'
+      throw new InterlinkError('IL_INVALID_ANSWER', { server: url, reason, body: summarise(body) }, error)
+    }
+  }
+
+  const openWatch = ({ cursor, ...callOptions }: WatchOptions = {}) => {
+    const query = new URLSearchParams()
+    const node = callOptions.node ?? options.nodeName
+    if (node) query.set('node', node)
+    if (cursor) query.set('cursor', cursor)
+    return succeed(
+      { name: 'Watch', method: 'GET', path: `/watch${query.size > 0 ? `?${query}` : ''}`, idempotent: true },
+      callOptions
+    )
+  }
+
+  return {
+    url,
+    openWatch,
+    async create(request, callOptions) {
+      const body =
+        'container' in request
+          ? encodeRetrieved(request as RetrievedPodData, options.createBody)
+          : encodeCreate(request as PodCreateRequests)
+      const answer = await text({ name: 'CreatePod', method: 'POST', path: '/create', body }, callOptions)
+      return understand(answer, (json) => decode('CreateStruct', json))
+    },
+    async status(pods, callOptions) {
+      if (pods.length === 0) return []
+      const body = encodeStatusRequest(pods)
+      const answer = await text(
+        { name: 'GetStatus', method: 'GET', path: '/status', body, idempotent: true },
+        callOptions
+      )
+      return understand(answer, decodeStatuses)
+    },
+    delete: (pod, callOptions) =>
+      text(
+        {
+          name: 'DeletePod',
+          method: verbs === 'plugin' ? 'POST' : 'DELETE',
+          path: '/delete',
+          body: encodePod(pod),
+          idempotent: true
+        },
+        callOptions
+      ),
+    async logs(request, callOptions) {
+      const body = encodeLog(request)
+      const stream = await succeed(
+        { name: 'GetLogs', method: 'GET', path: '/getLogs', body, idempotent: true },
+        callOptions
+      )
+      return { stream, contentType: stream.headers['content-type'] ?? 'text/plain' }
+    },
+    async ping(callOptions = {}) {
+      const op =
+        verbs === 'plugin'
+          ? { name: 'PingInterLink', method: 'GET', path: '/status', body: [], idempotent: true }
+          : { name: 'PingInterLink', method: 'POST', path: '/pinglink', idempotent: true }
+      const response = await call(op, callOptions)
+      const body = await bodyOf(response, callOptions.timeoutMs ?? timeoutMs)
+      const ok = isSuccess(response)
+      const parsed = ok ? pingResponse(tryJson(body)) : undefined
+      return {
+        ok,
+        status: response.statusCode ?? 0,
+        body: ok ? body : summarise(body),
+        ...(parsed ? { parsed } : {}),
+        capabilities: new Set(parsed?.capabilities)
+      }
+    },
+    updateCache: (uid, callOptions) =>
+      text({ name: 'UpdateCache', method: 'POST', path: '/updateCache', text: uid }, callOptions),
+    async *watch(watchOptions) {
+      yield* readWatch(await openWatch(watchOptions), url, watchSilenceMs)
+    },
+    close: async () => transport.close()
+  }
+}
+
+const isSuccess = (response: IncomingMessage) => Math.floor((response.statusCode ?? 0) / 100) === 2
+
+/** The server had closed an idle connection just when it was taken again. */
+const lostReusedSocket = (error: unknown) =>
+  error instanceof InterlinkError && error.code === 'IL_CONNECTION_LOST' && error.details.reused === true
+
+/** A ping answer that is no message, or not quite one, is only text. */
+function pingResponse(json: unknown): PingResponse | undefined {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined
+  try {
+    return decode('PingResponse', json)
+  } catch {
+    return undefined
+  }
+}

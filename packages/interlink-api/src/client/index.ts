@@ -1,0 +1,10 @@
+export { createInterlinkClient } from './client.ts'
+export type {
+  CallOptions,
+  InterlinkClient,
+  InterlinkClientOptions,
+  LogStream,
+  PingResult,
+  WatchOptions
+} from './client.ts'
+export type { TlsMaterial } from './transport.ts'
