@@ -55,12 +55,15 @@ export interface PlannedContainer {
   }
   readonly postStart?: PlannedAction
   readonly preStop?: PlannedAction
+  /** As `kill -s` takes it: a name without `SIG`, or the number of a real-time signal. */
   readonly stopSignal: string
   readonly terminationMessagePath: string
   readonly terminationMessagePolicy: 'File' | 'FallbackToLogsOnError'
   readonly runAs: { readonly user?: number; readonly group?: number }
   readonly readOnlyRoot: boolean
   readonly stdin: boolean
+  /** Standard input ends with the first client that leaves it. */
+  readonly stdinOnce?: boolean
   readonly tty: boolean
 }
 

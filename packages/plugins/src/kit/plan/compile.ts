@@ -1,0 +1,142 @@
+import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import { compileContainer } from './container.ts'
+import { createContext, placeContainers, type Context, type Placed } from './context.ts'
+import { checkFields } from './fields.ts'
+import { collectSent } from './files.ts'
+import { Findings } from './findings.ts'
+import { compileHosts } from './hosts.ts'
+import { mountedVolumes } from './mounts.ts'
+import type { Compiled, Plan } from './plan.ts'
+import type { SitePolicy } from './policy.ts'
+import { compileResources } from './resources.ts'
+import { compilePodSecurity } from './security.ts'
+import { compileVolumes } from './volumes.ts'
+
+const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+const dnsSubdomain = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+const uidShape = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/
+const restartPolicies = ['Always', 'OnFailure', 'Never'] as const
+
+/**
+ * Turns a pod and what the node sent with it into a plan, or says field by field what cannot be honoured.
+ * Pure, and total for every decoded message: it does not throw.
+ */
+export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
+  const findings = new Findings()
+  const context = createContext(data.pod, policy, findings)
+  const { spec, metadata } = data.pod
+  const placed = placeContainers(data.pod)
+  checkIdentity(placed, context)
+  checkFields(placed, context)
+  checkUnsupported(context)
+  compilePodSecurity(context)
+  const hosts = compileHosts(context)
+  const resources = compileResources(placed, context)
+  const volumes = compileVolumes(collectSent(data), mountedVolumes(placed), context)
+  const restartPolicy = restartPolicies.find((known) => known === (spec.restartPolicy ?? 'Always'))
+  if (!restartPolicy) findings.refuse('spec.restartPolicy', `use one of ${restartPolicies.join(', ')}`)
+  const deadlineSeconds = compileDeadline(context)
+  const containers = placed.map((item) =>
+    compileContainer(
+      item,
+      {
+        sent: data.container.find((sent) => sent.name === item.container.name),
+        volumes,
+        limits: resources.limits.get(item) ?? {},
+        hostname: hosts.hostname
+      },
+      context
+    )
+  )
+  if (findings.refusals.length > 0) return { refusals: findings.refusals }
+  const plan: Plan = {
+    version: 1,
+    pod: {
+      uid: metadata.uid ?? '',
+      name: metadata.name ?? '',
+      namespace: metadata.namespace ?? 'default',
+      nodeName: spec.nodeName ?? '',
+      hostname: hosts.hostname,
+      labels: metadata.labels ?? {},
+      annotations: metadata.annotations ?? {}
+    },
+    restartPolicy: restartPolicy ?? 'Never',
+    graceSeconds: spec.terminationGracePeriodSeconds ?? policy.graceSeconds,
+    ...(deadlineSeconds === undefined ? {} : { deadlineSeconds }),
+    containers,
+    volumes: [...volumes.values()].flatMap((volume) => (typeof volume === 'object' ? [volume.planned] : [])),
+    hosts: hosts.entries,
+    resources: resources.pod,
+    notices: findings.notices()
+  }
+  return { plan }
+}
+
+/** Names become file names and job names, so they are checked here as the API server checks them. */
+function checkIdentity(placed: readonly Placed[], { pod, findings }: Context): void {
+  const { uid = '', name = '', namespace = 'default' } = pod.metadata
+  if (!uidShape.test(uid))
+    findings.refuse(
+      'metadata.uid',
+      'a UID has letters, digits and dashes; send the pod as the API server has it'
+    )
+  if (!dnsSubdomain.test(name)) findings.refuse('metadata.name', 'a pod name is a DNS name; rename it')
+  if (!dnsLabel.test(namespace))
+    findings.refuse('metadata.namespace', 'a namespace is a DNS label; rename it')
+  const names = new Set<string>()
+  for (const { container, path } of placed) {
+    if (!dnsLabel.test(container.name))
+      findings.refuse(`${path}.name`, 'a container name is a DNS label; rename it')
+    if (names.has(container.name))
+      findings.refuse(`${path}.name`, `there are two containers ${container.name}; rename one`)
+    names.add(container.name)
+  }
+  if (!placed.some(({ kind }) => kind === 'main'))
+    findings.refuse('spec.containers', 'a pod has at least one container; add one')
+}
+
+interface FurtherSpec {
+  readonly os?: { readonly name?: string }
+  readonly resourceClaims?: readonly unknown[]
+  readonly dnsConfig?: object
+}
+
+function checkUnsupported({ pod, policy, findings }: Context): void {
+  const { spec } = pod
+  const { os, resourceClaims, dnsConfig } = spec as FurtherSpec
+  if (os?.name && os.name !== 'linux') findings.refuse('spec.os.name', 'this node runs Linux; use linux')
+  if (resourceClaims?.length) {
+    findings.refuse(
+      'spec.resourceClaims',
+      'resource claims cannot be given here; ask for an extended resource'
+    )
+  }
+  const runtime = spec.runtimeClassName
+  if (runtime && !policy.runtimeClasses.includes(runtime)) {
+    const offer = policy.runtimeClasses.join(', ') || 'none'
+    findings.refuse('spec.runtimeClassName', `no runtime ${runtime} here (this site has ${offer}); remove it`)
+  }
+  const dns = 'names are resolved as on the machine the job runs on'
+  if (dnsConfig) findings.notice('DnsNotSet', dns, 'spec.dnsConfig')
+  if (spec.dnsPolicy === 'None' || spec.dnsPolicy === 'ClusterFirstWithHostNet') {
+    findings.notice('DnsNotSet', dns, 'spec.dnsPolicy')
+  }
+  if (spec.imagePullSecrets?.length) {
+    const text = 'not handed to jobs; private images are pulled with what the site has'
+    findings.notice('PullSecretsNotUsed', text, 'spec.imagePullSecrets')
+  }
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
+    findings.refuse('spec.terminationGracePeriodSeconds', 'is below 0; raise it')
+  }
+}
+
+function compileDeadline({ pod, policy, findings }: Context): number | undefined {
+  const field = 'spec.activeDeadlineSeconds'
+  const asked = pod.spec.activeDeadlineSeconds
+  if (asked !== undefined && asked < 1) findings.refuse(field, 'is below 1; raise it')
+  const wanted = asked ?? policy.deadlineSeconds
+  const most = policy.maxDeadlineSeconds
+  if (most === undefined || (wanted !== undefined && wanted <= most)) return wanted
+  findings.notice('DeadlineSet', `the site ends every pod after ${most} s`, field)
+  return most
+}
