@@ -54,6 +54,8 @@ async function runTap(files) {
     [join(root, 'node_modules/tap/dist/esm/run.mjs'), 'run', '--reporter=tap', '--jobs=2', ...files],
     { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] }
   )
+  // A run that is stopped from outside still says what it knows.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => tap.kill(signal))
   tap.stdout.setEncoding('utf8').on('data', (text) => {
     raw.write(text)
     report.write(text)

@@ -18,7 +18,7 @@ const isReady = ({ status }: Node): boolean =>
 export async function nodesReady(kube: KubeRequests, count: number, deadlineMs: number): Promise<number> {
   await eventually(
     async () => (await kube.get<{ items: Node[] }>('/api/v1/nodes')).items.filter(isReady).length >= count,
-    { deadlineMs, everyMs: count === 1 ? 10 : 500 }
+    { deadlineMs, everyMs: count === 1 ? 10 : 2_000 }
   )
   return performance.now()
 }
