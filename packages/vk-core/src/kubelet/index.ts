@@ -1,0 +1,6 @@
+export { createKubeletServer } from './server.ts'
+export type { KubeletServer, KubeletServerOptions } from './server.ts'
+export { followClientCa } from './client-ca.ts'
+export type { ClientCa } from './client-ca.ts'
+export { openServingCertificate } from './serving-certificate.ts'
+export type { ServingCertificate, ServingCertificateOptions } from './serving-certificate.ts'
