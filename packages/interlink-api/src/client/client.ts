@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { InterlinkError } from '../errors.ts'
 import { injectHeaders } from '../telemetry/propagation.ts'
+import { withSpan } from '../telemetry/span.ts'
 import { decode, decodeStatuses } from '../wire/decode.ts'
 import {
   encodeCreate,
@@ -106,7 +107,10 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
   const transport = createTransport(url, options.tls)
 
   interface Operation {
+    /** In the session id. */
     readonly name: string
+    /** Start of the span's name. */
+    readonly span: string
     readonly method: string
     readonly path: string
     readonly body?: unknown
@@ -116,7 +120,20 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     readonly idempotent?: boolean
   }
 
-  async function call(op: Operation, call: CallOptions = {}): Promise<IncomingMessage> {
+  /** Ends its span at the answer's headers, as the reference does. */
+  const call = (op: Operation, callOptions?: CallOptions): Promise<IncomingMessage> =>
+    withSpan(
+      `${op.span}${verbs === 'plugin' ? 'PluginCall' : 'HttpCall'}`,
+      {},
+      async (span) => {
+        const response = await send(op, callOptions)
+        span.setAttribute('exit.code', response.statusCode ?? 0)
+        return response
+      },
+      { kind: 'CLIENT' }
+    )
+
+  async function send(op: Operation, call: CallOptions = {}): Promise<IncomingMessage> {
     const session = call.session ?? `${op.name}#${randomInt(100_000)}`
     const token = await options.token?.()
     const node = call.node ?? options.nodeName
@@ -133,14 +150,12 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
       timeoutMs: call.timeoutMs ?? timeoutMs,
       signal: call.signal
     }
-    try {
-      const response = await transport.send(request)
-      logger?.debug({ op: op.name, session, status: response.statusCode }, 'interlink call')
-      return response
-    } catch (error) {
+    const response = await transport.send(request).catch((error: unknown) => {
       if (!op.idempotent || !lostReusedSocket(error)) throw error
       return transport.send(request)
-    }
+    })
+    logger?.debug({ op: op.name, session, status: response.statusCode }, 'interlink call')
+    return response
   }
 
   async function succeed(op: Operation, callOptions?: CallOptions): Promise<IncomingMessage> {
@@ -190,7 +205,13 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     if (node) query.set('node', node)
     if (cursor) query.set('cursor', cursor)
     return succeed(
-      { name: 'Watch', method: 'GET', path: `/watch${query.size > 0 ? `?${query}` : ''}`, idempotent: true },
+      {
+        name: 'Watch',
+        span: 'Watch',
+        method: 'GET',
+        path: `/watch${query.size > 0 ? `?${query}` : ''}`,
+        idempotent: true
+      },
       callOptions
     )
   }
@@ -203,14 +224,17 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
         'container' in request
           ? encodeRetrieved(request as RetrievedPodData, options.createBody)
           : encodeCreate(request as PodCreateRequests)
-      const answer = await text({ name: 'CreatePod', method: 'POST', path: '/create', body }, callOptions)
+      const answer = await text(
+        { name: 'CreatePod', span: 'Create', method: 'POST', path: '/create', body },
+        callOptions
+      )
       return understand(answer, (json) => decode('CreateStruct', json))
     },
     async status(pods, callOptions) {
       if (pods.length === 0) return []
       const body = encodeStatusRequest(pods)
       const answer = await text(
-        { name: 'GetStatus', method: 'GET', path: '/status', body, idempotent: true },
+        { name: 'GetStatus', span: 'Status', method: 'GET', path: '/status', body, idempotent: true },
         callOptions
       )
       return understand(answer, decodeStatuses)
@@ -219,6 +243,7 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
       text(
         {
           name: 'DeletePod',
+          span: 'Delete',
           method: verbs === 'plugin' ? 'POST' : 'DELETE',
           path: '/delete',
           body: encodePod(pod),
@@ -229,7 +254,7 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     async logs(request, callOptions) {
       const body = encodeLog(request)
       const stream = await succeed(
-        { name: 'GetLogs', method: 'GET', path: '/getLogs', body, idempotent: true },
+        { name: 'GetLogs', span: 'Log', method: 'GET', path: '/getLogs', body, idempotent: true },
         callOptions
       )
       return { stream, contentType: stream.headers['content-type'] ?? 'text/plain' }
@@ -237,8 +262,15 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     async ping(callOptions = {}) {
       const op =
         verbs === 'plugin'
-          ? { name: 'PingInterLink', method: 'GET', path: '/status', body: [], idempotent: true }
-          : { name: 'PingInterLink', method: 'POST', path: '/pinglink', idempotent: true }
+          ? {
+              name: 'PingInterLink',
+              span: 'Ping',
+              method: 'GET',
+              path: '/status',
+              body: [],
+              idempotent: true
+            }
+          : { name: 'PingInterLink', span: 'Ping', method: 'POST', path: '/pinglink', idempotent: true }
       const response = await call(op, callOptions)
       const body = await bodyOf(response, callOptions.timeoutMs ?? timeoutMs)
       const ok = isSuccess(response)
@@ -252,7 +284,10 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
       }
     },
     updateCache: (uid, callOptions) =>
-      text({ name: 'UpdateCache', method: 'POST', path: '/updateCache', text: uid }, callOptions),
+      text(
+        { name: 'UpdateCache', span: 'UpdateCache', method: 'POST', path: '/updateCache', text: uid },
+        callOptions
+      ),
     async *watch(watchOptions) {
       yield* readWatch(await openWatch(watchOptions), url, watchSilenceMs)
     },

@@ -1,7 +1,8 @@
 export * from './kube.ts'
 export * from './messages.ts'
 export { decode, decodeCreate, decodeStatuses, messages } from './decode.ts'
-export type { CreateBody, Issue, MessageName } from './decode.ts'
+export type { CreateBody, MessageName } from './decode.ts'
+export type { Issue } from './validate.ts'
 export {
   encodeCreate,
   encodeCreateAnswer,

@@ -1,0 +1,1 @@
+export { ConfigError, loadYamlConfig, parseYamlConfig, yamlKeys } from './yaml.ts'

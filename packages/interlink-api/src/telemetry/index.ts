@@ -1,0 +1,8 @@
+export { startTelemetry } from './start.ts'
+export type { Telemetry, TelemetryOptions } from './start.ts'
+export { withSpan } from './span.ts'
+export type { SpanOptions } from './span.ts'
+export { extractContext, injectHeaders } from './propagation.ts'
+export { logMixin } from './log-mixin.ts'
+export { createMetrics } from './metrics.ts'
+export type { Counter, Gauge, Histogram, Metrics } from './metrics.ts'
