@@ -1,6 +1,6 @@
 /** The configuration of the virtual node: our file, the reference's file, its environment, and the command line. */
 import { readFile } from 'node:fs/promises'
-import { ConfigError, decodeYaml, yamlKeys } from './config/yaml.ts'
+import { ConfigError, parseYamlConfig, yamlKeys } from '@interlink-ts/interlink-api/config'
 import {
   ChartValues,
   compact,
@@ -122,10 +122,10 @@ async function readConfigFile(
   }
   const shape = shapeOf(yamlKeys(text, source))
   if (shape === 'reference')
-    return { file: fromReference(decodeYaml(ReferenceFile, text, source)), shape, source }
+    return { file: fromReference(parseYamlConfig(text, ReferenceFile, source)), shape, source }
   if (shape === 'chart')
-    return { file: fromChartValues(decodeYaml(ChartValues, text, source)), shape, source }
-  return { file: decodeYaml(VkFile, text, source), shape, source }
+    return { file: fromChartValues(parseYamlConfig(text, ChartValues, source)), shape, source }
+  return { file: parseYamlConfig(text, VkFile, source), shape, source }
 }
 
 const fromName = (name: string | undefined): NodeEntry[] | undefined => (name ? [{ name }] : undefined)

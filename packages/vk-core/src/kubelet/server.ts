@@ -1,6 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import type { FastifyBaseLogger } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import { VkError } from '../errors.ts'
 import type { KubeClient } from '../kube/index.ts'

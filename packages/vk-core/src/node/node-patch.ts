@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { withTimes } from './conditions.ts'
-import { quantityValue } from './quantity.ts'
+import { parseQuantity } from '../model/quantity.ts'
 import { taintId, type NodeShape } from './node-shape.ts'
 import type { NodeObject, Taint } from './types.ts'
 
@@ -151,7 +151,7 @@ function mapPatch(
 
 /** The API server writes quantities in a form of its own: 3000G comes back as 3T. */
 const sameQuantity = (a: string | undefined, b: string) =>
-  a === b || (a !== undefined && quantityValue(a) === quantityValue(b))
+  a === b || (a !== undefined && parseQuantity(a) === parseQuantity(b))
 
 function mergedTaints(
   current: readonly Taint[],
