@@ -1,0 +1,147 @@
+import {
+  fastify,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest
+} from 'fastify'
+import { parse } from 'yaml'
+import { ApiError, badRequest, forbidden, notAllowed, statusBody, unroutable } from '../errors.ts'
+import type { Attributes } from '../access.ts'
+import type { Json } from '../object.ts'
+import type { ApiContext, Call, Query } from './context.ts'
+import { isTrue } from './context.ts'
+import { discovery } from './discovery.ts'
+import { read } from './read.ts'
+import { review } from './reviews.ts'
+import { subresource } from './subresources.ts'
+import { targetOf, type Target } from './target.ts'
+import { create, patch, remove, replace } from './write.ts'
+
+/** The HTTP side of the cluster. */
+export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefined): FastifyInstance {
+  const app = fastify({
+    ...(logger ? { loggerInstance: logger } : {}),
+    https: { ...context.pki.server },
+    bodyLimit: 8 << 20,
+    forceCloseConnections: true
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
+    const text = body as string
+    const type = request.headers['content-type'] ?? ''
+    if (text && type.includes('protobuf'))
+      return done(new ApiError(415, 'UnsupportedMediaType', 'this server speaks JSON and YAML'))
+    try {
+      if (!text) done(null, undefined)
+      else done(null, type.includes('yaml') ? parse(text) : JSON.parse(text))
+    } catch (error) {
+      done(badRequest(`the body of the request is not readable: ${(error as Error).message}`))
+    }
+  })
+  app.setErrorHandler((error, _request, reply) => {
+    const known = error instanceof ApiError ? error : undefined
+    const status = known?.status ?? (error as { statusCode?: number }).statusCode ?? 500
+    if (status >= 500 && !known) app.log.error({ err: error }, 'request failed')
+    return reply
+      .code(status)
+      .send(
+        statusBody(
+          known ??
+            new ApiError(
+              status,
+              status === 413 ? 'RequestEntityTooLarge' : 'InternalError',
+              (error as Error).message
+            )
+        )
+      )
+  })
+  app.setNotFoundHandler(() => {
+    throw unroutable()
+  })
+  void app.register(discovery)
+
+  const serve =
+    (groupVersion: (params: Record<string, string>) => string) =>
+    async (request: FastifyRequest, reply: FastifyReply) => {
+      const params = request.params as Record<string, string>
+      const version = groupVersion(params)
+      const user = await context.access.user(bearer(request))
+      if (!user) throw new ApiError(401, 'Unauthorized', 'Unauthorized')
+      const path = params['*']!
+      if (request.method === 'POST' && version.startsWith('auth')) {
+        const answer = await review(context, path, user, (request.body ?? {}) as Json)
+        if (answer) return reply.code(201).send(answer)
+      }
+      const call: Call = {
+        target: targetOf(version, path),
+        user,
+        query: request.query as Query,
+        request,
+        reply
+      }
+      const asked = attributesOf(call)
+      if (!context.access.allowed(user, asked)) throw forbidden(refusal(user.username, asked))
+      return dispatch(context, call)
+    }
+  app.route({
+    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    url: '/api/v1/*',
+    handler: serve(() => 'v1')
+  })
+  app.route({
+    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    url: '/apis/:group/v1/*',
+    handler: serve(({ group }) => `${group}/v1`)
+  })
+  return app
+}
+
+const bearer = (request: FastifyRequest) => /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+
+function dispatch(context: ApiContext, call: Call): unknown {
+  if (call.target.subresource) return subresource(context, call)
+  switch (call.request.method) {
+    case 'GET':
+      return read(context, call)
+    case 'POST':
+      return create(context, call)
+    case 'PUT':
+      return replace(context, call)
+    case 'PATCH':
+      return patch(context, call)
+    case 'DELETE':
+      return remove(context, call)
+    default:
+      throw notAllowed(call.request.method)
+  }
+}
+
+const verbs: Readonly<Record<string, string>> = {
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete'
+}
+
+function attributesOf({ target, request, query }: Call): Attributes {
+  const { resource, namespace, name, subresource: sub }: Target = target
+  const reading = name === undefined ? (isTrue(query.watch) ? 'watch' : 'list') : 'get'
+  const verb =
+    request.method === 'GET'
+      ? reading
+      : request.method === 'DELETE' && name === undefined
+        ? 'deletecollection'
+        : verbs[request.method]!
+  return {
+    verb,
+    group: resource.group,
+    resource: resource.plural,
+    ...(sub ? { subresource: sub } : {}),
+    ...(namespace ? { namespace } : {}),
+    ...(name ? { name } : {})
+  }
+}
+
+const refusal = (user: string, { verb, group, resource, subresource: sub, namespace }: Attributes) =>
+  `${resource}${group ? `.${group}` : ''} is forbidden: User "${user}" cannot ${verb} resource "${resource}${sub ? `/${sub}` : ''}" in API group "${group}" ${namespace ? `in the namespace "${namespace}"` : 'at the cluster scope'}`

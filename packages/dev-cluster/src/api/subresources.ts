@@ -1,0 +1,189 @@
+/** What is done to an object by its subresources: bind, evict, ask for a token, approve, read its log. */
+import { Agent, request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import { ApiError, badRequest, conflict, notAllowed } from '../errors.ts'
+import { at, now, type Json, type KubeObject } from '../object.ts'
+import { known } from '../resources.ts'
+import { read } from './read.ts'
+import { patch, replace } from './write.ts'
+import { scaleOf } from './scale.ts'
+import type { ApiContext, Call } from './context.ts'
+
+type Handler = (context: ApiContext, call: Call) => unknown
+
+const nodes = known('v1', 'Node')
+const json = (call: Call): Json => (call.request.body ?? {}) as Json
+
+const posts: Readonly<Record<string, Handler>> = {
+  binding: (context, call) => {
+    const { resource, namespace, name } = call.target
+    const pod = context.cluster.store.get(resource, namespace, name!)
+    const node = at<string>(json(call), 'target', 'name')
+    if (!node) throw badRequest('target.name: the name of the node is required')
+    bind(context, pod, node)
+    void call.reply.code(201)
+    return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
+  },
+  eviction: (context, call) => {
+    const { resource, namespace, name } = call.target
+    const options = at<Json>(json(call), 'deleteOptions') ?? {}
+    context.cluster.delete(resource, context.cluster.store.get(resource, namespace, name!), options)
+    void call.reply.code(201)
+    return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
+  },
+  token: async (context, call) => {
+    const { resource, namespace, name } = call.target
+    const account = context.cluster.store.get(resource, namespace, name!)
+    const spec = at<Json>(json(call), 'spec') ?? {}
+    void call.reply.code(201)
+    return {
+      kind: 'TokenRequest',
+      apiVersion: 'authentication.k8s.io/v1',
+      metadata: { name, namespace },
+      spec,
+      status: await context.access.issue(account, spec)
+    }
+  },
+  exec: notYet,
+  attach: notYet,
+  portforward: notYet
+}
+
+const gets: Readonly<Record<string, Handler>> = {
+  log: (context, call) => {
+    const pod = context.cluster.store.get(call.target.resource, call.target.namespace, call.target.name!)
+    const container = logContainer(pod, call.query.container)
+    const { container: _container, insecureSkipTLSVerifyBackend: _skip, ...query } = call.query
+    const path = `/containerLogs/${pod.metadata.namespace}/${pod.metadata.name}/${container}`
+    return kubelet(context, call, nodeOf(pod), path, query)
+  },
+  proxy: (context, call) =>
+    kubelet(context, call, call.target.name!.replace(/:\d+$/, ''), `/${call.target.rest}`, call.query),
+  scale: (context, call) =>
+    scaleOf(context.cluster.store.get(call.target.resource, call.target.namespace, call.target.name!)),
+  exec: notYet,
+  attach: notYet,
+  portforward: notYet
+}
+
+/** Serves a call to a subresource. */
+export function subresource(context: ApiContext, call: Call): unknown {
+  const name = call.target.subresource!
+  switch (call.request.method) {
+    case 'GET':
+      return (gets[name] ?? read)(context, call)
+    case 'POST': {
+      const post = posts[name]
+      if (!post) throw notAllowed(`POST ${name}`)
+      return post(context, call)
+    }
+    case 'PUT':
+      return replace(context, call)
+    case 'PATCH':
+      return patch(context, call)
+    default:
+      throw notAllowed(`${call.request.method} ${name}`)
+  }
+}
+
+/** Puts a pod on a node, as the scheduler does; a pod that has one stays there. */
+export function bind(context: Pick<ApiContext, 'cluster'>, pod: KubeObject, node: string): void {
+  const pods = known('v1', 'Pod')
+  if (at(pod, 'spec', 'nodeName'))
+    throw conflict(
+      pods,
+      pod.metadata.name,
+      `pod is already assigned to node "${at<string>(pod, 'spec', 'nodeName')}"`
+    )
+  const status = at<Json>(pod, 'status') ?? {}
+  const conditions = (at<Json[]>(status, 'conditions') ?? []).filter((one) => one.type !== 'PodScheduled')
+  context.cluster.store.put(
+    pods,
+    {
+      ...pod,
+      spec: { ...(pod.spec as Json), nodeName: node },
+      status: {
+        ...status,
+        conditions: [
+          ...conditions,
+          { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: now() }
+        ]
+      }
+    },
+    pod.metadata.resourceVersion
+  )
+}
+
+function notYet(_context: ApiContext, call: Call): never {
+  throw new ApiError(
+    501,
+    'NotImplemented',
+    `${call.target.subresource} is not offered by the development cluster`
+  )
+}
+
+function nodeOf(pod: KubeObject): string {
+  const node = at<string>(pod, 'spec', 'nodeName')
+  if (!node) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
+  return node
+}
+
+function logContainer(pod: KubeObject, asked: string | undefined): string {
+  const names = ['containers', 'initContainers', 'ephemeralContainers'].flatMap((list) =>
+    (at<Json[]>(pod, 'spec', list) ?? []).map((one) => String(one.name))
+  )
+  if (asked) {
+    if (!names.includes(asked))
+      throw badRequest(`container ${asked} is not valid for pod ${pod.metadata.name}`)
+    return asked
+  }
+  if (at<Json[]>(pod, 'spec', 'containers')!.length > 1)
+    throw badRequest(
+      `a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(' ')}]`
+    )
+  return names[0]!
+}
+
+/** Passes a call on to the node's kubelet port, as the API server's own client; the stream ends when the caller does. */
+async function kubelet(
+  context: ApiContext,
+  call: Call,
+  nodeName: string,
+  path: string,
+  query: Call['query']
+): Promise<unknown> {
+  const node = context.cluster.store.get(nodes, undefined, nodeName)
+  const host = at<Json[]>(node, 'status', 'addresses')?.find((one) => one.type === 'InternalIP')?.address
+  const port = at<number>(node, 'status', 'daemonEndpoints', 'kubeletEndpoint', 'Port')
+  if (!host || !port) throw new ApiError(503, 'ServiceUnavailable', `node ${nodeName} names no kubelet port`)
+  const search = new URLSearchParams(
+    Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)
+  )
+  const { cert, key } = context.pki.client
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const outgoing = httpsRequest(
+      {
+        host: String(host),
+        port,
+        path: `${path}?${search}`,
+        method: 'GET',
+        cert,
+        key,
+        rejectUnauthorized: false,
+        agent: kubeletAgent
+      },
+      resolve
+    )
+    outgoing.once('error', (error) =>
+      reject(
+        new ApiError(500, 'InternalError', `Get "https://${String(host)}:${port}${path}": ${error.message}`)
+      )
+    )
+    call.reply.raw.once('close', () => outgoing.destroy())
+    outgoing.end()
+  })
+  void call.reply.code(answer.statusCode ?? 502).type(answer.headers['content-type'] ?? 'text/plain')
+  return answer
+}
+
+const kubeletAgent = new Agent({ keepAlive: false })

@@ -1,0 +1,233 @@
+/** What the API server fills in. Source: Kubernetes API reference, the defaults of core/v1, apps/v1 and batch/v1. */
+import { randomBytes } from 'node:crypto'
+import { at, type Json, type KubeObject } from './object.ts'
+import type { Resource } from './resources.ts'
+
+type Defaults = (object: KubeObject) => KubeObject
+
+const defaults: Readonly<Record<string, Defaults>> = {
+  Pod: (object) => {
+    const spec = serviceAccountVolume(podSpec(at<Json>(object, 'spec') ?? {}))
+    return {
+      ...object,
+      spec: { ...spec, tolerations: nodeTolerations(at<Json[]>(spec, 'tolerations') ?? []) },
+      status: { phase: 'Pending', qosClass: qosClass(spec) }
+    }
+  },
+  Namespace: (object) => ({
+    ...object,
+    metadata: {
+      ...object.metadata,
+      labels: { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name }
+    },
+    status: { phase: 'Active' }
+  }),
+  Node: (object) => ({ ...object, spec: object.spec ?? {} }),
+  Secret: (object) => {
+    const { stringData, ...rest } = object
+    const added = Object.fromEntries(
+      Object.entries((stringData as Record<string, string>) ?? {}).map(([key, text]) => [
+        key,
+        Buffer.from(text).toString('base64')
+      ])
+    )
+    return {
+      ...rest,
+      metadata: object.metadata,
+      type: object.type ?? 'Opaque',
+      ...(stringData || object.data ? { data: { ...(object.data as Json), ...added } } : {})
+    }
+  },
+  Job: (object) => {
+    const spec = at<Json>(object, 'spec') ?? {}
+    const labels = {
+      'batch.kubernetes.io/controller-uid': object.metadata.uid,
+      'batch.kubernetes.io/job-name': object.metadata.name,
+      'controller-uid': object.metadata.uid,
+      'job-name': object.metadata.name
+    }
+    const single = spec.completions === undefined && spec.parallelism === undefined
+    return {
+      ...object,
+      spec: {
+        parallelism: 1,
+        ...(single ? { completions: 1 } : {}),
+        backoffLimit: spec.backoffLimitPerIndex === undefined ? 6 : 2147483647,
+        completionMode: 'NonIndexed',
+        suspend: false,
+        ...spec,
+        selector: spec.selector ?? {
+          matchLabels: { 'batch.kubernetes.io/controller-uid': object.metadata.uid }
+        },
+        template: template(at<Json>(spec, 'template'), labels)
+      },
+      status: {}
+    }
+  },
+  Deployment: (object) =>
+    workload(object, {
+      progressDeadlineSeconds: 600,
+      revisionHistoryLimit: 10,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } }
+    }),
+  ReplicaSet: (object) => workload(object, {}),
+  CertificateSigningRequest: (object) => ({ ...object, status: {} })
+}
+
+export const applyDefaults = (resource: Resource, object: KubeObject): KubeObject =>
+  (defaults[resource.kind] ?? ((same) => same))(object)
+
+const workload = (object: KubeObject, extra: Json): KubeObject => {
+  const spec = at<Json>(object, 'spec') ?? {}
+  return {
+    ...object,
+    spec: { replicas: 1, ...extra, ...spec, template: template(at<Json>(spec, 'template'), {}) },
+    status: { replicas: 0 }
+  }
+}
+
+const template = (given: Json | undefined, labels: Record<string, string>): Json => ({
+  ...given,
+  metadata: {
+    ...(given?.metadata as Json),
+    labels: { ...at<Record<string, string>>(given, 'metadata', 'labels'), ...labels }
+  },
+  spec: podSpec(at<Json>(given, 'spec') ?? {})
+})
+
+const podSpec = (spec: Json): Json => ({
+  restartPolicy: 'Always',
+  dnsPolicy: 'ClusterFirst',
+  terminationGracePeriodSeconds: 30,
+  securityContext: {},
+  schedulerName: 'default-scheduler',
+  ...spec,
+  ...(spec.volumes ? { volumes: (spec.volumes as Json[]).map(volume) } : {}),
+  ...(spec.initContainers ? { initContainers: (spec.initContainers as Json[]).map(container) } : {}),
+  containers: Array.isArray(spec.containers) ? (spec.containers as Json[]).map(container) : spec.containers
+})
+
+const container = (given: Json): Json => {
+  const image = String(given.image ?? '')
+  const tagged = /:[^/]+$/.test(image) && !image.endsWith(':latest')
+  const limits = at<Json>(given, 'resources', 'limits')
+  const filled: Json = {
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    imagePullPolicy: tagged || image.includes('@') ? 'IfNotPresent' : 'Always',
+    ...given,
+    resources: limits
+      ? { ...(given.resources as Json), requests: { ...limits, ...at<Json>(given, 'resources', 'requests') } }
+      : (given.resources ?? {})
+  }
+  if (given.ports) filled.ports = (given.ports as Json[]).map((port) => ({ protocol: 'TCP', ...port }))
+  if (given.env) filled.env = (given.env as Json[]).map(envVar)
+  for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
+    if (given[probe])
+      filled[probe] = {
+        timeoutSeconds: 1,
+        periodSeconds: 10,
+        successThreshold: 1,
+        failureThreshold: 3,
+        ...(given[probe] as Json)
+      }
+  return filled
+}
+
+const envVar = (variable: Json): Json =>
+  at(variable, 'valueFrom', 'fieldRef')
+    ? {
+        ...variable,
+        valueFrom: { fieldRef: { apiVersion: 'v1', ...at<Json>(variable, 'valueFrom', 'fieldRef') } }
+      }
+    : variable
+
+const volume = (given: Json): Json => {
+  const filled = { ...given }
+  for (const kind of ['configMap', 'secret', 'projected', 'downwardAPI'])
+    if (given[kind]) filled[kind] = { defaultMode: 420, ...(given[kind] as Json) }
+  if (given.hostPath) filled.hostPath = { type: '', ...(given.hostPath as Json) }
+  return filled
+}
+
+const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+/** What the ServiceAccount admission does: a name, and a projected volume with token, CA and namespace. */
+function serviceAccountVolume(spec: Json): Json {
+  const account = (spec.serviceAccountName ?? spec.serviceAccount ?? 'default') as string
+  const named: Json = { ...spec, serviceAccountName: account, serviceAccount: account }
+  if (spec.automountServiceAccountToken === false) return named
+  const bare = (list: unknown) =>
+    ((list as Json[]) ?? []).filter(
+      (one) => !at<Json[]>(one, 'volumeMounts')?.some((mount) => mount.mountPath === tokenPath)
+    )
+  if (bare(spec.containers).length + bare(spec.initContainers).length === 0) return named
+  const name = `kube-api-access-${randomBytes(4).toString('hex').slice(0, 5)}`
+  const mount = (list: unknown) =>
+    (list as Json[]).map((one) =>
+      bare([one]).length === 0
+        ? one
+        : {
+            ...one,
+            volumeMounts: [
+              ...((one.volumeMounts as Json[]) ?? []),
+              { name, readOnly: true, mountPath: tokenPath }
+            ]
+          }
+    )
+  return {
+    ...named,
+    ...(spec.initContainers ? { initContainers: mount(spec.initContainers) } : {}),
+    ...(Array.isArray(spec.containers) ? { containers: mount(spec.containers) } : {}),
+    volumes: [
+      ...((spec.volumes as Json[]) ?? []),
+      {
+        name,
+        projected: {
+          defaultMode: 420,
+          sources: [
+            { serviceAccountToken: { expirationSeconds: 3607, path: 'token' } },
+            { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+            {
+              downwardAPI: {
+                items: [
+                  { path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }
+                ]
+              }
+            }
+          ]
+        }
+      }
+    ]
+  }
+}
+
+const nodeTolerations = (given: Json[]): Json[] => [
+  ...given,
+  ...['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
+    .filter(
+      (key) =>
+        !given.some(
+          (toleration) =>
+            (toleration.key ?? key) === key && (toleration.effect ?? 'NoExecute') === 'NoExecute'
+        )
+    )
+    .map((key) => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 }))
+]
+
+function qosClass(spec: Json): string {
+  const all = [...((spec.containers as Json[]) ?? []), ...((spec.initContainers as Json[]) ?? [])]
+  const sets = all.map((one) => ({
+    limits: at<Json>(one, 'resources', 'limits') ?? {},
+    requests: at<Json>(one, 'resources', 'requests') ?? {}
+  }))
+  const asked = (set: Json) => ['cpu', 'memory'].filter((name) => name in set)
+  if (sets.every(({ limits, requests }) => asked(limits).length + asked(requests).length === 0))
+    return 'BestEffort'
+  const guaranteed = sets.every(
+    ({ limits, requests }) =>
+      asked(limits).length === 2 &&
+      asked(limits).every((name) => String(requests[name]) === String(limits[name]))
+  )
+  return guaranteed ? 'Guaranteed' : 'Burstable'
+}
