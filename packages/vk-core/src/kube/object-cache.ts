@@ -13,34 +13,45 @@ export interface ObjectCacheOptions {
   readonly resource: string
   readonly log: Log
   readonly clock?: Clock
-  /** Called with every owner of an object that has changed, appeared or gone. */
-  readonly onChange: (owner: string) => void
   /** How long an object is still watched after its last owner has left. @default 30000 */
   readonly lingerMs?: number
 }
 
+/** Whoever refers to an object; told when one of its objects has changed, appeared or gone. */
+export interface Owner {
+  readonly onObjectChange: () => void
+}
+
 export interface ObjectCache<T> {
-  /** The newest object, once it has been listed; undefined when there is none. Owners are told of changes. */
-  get(owner: string, namespace: string, name: string): Promise<T | undefined>
+  /**
+   * The newest object, once it has been listed; undefined when there is none. Owners are told of changes.
+   * Throws what the API server said when it cannot be listed; ask again then.
+   */
+  get(owner: Owner, namespace: string, name: string): Promise<T | undefined>
   /** The owner needs nothing more. */
-  release(owner: string): void
+  release(owner: Owner): void
   readonly watched: number
   stop(): Promise<void>
 }
 
 interface Slot<T> {
   readonly reflector: Reflector<T>
-  readonly owners: Set<string>
+  readonly owners: Set<Owner>
+  /** Rejects when the object cannot be listed. */
+  readonly failed: Promise<never>
   cancelEnd: () => void
 }
 
 export function createObjectCache<T extends KubeObject>(options: ObjectCacheOptions): ObjectCache<T> {
   const { client, resource, log, clock = systemClock, lingerMs = 30_000 } = options
   const slots = new Map<string, Slot<T>>()
-  const owned = new Map<string, Set<string>>()
+  const owned = new Map<Owner, Set<string>>()
 
   function open(key: string, namespace: string, name: string): Slot<T> {
-    const owners = new Set<string>()
+    const owners = new Set<Owner>()
+    let fail = (_: unknown) => {}
+    const failed = new Promise<never>((_, reject) => (fail = reject))
+    failed.catch(() => {})
     const reflector = createReflector<T>({
       client,
       path: `/api/v1/namespaces/${namespace}/${resource}`,
@@ -48,12 +59,21 @@ export function createObjectCache<T extends KubeObject>(options: ObjectCacheOpti
       log,
       clock,
       onChange: () => {
-        for (const owner of owners) options.onChange(owner)
+        for (const owner of owners) owner.onObjectChange()
+      },
+      onFailure: (error) => {
+        if (!listed) fail(error)
       }
     })
-    const slot = { reflector, owners, cancelEnd: () => {} }
+    let listed = false
+    void reflector.synced.then(() => (listed = true))
+    const slot = { reflector, owners, failed, cancelEnd: () => {} }
     slots.set(key, slot)
     reflector.start()
+    failed.catch(() => {
+      slots.delete(key)
+      void reflector.stop()
+    })
     return slot
   }
 
@@ -64,7 +84,7 @@ export function createObjectCache<T extends KubeObject>(options: ObjectCacheOpti
       slot.cancelEnd()
       slot.owners.add(owner)
       owned.set(owner, (owned.get(owner) ?? new Set()).add(key))
-      await slot.reflector.synced
+      await Promise.race([slot.reflector.synced, slot.failed])
       return slot.reflector.values().next().value
     },
     release(owner) {

@@ -31,6 +31,8 @@ export interface ReflectorOptions<T> {
   readonly query?: Query
   /** Called in the order of changes; must not throw. */
   readonly onChange: (change: Change<T>) => void
+  /** Called for every failed list or watch but an expired one, after which it is tried again. */
+  readonly onFailure?: (error: unknown) => void
   readonly log: Log
   readonly clock?: Clock
   /** @default 500 */
@@ -158,7 +160,10 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
         if (stopping.signal.aborted) return
         failures = clock.now() - started > healthyMs ? 1 : failures + 1
         if (isExpired(error)) resourceVersion = undefined
-        else log.warn({ path, err: error, failures }, 'watch failed, trying again')
+        else {
+          log.warn({ path, err: error, failures }, 'watch failed, trying again')
+          options.onFailure?.(error)
+        }
       }
       if (failures >= relistAfter) resourceVersion = undefined
       if (failures > 0) await pause(clock, backoffMs(failures - 1, base, cap), stopping.signal)

@@ -81,7 +81,7 @@ function readyContainers({ pod, phase, init, main }: ConditionsInput): Verdict {
 
 function ready({ pod }: ConditionsInput, containersReady: Verdict): Verdict {
   if (containersReady.status !== 'True') return containersReady
-  const gates = (pod.spec.readinessGates as { conditionType: string }[] | undefined) ?? []
+  const gates = (pod.spec as { readinessGates?: { conditionType: string }[] }).readinessGates ?? []
   const problems = gates.flatMap(({ conditionType: type }) => {
     const condition = pod.status?.conditions?.find((one) => one.type === type)
     if (!condition) return [`corresponding condition of pod readiness gate "${type}" does not exist.`]

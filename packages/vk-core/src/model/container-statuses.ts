@@ -4,6 +4,8 @@ import { wholeSeconds } from './times.ts'
 
 export interface ContainerInput {
   readonly container: Container
+  /** The pod's, or the container's own. */
+  readonly restartPolicy: string
   /** The backend's word; absent while it says nothing of this container. */
   readonly remote: ContainerStatus | undefined
   /** What the API has. */
@@ -21,7 +23,9 @@ export function containerStatus({
   waiting,
   now
 }: ContainerInput): ContainerStatus {
-  const state = normalState(remote?.state, before, now) ?? started(before) ?? { waiting }
+  const state: ContainerState = final(before, restartPolicy) ??
+    normalState(remote?.state, before, now) ??
+    started(before) ?? { waiting }
   const running = state.running !== undefined
   const probed = container.readinessProbe ?? container.startupProbe
   const lastState =
@@ -45,6 +49,13 @@ export function containerStatus({
 /** Of an init container: ready once it is done. */
 export const initReady = (status: ContainerStatus, sidecar: boolean): ContainerStatus =>
   sidecar ? status : { ...status, ready: status.state?.terminated?.exitCode === 0, started: false }
+
+/** The API refuses to let a container that has ended for good come back. */
+const final = (before: ContainerStatus | undefined, restartPolicy: string) => {
+  const ended = before?.state?.terminated
+  const forGood = restartPolicy === 'Never' || (restartPolicy === 'OnFailure' && ended?.exitCode === 0)
+  return ended && forGood ? before.state : undefined
+}
 
 const started = (status: ContainerStatus | undefined) =>
   status?.state?.running || status?.state?.terminated ? status.state : undefined

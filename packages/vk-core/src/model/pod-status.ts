@@ -123,6 +123,7 @@ function statuses(
     const waiting = blamed ?? (initializing || init ? { reason: 'PodInitializing' } : creating)
     let status = containerStatus({
       container,
+      restartPolicy: restartPolicyOf(input.pod, container, init),
       remote: reported.get(name),
       before: known.get(name),
       waiting: { reason: waiting.reason, ...(waiting.message && { message: waiting.message }) },
@@ -132,6 +133,12 @@ function statuses(
     result.set(name, settle(input, status))
   }
   return result
+}
+
+/** An init container that has succeeded is not run again, whatever the pod's policy. */
+function restartPolicyOf(pod: Pod, container: Container, init: boolean) {
+  const policy = container.restartPolicy ?? pod.spec.restartPolicy ?? 'Always'
+  return init && !isSidecar(container) && policy === 'Always' ? 'OnFailure' : policy
 }
 
 function settle({ verdict, stopped, now }: PodStatusInput, status: ContainerStatus): ContainerStatus {
