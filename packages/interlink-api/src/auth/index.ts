@@ -1,0 +1,5 @@
+export { createAuthenticator } from './authenticator.ts'
+export type { AuthOptions, Authenticator } from './authenticator.ts'
+export { createTokenFile } from './token-file.ts'
+export { createOidcVerifier } from './oidc.ts'
+export type { OidcOptions } from './oidc.ts'

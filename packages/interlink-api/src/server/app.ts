@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { TSchema } from 'typebox'
+import { createAuthenticator } from '../auth/authenticator.ts'
+import { decode } from '../wire/decode.ts'
+import { sessionHeader } from '../wire/messages.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import type { ApiConfig } from './config.ts'
+import type { ApiContext } from './context.ts'
+import { handleErrors } from './errors-to-json.ts'
+import { readBodies } from './read-bodies.ts'
+import { createPluginLink } from './plugin-link.ts'
+import { measure } from './measure.ts'
+import { createRoutes } from './routes/create.ts'
+import { deleteRoutes } from './routes/delete.ts'
+import { healthRoutes } from './routes/health.ts'
+import { logRoutes } from './routes/logs.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { openapiRoutes } from './routes/openapi.ts'
+import { pingRoutes } from './routes/ping.ts'
+import { statusRoutes } from './routes/status.ts'
+import { updateCacheRoutes } from './routes/update-cache.ts'
+import { watchRoutes } from './routes/watch.ts'
+
+export interface ApiServerOptions {
+  readonly logger?: FastifyBaseLogger
+  /** PEM. With `ca`, clients are asked for a certificate; who shows none needs another kind of authentication. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer }
+}
+
+export type ApiServer = FastifyInstance
+
+/** The API server, not listening yet. It keeps nothing about pods: any number of replicas may serve side by side. */
+export async function buildApiServer(config: ApiConfig, options: ApiServerOptions = {}): Promise<ApiServer> {
+  const { logger, tls } = options
+  const app = fastify({
+    ...(logger ? { loggerInstance: logger } : {}),
+    ...(tls
+      ? {
+          https: {
+            ...tls,
+            minVersion: 'TLSv1.2',
+            requestCert: Boolean(tls.ca),
+            rejectUnauthorized: false
+          } as never
+        }
+      : {}),
+    disableRequestLogging: true,
+    exposeHeadRoutes: false,
+    bodyLimit: config.bodyLimit,
+    forceCloseConnections: 'idle',
+    genReqId: (request) => sessionOf(request.headers[sessionHeader])
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.setValidatorCompiler(({ schema }) => (data) => {
+    try {
+      return { value: decode(schema as TSchema, data) }
+    } catch (error) {
+      return { error: error as Error }
+    }
+  })
+  app.setSerializerCompiler(() => JSON.stringify)
+
+  const metrics = createMetrics('interlink-api')
+  const plugins = await Promise.all(
+    config.plugins.map((plugin) =>
+      createPluginLink(plugin, {
+        timeoutMs: config.pluginTimeoutSeconds * 1000,
+        statusConcurrency: config.statusConcurrency
+      })
+    )
+  )
+  app.addHook('onClose', async () => {
+    await Promise.all(plugins.map(({ client }) => client.close()))
+  })
+
+  const closing = new AbortController()
+  app.addHook('preClose', async () => closing.abort())
+  const context: ApiContext = { config, plugins, metrics, closing: closing.signal }
+
+  handleErrors(app, config)
+  readBodies(app)
+  measure(app, metrics)
+  openapiRoutes(app)
+  await app.register(healthRoutes, context)
+  const authenticate = await createAuthenticator({
+    ...config.auth,
+    clientCertificates: Boolean(config.tls?.clientCaFile)
+  })
+  await app.register(async (guarded) => {
+    if (authenticate) guarded.addHook('onRequest', (request) => authenticate(request.raw))
+    await guarded.register(metricsRoutes, context)
+    await guarded.register(createRoutes, context)
+    await guarded.register(statusRoutes, context)
+    await guarded.register(deleteRoutes, context)
+    await guarded.register(logRoutes, context)
+    await guarded.register(pingRoutes, context)
+    await guarded.register(updateCacheRoutes, context)
+    await guarded.register(watchRoutes, context)
+  })
+  return app as unknown as ApiServer
+}
+
+/** The caller's session id where it is fit to be logged and sent on, else a new one. */
+const sessionOf = (header: string | string[] | undefined): string =>
+  typeof header === 'string' && /^[\x21-\x7e]{1,128}$/.test(header) ? header : `Request-${randomUUID()}`

@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises'
+import {
+  createInterlinkClient,
+  type CallOptions,
+  type InterlinkClient,
+  type PingResult
+} from '../client/client.ts'
+import { InterlinkError } from '../errors.ts'
+import type { PodRef, PodStatus } from '../wire/messages.ts'
+import type { PluginConfig } from './config.ts'
+import { mapBounded } from './map-bounded.ts'
+
+/** One plugin as the API server reaches it. What it remembers is about the plugin, never about a pod. */
+export interface PluginLink extends PluginConfig {
+  readonly client: InterlinkClient
+  ping(options: CallOptions): Promise<PingResult>
+  /** The pods it knows of those asked for, matched by UID. */
+  status(pods: readonly PodRef[], options: CallOptions): Promise<PodStatus[]>
+}
+
+interface LinkOptions {
+  readonly timeoutMs: number
+  readonly statusConcurrency: number
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number
+}
+
+const capabilitiesForMs = 30_000
+
+export async function createPluginLink(config: PluginConfig, options: LinkOptions): Promise<PluginLink> {
+  const { timeoutMs, statusConcurrency, now = () => performance.now() } = options
+  const client = createInterlinkClient({
+    url: config.url,
+    verbs: 'plugin',
+    createBody: config.createBody,
+    timeoutMs,
+    ...(config.tokenFile ? { token: async () => (await readFile(config.tokenFile!, 'utf8')).trim() } : {}),
+    ...(config.tls ? { tls: await readTls(config.tls) } : {})
+  })
+  let offered: { readonly at: number; readonly capabilities: ReadonlySet<string> } | undefined
+  /** It answers for one pod although it was asked for several, as plugins that read only the first do. */
+  let answersOne = false
+
+  const relayed = <T>(call: Promise<T>): Promise<T> =>
+    call.catch((error: unknown) => {
+      throw relay(error, config.name)
+    })
+
+  async function ping(call: CallOptions): Promise<PingResult> {
+    const result = await relayed(client.ping(call))
+    if (result.ok) offered = { at: now(), capabilities: result.capabilities }
+    return result
+  }
+
+  async function offersBatch(call: CallOptions): Promise<boolean> {
+    if (!offered || now() - offered.at > capabilitiesForMs) await ping(call).catch(() => undefined)
+    return offered?.capabilities.has('status.batch') ?? false
+  }
+
+  const known = (statuses: readonly PodStatus[], pods: readonly PodRef[]) => {
+    const asked = new Set(pods.map((pod) => pod.metadata.uid))
+    return statuses.filter((status) => asked.has(status.UID))
+  }
+  const singly = async (pods: readonly PodRef[], call: CallOptions) =>
+    (
+      await mapBounded(pods, statusConcurrency, async (pod) =>
+        known(await relayed(client.status([pod], call)), [pod])
+      )
+    ).flat()
+
+  return {
+    ...config,
+    client,
+    ping,
+    async status(pods, call) {
+      if (pods.length <= 1) return singly(pods, call)
+      const batch = await offersBatch(call)
+      if (answersOne && !batch) return singly(pods, call)
+      const answered = known(await relayed(client.status(pods, call)), pods)
+      if (batch || answered.length === pods.length) return answered
+      const uids = new Set(answered.map((status) => status.UID))
+      const found = await singly(
+        pods.filter((pod) => !uids.has(pod.metadata.uid ?? '')),
+        call
+      )
+      if (found.length > 0) answersOne = true
+      return [...answered, ...found]
+    }
+  }
+}
+
+/**
+ * A plugin's failure as the caller of this server gets it: the plugin's own code and words where it has any, its
+ * status, and its name. That it refused our credentials is our failure, not the caller's.
+ */
+export function relay(error: unknown, plugin: string): unknown {
+  if (!(error instanceof InterlinkError)) return error
+  const { details, code, status } = error
+  if (typeof details.status !== 'number') {
+    const { message, retry } = error
+    return new InterlinkError(
+      { code, status, retry, message: `plugin ${plugin}: ${message}` },
+      { ...details, plugin },
+      error
+    )
+  }
+  const answer = { name: plugin, status, body: String(details.body ?? '') }
+  const more = { ...details, plugin, answer, status }
+  if (status === 401 || status === 403)
+    return new InterlinkError('IL_PLUGIN_FAILED', { ...more, status: 502 }, error)
+  if (code === 'IL_REFUSED') return new InterlinkError('IL_PLUGIN_REFUSED', more, error)
+  if (code === 'IL_FAILED') return new InterlinkError('IL_PLUGIN_FAILED', more, error)
+  const { message, retry } = error
+  return new InterlinkError({ code, message, status, retry }, more, error)
+}
+
+async function readTls(tls: NonNullable<PluginConfig['tls']>) {
+  const read = (path: string | undefined) => (path ? readFile(path) : undefined)
+  const [ca, cert, key] = await Promise.all([read(tls.caFile), read(tls.certFile), read(tls.keyFile)])
+  return { ca, cert, key, insecure: tls.insecure }
+}
