@@ -1,3 +1,4 @@
+import { loadAll } from 'js-yaml'
 import { parseAllDocuments, type Document } from 'yaml'
 import { decode, Pod, ConfigMap, Secret } from '@interlink-ts/interlink-api/wire'
 import { UsageError } from './errors.ts'
@@ -19,13 +20,7 @@ export const readPod = (text: string, file: string): Pod => readManifests(text, 
 
 /** The pod of a YAML text, with the ConfigMaps and Secrets that stand beside it. */
 export function readManifests(text: string, file: string): Manifests {
-  const documents = parseAllDocuments(text) as Document.Parsed[]
-  const manifests = documents.map((document) => {
-    const [error] = document.errors
-    if (error)
-      throw new UsageError(`${file}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
-    return (document.toJS() ?? {}) as Manifest
-  })
+  const manifests = parseManifests(text, file)
   const pod = manifests.map(podOf).find((found) => found !== undefined)
   if (!pod)
     throw new UsageError(
@@ -41,6 +36,18 @@ export function readManifests(text: string, file: string): Manifests {
     }
   } catch (error) {
     throw new UsageError(`${file}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function parseManifests(text: string, file: string): Manifest[] {
+  const documents = parseAllDocuments(text) as Document.Parsed[]
+  const error = documents.flatMap((document) => document.errors)[0]
+  if (!error) return documents.map((document) => (document.toJS() ?? {}) as Manifest)
+  try {
+    // kubectl takes folded strings that are indented less than YAML 1.2 asks, and so does this parser.
+    return loadAll(text).map((manifest) => (manifest ?? {}) as Manifest)
+  } catch {
+    throw new UsageError(`${file}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
   }
 }
 

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { text as readAll } from 'node:stream/consumers'
+import { join } from 'node:path'
+import type { Pod } from '@interlink-ts/interlink-api/wire'
+import { retrievedPodData } from '@interlink-ts/interlink-api/server'
+import {
+  compile,
+  defaultSitePolicy,
+  describePlan,
+  explainRefusals,
+  renderJob,
+  type Plan
+} from '@interlink-ts/plugins/kit'
+import { collectTokens, createRequest, tokenKey } from '@interlink-ts/vk-core/model'
+import { backendModule } from '../backends.ts'
+import { UsageError } from '../errors.ts'
+import { createLogger } from '../log.ts'
+import { readManifests, type Manifests } from '../read-pod.ts'
+
+interface RenderOptions {
+  readonly backend: string
+  readonly node: string
+  readonly showValues?: boolean
+  readonly output: 'text' | 'json'
+}
+
+/** `interlink render`: the plan and the scripts a pod would become. Nothing is run, nothing is written. */
+export async function render(file: string, options: RenderOptions): Promise<void> {
+  const source = file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8')
+  const manifests = readManifests(source, file)
+  const plan = planOf(manifests, options.node, file)
+  const dir = join('/', 'jobs', `${plan.pod.namespace}-${plan.pod.uid}`)
+  const backend = backendModule(options.backend).create({}, { root: '/jobs', log: createLogger('silent') })
+  const rendered = await backend.render(plan, dir)
+  const refusals = 'refusals' in rendered ? rendered.refusals : []
+  const files = 'launches' in rendered ? renderJob(plan, rendered.launches, dir) : []
+  const notices = [...plan.notices, ...('notices' in rendered ? rendered.notices : [])]
+
+  if (options.output === 'json')
+    process.stdout.write(
+      `${JSON.stringify({ plan: options.showValues ? plan : hidden(plan), notices, refusals, files: options.showValues ? files : files.filter(({ mode }) => mode !== 0o600) }, null, 2)}\n`
+    )
+  else {
+    process.stdout.write(describePlan({ ...plan, notices }, { showValues: options.showValues ?? false }))
+    for (const { path, mode, text } of files)
+      process.stdout.write(
+        `\n--- ${path} (${mode.toString(8)})\n${mode === 0o600 && !options.showValues ? `${text.length} bytes; shown by --show-values\n` : text}`
+      )
+  }
+  if (refusals.length === 0) return
+  process.stderr.write(
+    `the ${backend.name} backend of this machine would refuse it: ${explainRefusals(refusals)}\n`
+  )
+  process.exitCode = 1
+}
+
+/** What the node, the API server and the plugin's compiler make of the pod, in that order. */
+function planOf({ pod, configMaps, secrets }: Manifests, nodeName: string, file: string): Plan {
+  const placed: Pod = {
+    ...pod,
+    metadata: {
+      namespace: 'default',
+      ...withoutUndefined(pod.metadata),
+      uid: pod.metadata.uid ?? randomUUID()
+    },
+    spec: { ...pod.spec, nodeName }
+  }
+  const byName = <T extends { metadata: { name?: string } }>(objects: readonly T[]) =>
+    new Map(objects.map((object) => [object.metadata.name ?? '', object]))
+  const { request, missing } = createRequest({
+    pod: placed,
+    addresses: { hostIP: '127.0.0.1', podIP: '127.0.0.1' },
+    allocatable: {},
+    configMaps: byName(configMaps),
+    secrets: byName(secrets),
+    tokens: new Map(collectTokens(placed).map((wish) => [tokenKey(wish), 'the-token-of-the-service-account']))
+  })
+  if (!request)
+    throw new UsageError(
+      `${file}: the pod needs ${missing.map(({ kind, name, key }) => `${kind} ${name}${key ? ` key ${key}` : ''}`).join(', ')}; put it into the same file`
+    )
+  const compiled = compile(retrievedPodData(request), defaultSitePolicy)
+  if ('refusals' in compiled) throw new UsageError(`${file}: ${explainRefusals(compiled.refusals)}`)
+  return compiled.plan
+}
+
+const withoutUndefined = <T extends object>(value: T): T =>
+  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
+
+/** The plan with sizes in the place of values. */
+const hidden = (plan: Plan): unknown => ({
+  ...plan,
+  containers: plan.containers.map((container) => ({
+    ...container,
+    env: container.env.map(({ name, value }) => ({ name, bytes: Buffer.byteLength(value) }))
+  })),
+  volumes: plan.volumes.map((volume) =>
+    volume.kind === 'files'
+      ? {
+          ...volume,
+          files: volume.files.map(({ path, mode, base64 }) => ({
+            path,
+            mode,
+            bytes: Buffer.byteLength(base64, 'base64')
+          }))
+        }
+      : volume
+  )
+})
