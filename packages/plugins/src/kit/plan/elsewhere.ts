@@ -1,3 +1,5 @@
+const resolved = 'node: it sends the content; a file that is missing is refused'
+
 /**
  * Pod fields that leave no trace in a plan because they are not the job's business, and why.
  * `*` stands for any index. Whatever is neither here nor read by the compiler is told as a notice.
@@ -26,6 +28,24 @@ export const elsewhere: Readonly<Record<string, string>> = {
   'spec.securityContext.supplementalGroupsPolicy': 'speaks of how groups are applied, which is told',
   'spec.securityContext.seLinuxChangePolicy': 'speaks of how SELinux labels are applied, which is told',
   'spec.containers.*.resizePolicy': 'node: a resize in place is answered there',
-  'spec.containers.*.ports.*.protocol': 'informative; named ports are resolved',
-  'spec.containers.*.env.*.valueFrom': 'node: it resolves values; one that is left is refused'
+  'spec.containers.*.ports.*.containerPort': 'informative; probes and hooks that name the port are resolved',
+  'spec.containers.*.ports.*.name': 'informative; probes and hooks that name the port are resolved',
+  'spec.containers.*.ports.*.protocol': 'informative',
+  'spec.volumes.*.downwardAPI.items.*.fieldRef': resolved,
+  'spec.volumes.*.downwardAPI.items.*.resourceFieldRef': resolved,
+  'spec.volumes.*.projected.sources.*.configMap.items.*.key': resolved,
+  'spec.volumes.*.projected.sources.*.configMap.name': resolved,
+  'spec.volumes.*.projected.sources.*.secret.items.*.key': resolved,
+  'spec.volumes.*.projected.sources.*.secret.name': resolved,
+  'spec.volumes.*.projected.sources.*.downwardAPI.items.*.fieldRef': resolved,
+  'spec.volumes.*.projected.sources.*.downwardAPI.items.*.resourceFieldRef': resolved,
+  'spec.volumes.*.projected.sources.*.serviceAccountToken.audience': resolved,
+  'spec.volumes.*.projected.sources.*.serviceAccountToken.expirationSeconds': resolved,
+  'spec.volumes.*.projected.sources.*.clusterTrustBundle.labelSelector': resolved,
+  'spec.volumes.*.projected.sources.*.clusterTrustBundle.name': resolved,
+  'spec.volumes.*.projected.sources.*.clusterTrustBundle.signerName': resolved,
+  'spec.volumes.*.projected.sources.*.podCertificate.keyType': resolved,
+  'spec.volumes.*.projected.sources.*.podCertificate.maxExpirationSeconds': resolved,
+  'spec.volumes.*.projected.sources.*.podCertificate.signerName': resolved,
+  'spec.volumes.*.projected.sources.*.podCertificate.userAnnotations': resolved
 }

@@ -64,6 +64,10 @@ function compileVolume(
   const { configMap, secret, projected, downwardAPI, emptyDir, hostPath, name: _, ...others } = volume
   const [other] = Object.keys(others)
   if (other) return refuseSource(other, volume, path, context)
+  if ([configMap, secret, projected, downwardAPI, emptyDir, hostPath].filter(Boolean).length > 1) {
+    context.findings.refuse(path, `the volume ${name} has more than one source; leave one`)
+    return 'refused'
+  }
   if (hostPath) return compileHostPath(name, hostPath, `${path}.hostPath`, context)
   if (!isMounted) return 'unused'
   if (configMap) return files(keyedFiles(configMap, 'ConfigMap', `${path}.configMap`, sent, context), false)
