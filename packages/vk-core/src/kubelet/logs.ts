@@ -2,7 +2,8 @@ import { pipeline } from 'node:stream/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import type { ContainerStatus, Pod } from '@interlink-ts/interlink-api/wire'
 import { VkError } from '../errors.ts'
-import type { LogQuery, PodView } from '../pods/types.ts'
+import type { LogQuery } from '../pods/types.ts'
+import type { KubeletPods } from './pods-of.ts'
 import { parseLogQuery } from './log-query.ts'
 
 interface LogRoute {
@@ -14,7 +15,7 @@ interface LogRoute {
  * `/containerLogs`. Bytes pass as they come; the caller's leaving ends the backend's stream.
  * Errors are plain text: the API server wraps the body of a 400 as it is into what kubectl prints.
  */
-export const containerLogs: FastifyPluginAsync<{ readonly view: PodView }> = async (app, { view }) => {
+export const containerLogs: FastifyPluginAsync<{ readonly pods: KubeletPods }> = async (app, { pods }) => {
   app.setErrorHandler((error, request, reply) => {
     const known = error instanceof VkError ? error : undefined
     if (!known) request.log.error({ err: error }, 'log request failed')
@@ -27,13 +28,13 @@ export const containerLogs: FastifyPluginAsync<{ readonly view: PodView }> = asy
   app.get<LogRoute>('/containerLogs/:namespace/:pod/:container', async (request, reply) => {
     const { namespace, pod: name, container } = request.params
     const query = parseLogQuery(request.query)
-    const pod = view.get(namespace, name)
+    const pod = pods.get(namespace, name)
     if (!pod) throw new VkError('VK_POD_NOT_FOUND', { namespace, pod: name })
     assertLogExists(pod, container, query)
 
     const left = new AbortController()
     reply.raw.once('close', () => left.abort())
-    const stream = await view.logs(pod, container, query, left.signal).catch((error: unknown) => {
+    const stream = await pods.logs(pod, container, query, left.signal).catch((error: unknown) => {
       if (left.signal.aborted) throw error
       const reason = error instanceof Error ? error.message : String(error)
       throw new VkError('VK_LOG_FAILED', { container, pod: name, reason }, error)

@@ -1,14 +1,15 @@
 import type { FastifyPluginAsync } from 'fastify'
-import type { PodView } from '../pods/types.ts'
+import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
+import type { KubeletPods } from './pods-of.ts'
 import { prometheusType, renderFamily } from './prometheus.ts'
 
 const startedAt = Date.now() / 1000 - process.uptime()
 
-/** `/metrics`: this process, its pods, and what telemetry counts where it is on. */
+/** `/metrics`: this process, its pods, and what the node counts. */
 export const metrics: FastifyPluginAsync<{
-  readonly view: PodView
-  readonly telemetry?: () => Promise<string>
-}> = async (app, { view, telemetry }) => {
+  readonly pods: KubeletPods
+  readonly registry: Pick<Metrics, 'render'>
+}> = async (app, { pods, registry }) => {
   app.get('/metrics', async (_request, reply) => {
     const { user, system } = process.cpuUsage()
     const own = [
@@ -21,15 +22,15 @@ export const metrics: FastifyPluginAsync<{
       renderFamily('process_start_time_seconds', 'gauge', 'Start time of the process since unix epoch.', [
         { value: startedAt }
       ]),
-      renderFamily('interlink_node_pods', 'gauge', 'Pods of a virtual node by phase.', countPods(view))
+      renderFamily('interlink_node_pods', 'gauge', 'Pods of a virtual node by phase.', countPods(pods))
     ]
-    return reply.type(prometheusType).send(own.join('') + ((await telemetry?.()) ?? ''))
+    return reply.type(prometheusType).send(own.join('') + registry.render())
   })
 }
 
-function countPods(view: PodView) {
+function countPods(pods: KubeletPods) {
   const counts = new Map<string, { labels: { node: string; phase: string }; value: number }>()
-  for (const { spec, status } of view.list()) {
+  for (const { spec, status } of pods.list()) {
     const labels = { node: spec?.nodeName ?? '', phase: status?.phase ?? 'Pending' }
     const key = `${labels.node}/${labels.phase}`
     const count = counts.get(key) ?? { labels, value: 0 }

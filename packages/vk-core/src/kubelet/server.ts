@@ -1,15 +1,16 @@
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
+import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import { VkError } from '../errors.ts'
 import type { KubeClient } from '../kube/index.ts'
-import type { PodView } from '../pods/types.ts'
+import type { KubeletPods } from './pods-of.ts'
 import { kubeletAuth } from './auth.ts'
 import type { ClientCa } from './client-ca.ts'
 import { health } from './health.ts'
 import { containerLogs } from './logs.ts'
 import { metrics } from './metrics.ts'
-import { pods } from './pods.ts'
+import { podLists } from './pod-lists.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 import { stats } from './stats.ts'
 import { statusOf } from './status.ts'
@@ -17,11 +18,12 @@ import { streams } from './streams.ts'
 
 export interface KubeletServerOptions {
   /** Of all nodes behind this listener. */
-  readonly view: PodView
+  readonly pods: KubeletPods
   readonly nodeNames: readonly string[]
   readonly kube: Pick<KubeClient, 'create'>
   readonly clientCa: Pick<ClientCa, 'pem'>
   readonly certificate: ServingCertificate
+  readonly metrics: Pick<Metrics, 'render'>
   readonly log: FastifyBaseLogger
 }
 
@@ -36,7 +38,7 @@ export interface KubeletServer {
 
 /** The kubelet port of one node, or of many that share it. */
 export function createKubeletServer(options: KubeletServerOptions): KubeletServer {
-  const { view, nodeNames, kube, clientCa, certificate, log } = options
+  const { pods, nodeNames, kube, clientCa, certificate, log } = options
   const trust = () => ({ ...certificate.current, ...(clientCa.pem && { ca: clientCa.pem }) })
   let trusted = clientCa.pem
 
@@ -55,7 +57,7 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
   certificate.onChange(renew)
 
   const nodeOf = (namespace: string, pod: string) =>
-    nodeNames.length === 1 ? nodeNames[0]! : (view.get(namespace, pod)?.spec?.nodeName ?? '')
+    nodeNames.length === 1 ? nodeNames[0]! : (pods.get(namespace, pod)?.spec?.nodeName ?? '')
 
   app.register(kubeletAuth, {
     kube,
@@ -75,11 +77,11 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
   app.setNotFoundHandler((request) => {
     throw new VkError('VK_ROUTE_NOT_FOUND', { method: request.method, path: request.url.split('?', 1)[0]! })
   })
-  app.register(containerLogs, { view })
-  app.register(pods, { view })
+  app.register(containerLogs, { pods })
+  app.register(podLists, { pods })
   app.register(health)
-  app.register(stats, { view, nodeName: nodeNames[0]! })
-  app.register(metrics, { view })
+  app.register(stats, { pods, nodeName: nodeNames[0]! })
+  app.register(metrics, { pods, registry: options.metrics })
   app.register(streams, { nodeOf })
 
   return {

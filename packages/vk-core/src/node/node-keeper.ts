@@ -23,7 +23,7 @@ export interface NodeKeeperOptions {
   readonly version: string
   readonly now?: () => Date
   /** Told when readiness changed, with the node's uid. */
-  readonly onReadiness?: (ready: boolean, message: string) => void
+  readonly onReadiness?: (ready: boolean, uid: string, message: string) => void
 }
 
 export interface NodeKeeper {
@@ -104,7 +104,7 @@ export function createNodeKeeper(options: NodeKeeperOptions): NodeKeeper {
     if (healthy === undefined || healthy === wasReady) return
     if (healthy) log.info('node ready')
     else log.warn({ reason: error }, 'node not ready')
-    if (wasReady !== undefined || !healthy) options.onReadiness?.(healthy, error ?? '')
+    options.onReadiness?.(healthy, object?.metadata.uid ?? '', error ?? '')
     wasReady = healthy
   }
 

@@ -13,7 +13,10 @@ interface LogRoute {
 }
 
 /** The page's data: Server-Sent Events of all pods; events and logs of one pod, only when somebody looks at it. */
-export const pageLive: FastifyPluginAsync<PageSource> = async (app, source) => {
+export const pageLive: FastifyPluginAsync<{ readonly sources: readonly PageSource[] }> = async (
+  app,
+  { sources }
+) => {
   const open = new Set<FastifyReply>()
   app.addHook('preClose', async () => {
     for (const reply of open) reply.raw.destroy()
@@ -29,12 +32,12 @@ export const pageLive: FastifyPluginAsync<PageSource> = async (app, source) => {
     })
     const send = (event: string, data: unknown) =>
       reply.raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
-    const stop = followPage(source, (changes) => {
+    const stop = followPage(sources, (changes) => {
       // A browser that does not read gets a new snapshot when it connects again, instead of a growing buffer here.
       if (reply.raw.writableLength > 16 * 1024 * 1024) reply.raw.destroy()
       else send('changes', changes)
     })
-    send('snapshot', pageSnapshot(source))
+    send('snapshot', pageSnapshot(sources))
     const beat = setInterval(() => reply.raw.write(': \n\n'), keepAliveMs)
     request.raw.socket.once('close', () => {
       stop()
@@ -44,12 +47,12 @@ export const pageLive: FastifyPluginAsync<PageSource> = async (app, source) => {
   })
 
   app.get<{ Params: { uid: string } }>('/pods/:uid/events', async ({ params }, reply) => {
-    podOf(params.uid)
-    return reply.header('cache-control', 'no-store').send(source.view.events(params.uid))
+    const { view } = podOf(params.uid)
+    return reply.header('cache-control', 'no-store').send(view.events(params.uid))
   })
 
   app.get<LogRoute>('/pods/:uid/log/:container', async ({ params, query }, reply) => {
-    const pod = podOf(params.uid)
+    const { pod, view } = podOf(params.uid)
     const options = {
       tailLines: Math.min(Number(query.tail) || 200, maxTail),
       timestamps: false,
@@ -59,7 +62,7 @@ export const pageLive: FastifyPluginAsync<PageSource> = async (app, source) => {
     assertLogExists(pod, params.container, options)
     const left = new AbortController()
     reply.raw.once('close', () => left.abort())
-    const stream = await source.view.logs(pod, params.container, options, left.signal)
+    const stream = await view.logs(pod, params.container, options, left.signal)
     reply.hijack()
     reply.raw.writeHead(200, {
       'content-type': 'text/plain; charset=utf-8',
@@ -71,8 +74,10 @@ export const pageLive: FastifyPluginAsync<PageSource> = async (app, source) => {
   })
 
   const podOf = (uid: string) => {
-    const pod = source.view.list().find(({ metadata }) => metadata.uid === uid)
-    if (!pod) throw new VkError('VK_POD_NOT_FOUND', { namespace: '', pod: uid })
-    return pod
+    for (const { view } of sources) {
+      const pod = view.list().find(({ metadata }) => metadata.uid === uid)
+      if (pod) return { pod, view }
+    }
+    throw new VkError('VK_POD_NOT_FOUND', { namespace: '', pod: uid })
   }
 }

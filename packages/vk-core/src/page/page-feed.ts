@@ -5,8 +5,9 @@ import type { PodView } from '../pods/types.ts'
 import { pageNode, pagePod, type PageNode, type PagePod } from './page-model.ts'
 
 export interface PageSource {
+  readonly name: string
+  readonly shape: NodeShape
   readonly view: PodView
-  readonly nodes: () => readonly { readonly name: string; readonly shape: NodeShape }[]
 }
 
 export interface PageSnapshot {
@@ -28,37 +29,26 @@ export interface PageChanges {
 /** A browser draws so many rows without effort. */
 const maxPods = 1000
 
-export function pageSnapshot({ view, nodes }: PageSource): PageSnapshot {
-  const pods = view.list()
+export function pageSnapshot(sources: readonly PageSource[]): PageSnapshot {
+  const pods = sources.flatMap(({ view }) => view.list().map((pod) => ({ pod, view })))
   return {
     now: new Date().toISOString(),
-    nodes: pageNodes(nodes(), pods),
-    pods: telling(pods).map((pod) => pagePod(pod, view.jobId(pod.metadata.uid ?? ''))),
+    nodes: pageNodes(sources),
+    pods: telling(pods).map(({ pod, view }) => pagePod(pod, view.jobId(pod.metadata.uid ?? ''))),
     total: pods.length
   }
 }
 
-function pageNodes(nodes: ReturnType<PageSource['nodes']>, pods: readonly Pod[]): PageNode[] {
-  const byNode = new Map<string, Pod[]>()
-  for (const pod of pods) {
-    const name = pod.spec?.nodeName ?? ''
-    const group = byNode.get(name)
-    if (group) group.push(pod)
-    else byNode.set(name, [pod])
-  }
-  return nodes.map(({ name, shape }) => pageNode(name, shape, byNode.get(name) ?? []))
-}
+const pageNodes = (sources: readonly PageSource[]): PageNode[] =>
+  sources.map(({ name, shape, view }) => pageNode(name, shape, view.list()))
 
 /** What has not ended comes first, then the newest. */
-function telling(pods: readonly Pod[]): readonly Pod[] {
+function telling<T extends { readonly pod: Pod }>(pods: readonly T[]): readonly T[] {
   if (pods.length <= maxPods) return pods
-  const ended = (pod: Pod) => Number(pod.status?.phase === 'Succeeded')
+  const ended = ({ pod }: T) => Number(pod.status?.phase === 'Succeeded')
+  const created = ({ pod }: T) => pod.metadata.creationTimestamp ?? ''
   return [...pods]
-    .sort(
-      (a, b) =>
-        ended(a) - ended(b) ||
-        (b.metadata.creationTimestamp ?? '').localeCompare(a.metadata.creationTimestamp ?? '')
-    )
+    .sort((a, b) => ended(a) - ended(b) || created(b).localeCompare(created(a)))
     .slice(0, maxPods)
 }
 
@@ -67,45 +57,47 @@ function telling(pods: readonly Pod[]): readonly Pod[] {
  * `nodeMs`, since a ping changes them without a pod. Returns the way to stop.
  */
 export function followPage(
-  source: PageSource,
+  sources: readonly PageSource[],
   onChanges: (changes: PageChanges) => void,
   { gatherMs = 200, nodeMs = 2_000 } = {}
 ): () => void {
-  const touched = new Set<string>()
-  let nodesBefore = JSON.stringify(pageNodes(source.nodes(), source.view.list()))
+  const touched = new Map<PageSource, Set<string>>(sources.map((source) => [source, new Set()]))
+  let nodesBefore = JSON.stringify(pageNodes(sources))
   let gathering: NodeJS.Timeout | undefined
 
   const flush = () => {
     gathering = undefined
-    const pods = source.view.list()
-    const nodes = pageNodes(source.nodes(), pods)
+    const nodes = pageNodes(sources)
     const nodesNow = JSON.stringify(nodes)
-    const changed: PagePod[] = []
-    if (touched.size > 0)
-      for (const pod of pods) {
+    const pods: PagePod[] = []
+    const gone: string[] = []
+    let total = 0
+    for (const [{ view }, uids] of touched) {
+      const list = view.list()
+      total += list.length
+      if (uids.size === 0) continue
+      for (const pod of list) {
         const uid = pod.metadata.uid ?? ''
-        if (touched.delete(uid)) changed.push(pagePod(pod, source.view.jobId(uid)))
+        if (uids.delete(uid)) pods.push(pagePod(pod, view.jobId(uid)))
       }
-    const gone = [...touched]
-    touched.clear()
-    if (changed.length === 0 && gone.length === 0 && nodesNow === nodesBefore) return
-    onChanges({
-      now: new Date().toISOString(),
-      nodes: nodesNow === nodesBefore ? [] : nodes,
-      pods: changed,
-      gone,
-      total: pods.length
-    })
+      gone.push(...uids)
+      uids.clear()
+    }
+    const same = nodesNow === nodesBefore
     nodesBefore = nodesNow
+    if (same && pods.length === 0 && gone.length === 0) return
+    onChanges({ now: new Date().toISOString(), nodes: same ? [] : nodes, pods, gone, total })
   }
 
-  const stopView = source.view.onChange((uid) => {
-    touched.add(uid)
-    gathering ??= setTimeout(flush, gatherMs)
-  })
+  const stops = [...touched].map(([{ view }, uids]) =>
+    view.onChange((uid) => {
+      uids.add(uid)
+      gathering ??= setTimeout(flush, gatherMs)
+    })
+  )
   const nodeTimer = setInterval(() => (gathering ??= setTimeout(flush, 0)), nodeMs)
   return () => {
-    stopView()
+    for (const stop of stops) stop()
     clearTimeout(gathering)
     clearInterval(nodeTimer)
   }

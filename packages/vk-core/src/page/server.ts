@@ -15,7 +15,7 @@ export interface PageServer {
 /** Serves the page of one process's nodes, on loopback unless the configuration insists. */
 export async function startPage(
   { address, port, hosts }: Pick<PageConfig, 'address' | 'port' | 'hosts'>,
-  source: PageSource,
+  sources: readonly PageSource[],
   log: FastifyBaseLogger
 ): Promise<PageServer> {
   const app = fastify({ loggerInstance: log, forceCloseConnections: true, exposeHeadRoutes: false })
@@ -29,7 +29,7 @@ export async function startPage(
   })
   await app.register(hostGuard, { hosts: [...hosts, address] })
   await app.register(pageAssets)
-  await app.register(pageLive, source)
+  await app.register(pageLive, { sources })
   await app.listen({ host: address, port })
   const bound = app.server.address() as AddressInfo
   return {

@@ -1,0 +1,2 @@
+export { startVirtualNodes } from './start.ts'
+export type { StartOptions, VirtualNodes } from './start.ts'

@@ -1,0 +1,130 @@
+/** Puts the virtual nodes of one process together: Kubernetes client, pods, kubelet ports, page, and the nodes themselves. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Logger } from 'pino'
+import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
+import { createMetrics } from '@interlink-ts/interlink-api/telemetry'
+import type { InterlinkEndpoint, NodeConfig, VkConfig } from '../config.ts'
+import { createKubeClient, loadKubeConfig, type KubeClient } from '../kube/index.ts'
+import { startPage } from '../page/server.ts'
+import { addressTowards } from './addresses.ts'
+import { askPing, openInterlink } from './interlink.ts'
+import { openListeners } from './kubelet-listeners.ts'
+import { createNodeKeeper, type NodeKeeper } from './node-keeper.ts'
+import { watchNodes } from './node-watch.ts'
+import { createPinger } from './pinger.ts'
+import { openPods } from './pods-of-nodes.ts'
+import { version } from './version.ts'
+import { createWheel } from './wheel.ts'
+
+export interface VirtualNodes {
+  readonly nodes: readonly {
+    readonly name: string
+    readonly kubeletUrl: string
+    /** Absent where the page is off. */
+    readonly pageUrl?: string
+  }[]
+  /** Stops serving; pods, jobs and node objects stay as they are. */
+  close(): Promise<void>
+}
+
+export interface StartOptions {
+  readonly log: Logger
+  /** Used instead of the configuration's cluster, and left open at the end. */
+  readonly kube?: KubeClient
+}
+
+/** Resolves once everything is served and each node's registration is under way. */
+export async function startVirtualNodes(config: VkConfig, options: StartOptions): Promise<VirtualNodes> {
+  const { log } = options
+  const closing: (() => Promise<unknown> | void)[] = []
+  const close = async () => {
+    for (const step of closing.splice(0).reverse())
+      await Promise.resolve(step()).catch((error) => log.warn({ err: error }, 'closing failed'))
+  }
+  try {
+    const kube = options.kube ?? (await openKube(config))
+    if (!options.kube) closing.push(() => kube.close())
+    const towards = addressTowards(kube.server)
+    const addresses = new Map<string, string>()
+    for (const { name, address } of config.nodes) addresses.set(name, address ?? (await towards))
+    const interlinks = await openInterlinks(config.nodes)
+    closing.push(() => Promise.all([...new Set(interlinks.values())].map((client) => client.close())))
+
+    const metrics = createMetrics('interlink-vk')
+    const wheel = createWheel()
+    closing.push(() => wheel.close())
+    const keepers = new Map<string, NodeKeeper>()
+    const pods = await openPods({ config, kube, log, interlinks, addresses, metrics, keepers })
+    closing.push(() => pods.close())
+    const listeners = await openListeners({ config, kube, log, addresses, view: pods.view, metrics })
+    closing.push(() => listeners.close())
+
+    for (const node of config.nodes) {
+      const client = interlinks.get(node.name)!
+      const pinger = createPinger(async () => {
+        const answer = await askPing(client, node.name)
+        pods.pinged(node.name, answer)
+        return answer
+      })
+      keepers.set(
+        node.name,
+        createNodeKeeper({
+          config: node,
+          kube,
+          pinger,
+          wheel,
+          version,
+          address: addresses.get(node.name)!,
+          kubeletPort: () => listeners.portOf(node.name),
+          log: log.child({ node: node.name }),
+          onReadiness: (ready, uid, message) => pods.tellReadiness(node.name, uid, ready, message)
+        })
+      )
+    }
+    const watch = watchNodes(kube, keepers, log)
+    closing.push(() => watch.stop())
+    closing.push(() => keepers.forEach((keeper) => keeper.close()))
+
+    const page =
+      config.page &&
+      (await startPage(
+        config.page,
+        { view: pods.view, nodes: () => [...keepers.values()] },
+        log as unknown as FastifyBaseLogger
+      ))
+    if (page) closing.push(() => page.close())
+
+    for (const keeper of keepers.values()) keeper.start()
+    pods.start()
+    return {
+      nodes: config.nodes.map(({ name }) => ({
+        name,
+        kubeletUrl: listeners.urlOf(name),
+        ...(page && { pageUrl: config.nodes.length === 1 ? page.url : `${page.url}?node=${name}` })
+      })),
+      close
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const openKube = async ({ kubeconfig, context }: VkConfig): Promise<KubeClient> =>
+  createKubeClient(
+    await loadKubeConfig({ ...(kubeconfig && { path: kubeconfig }), ...(context && { context }) }),
+    { userAgent: `interlink-vk/${version}` }
+  )
+
+/** Nodes of one endpoint share its client, and so its connections. */
+async function openInterlinks(nodes: readonly NodeConfig[]): Promise<Map<string, InterlinkClient>> {
+  const clients = new Map<string, InterlinkClient>()
+  const byNode = new Map<string, InterlinkClient>()
+  const key = ({ url, tokenFile, tls }: InterlinkEndpoint) => JSON.stringify([url, tokenFile, tls])
+  for (const { name, interlink } of nodes) {
+    const client = clients.get(key(interlink)) ?? (await openInterlink(interlink))
+    clients.set(key(interlink), client)
+    byNode.set(name, client)
+  }
+  return byNode
+}
