@@ -4,6 +4,7 @@ import { loadAll } from 'js-yaml'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { compile } from '../src/kit/plan/compile.ts'
 import { describePlan } from '../src/kit/plan/describe.ts'
+import { redactPlan } from '../src/kit/plan/redact.ts'
 import type { Plan } from '../src/kit/plan/plan.ts'
 import { base64, planOf, policyOf } from './support-plan.ts'
 
@@ -87,4 +88,7 @@ t.test('a plan for people names everything, and values only when asked', async (
     describePlan({ ...plan, containers }),
     /args \["--key=\$\(KEY\)"\]\n {2}env HOSTNAME 3 B\n {2}env KEY 9 B/
   )
+  const redacted = JSON.stringify(redactPlan({ ...plan, containers }))
+  t.notMatch(redacted, /hush-hush/)
+  t.notMatch(redacted, new RegExp(base64('t0ken')))
 })

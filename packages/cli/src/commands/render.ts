@@ -9,6 +9,7 @@ import {
   defaultSitePolicy,
   describePlan,
   explainRefusals,
+  redactPlan,
   renderJob,
   type Plan
 } from '@interlink-ts/plugins/kit'
@@ -39,7 +40,7 @@ export async function render(file: string, options: RenderOptions): Promise<void
 
   if (options.output === 'json')
     process.stdout.write(
-      `${JSON.stringify({ plan: options.showValues ? plan : hidden(plan), notices, refusals, files: options.showValues ? files : files.filter(({ mode }) => mode !== 0o600) }, null, 2)}\n`
+      `${JSON.stringify({ plan: options.showValues ? plan : redactPlan(plan), notices, refusals, files: options.showValues ? files : files.filter(({ mode }) => mode !== 0o600) }, null, 2)}\n`
     )
   else {
     process.stdout.write(describePlan({ ...plan, notices }, { showValues: options.showValues ?? false }))
@@ -87,24 +88,3 @@ function planOf({ pod, configMaps, secrets }: Manifests, nodeName: string, file:
 
 const withoutUndefined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
-
-/** The plan with sizes in the place of values. */
-const hidden = (plan: Plan): unknown => ({
-  ...plan,
-  containers: plan.containers.map((container) => ({
-    ...container,
-    env: container.env.map(({ name, value }) => ({ name, bytes: Buffer.byteLength(value) }))
-  })),
-  volumes: plan.volumes.map((volume) =>
-    volume.kind === 'files'
-      ? {
-          ...volume,
-          files: volume.files.map(({ path, mode, base64 }) => ({
-            path,
-            mode,
-            bytes: Buffer.byteLength(base64, 'base64')
-          }))
-        }
-      : volume
-  )
-})

@@ -1,4 +1,5 @@
 import type { Plan, PlannedAction, PlannedContainer, PlannedProbe, PlannedVolume } from './plan.ts'
+import { redactWords } from './redact.ts'
 
 export interface DescribeOptions {
   /** Prints environment values and file contents; without it only their sizes. @default false */
@@ -48,14 +49,8 @@ function describeVolume(volume: PlannedVolume, showValues: boolean): string[] {
 function describeContainer(container: PlannedContainer, showValues: boolean): string[] {
   const { limits, probes, runAs } = container
   const value = (text: string) => (showValues ? JSON.stringify(text) : bytes(Buffer.byteLength(text)))
-  // `$(NAME)` is expanded in the plan, so a secret value may stand in an argument.
-  const secrets = container.env.filter((entry) => !showValues && entry.value.length > 3)
   const words = (list: readonly string[]) =>
-    JSON.stringify(
-      list.map((word) =>
-        secrets.reduce((text, { name, value }) => text.replaceAll(value, () => `$(${name})`), word)
-      )
-    )
+    JSON.stringify(showValues ? list : redactWords(list, container.env))
   const lines = [
     `image ${container.image} (pull ${container.pullPolicy})`,
     container.command && `command ${words(container.command)}`,
