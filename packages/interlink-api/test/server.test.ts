@@ -1,101 +1,8 @@
 import http from 'node:http'
 import t from 'tap'
-import { createInterlinkClient } from '../src/client/client.ts'
 import { InterlinkError } from '../src/errors.ts'
-import { startApi } from '../src/server/start.ts'
-import type { ApiConfigInput } from '../src/server/config.ts'
-import { answer, podOf, startPluginDouble, statusOf, uidOf, type PluginDouble } from './plugin-double.ts'
-
-interface Raw {
-  status: number
-  headers: http.IncomingHttpHeaders
-  body: string
-}
-
-export function raw(
-  url: string,
-  method: string,
-  path: string,
-  body?: string,
-  headers: Record<string, string> = {}
-) {
-  return new Promise<Raw>((resolve, reject) => {
-    const target = new URL(path, url)
-    const req = http.request(
-      target,
-      {
-        method,
-        headers: {
-          ...headers,
-          ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) })
-        }
-      },
-      (res) => {
-        let text = ''
-        res.setEncoding('utf8')
-        res.on('data', (chunk: string) => (text += chunk))
-        res.on('end', () => resolve({ status: res.statusCode!, headers: res.headers, body: text }))
-      }
-    )
-    req.on('error', reject)
-    req.end(body)
-  })
-}
-
-async function serve(test: Tap.Test, plugins: readonly PluginDouble[], more: Partial<ApiConfigInput> = {}) {
-  const api = await startApi({
-    listen: 'http://127.0.0.1:0',
-    plugins: plugins.map(({ url }, index) => ({ name: `p${index}`, url })),
-    ...more
-  })
-  test.teardown(() => api.close())
-  return api.url
-}
-
-async function double(test: Tap.Test, ...args: Parameters<typeof startPluginDouble>) {
-  const plugin = await startPluginDouble(...args)
-  test.teardown(() => plugin.close())
-  return plugin
-}
-
-const clientOf = (test: Tap.Test, options: Parameters<typeof createInterlinkClient>[0]) => {
-  const client = createInterlinkClient(options)
-  test.teardown(() => client.close())
-  return client
-}
-
-declare namespace Tap {
-  type Test = typeof t
-}
-
-const request = (uid = uidOf(1)) => ({
-  pod: {
-    ...podOf({ uid }),
-    spec: {
-      nodeName: 'vk',
-      initContainers: [{ name: 'first', volumeMounts: [{ name: 'cfg', mountPath: '/c' }] }],
-      containers: [
-        {
-          name: 'main',
-          volumeMounts: [
-            { name: 'key', mountPath: '/k' },
-            { name: 'all', mountPath: '/a' }
-          ]
-        },
-        { name: 'side' }
-      ],
-      volumes: [
-        { name: 'cfg', configMap: { name: 'app' } },
-        { name: 'key', secret: { secretName: 'pass' } },
-        { name: 'all', projected: { sources: [] } }
-      ]
-    }
-  },
-  configmaps: [{ metadata: { name: 'app' }, data: { k: 'v' } }],
-  secrets: [{ metadata: { name: 'pass' }, data: { p: 'c2VjcmV0' } }],
-  projectedvolumesmaps: [{ metadata: { name: 'all' }, data: { token: 'eyJ' } }],
-  jobscriptURL: ''
-})
+import { clientOf, defer, double, logRequest, raw, request, serve, text } from './helpers.ts'
+import { answer, podOf, startPluginDouble, statusOf, uidOf } from './plugin-double.ts'
 
 t.test(
   'a create reaches the plugin with every container, init first, and the objects that each mounts',
@@ -323,29 +230,6 @@ t.test('a log or a delete without labels finds the plugin that has the pod', asy
   t.equal(await text(stream), 'line\n')
 })
 
-const logRequest = (opts: object = {}) => ({
-  Namespace: 'default',
-  PodUID: uidOf(1),
-  PodName: 'a',
-  ContainerName: 'main',
-  Opts: {
-    Tail: 0,
-    Bytes: 0,
-    Timestamps: false,
-    Follow: false,
-    Previous: false,
-    SinceSeconds: 0,
-    SinceTime: '0001-01-01T00:00:00Z',
-    ...opts
-  }
-})
-
-async function text(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  let all = ''
-  for await (const chunk of stream) all += String(chunk)
-  return all
-}
-
 t.test('log requests that the reference refuses are refused with 400 and the field', async (t) => {
   const plugin = await double(t, (_call, response) => response.end())
   const url = await serve(t, [plugin])
@@ -368,7 +252,7 @@ t.test('log requests that the reference refuses are refused with 400 and the fie
 t.test(
   'a follower has its headers before there is a line, and its leaving ends the call at the plugin',
   async (t) => {
-    const left = Promise.withResolvers?.<void>() ?? defer()
+    const left = defer()
     const plugin = await double(t, (_call, response) => {
       response.writeHead(200, { 'content-type': 'text/plain' })
       response.flushHeaders()
@@ -383,12 +267,6 @@ t.test(
     t.pass('the plugin saw the end')
   }
 )
-
-function defer() {
-  let resolve!: () => void
-  const promise = new Promise<void>((r) => (resolve = r))
-  return { promise, resolve }
-}
 
 t.test('a reader that stops reading stops the plugin: the log is not gathered on the way', async (t) => {
   let written = 0
