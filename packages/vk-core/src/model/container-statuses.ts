@@ -16,13 +16,8 @@ export interface ContainerInput {
 }
 
 /** Backends that say little are helped: a missing part keeps what was known, and times are never invented twice. */
-export function containerStatus({
-  container,
-  remote,
-  before,
-  waiting,
-  now
-}: ContainerInput): ContainerStatus {
+export function containerStatus(input: ContainerInput): ContainerStatus {
+  const { container, restartPolicy, remote, before, waiting, now } = input
   const state: ContainerState = final(before, restartPolicy) ??
     normalState(remote?.state, before, now) ??
     started(before) ?? { waiting }

@@ -19,8 +19,8 @@ export interface StatusFeedOptions {
   readonly onStatus: (status: PodStatus) => void
   /** The backend has forgotten the pod, or does not name it though it was asked. */
   readonly onGone: (uid: string) => void
-  /** All that the backend has on the node has been told: `uids`. Only with a watch. */
-  readonly onSnapshot: (uids: ReadonlySet<string>) => void
+  /** All that the backend has on the node has been told. Only with a watch. */
+  readonly onSnapshot: (jobs: ReadonlyMap<string, PodStatus>) => void
 }
 
 export interface StatusFeed {
@@ -97,15 +97,15 @@ export function createStatusFeed(options: StatusFeedOptions): StatusFeed {
 
   let cursor: string | undefined
   async function watch(signal: AbortSignal) {
-    let listed: Set<string> | undefined
+    let listed: Map<string, PodStatus> | undefined
     for await (const event of client.watch({ node, signal, ...(cursor && { cursor }) })) {
       if (event.type === 'reset') {
-        listed = new Set()
+        listed = new Map()
         cursor = undefined
         continue
       }
       if (event.type === 'status') {
-        listed?.add(event.status.UID)
+        listed?.set(event.status.UID, event.status)
         onStatus(event.status)
       } else if (event.type === 'gone') {
         listed?.delete(event.UID)
