@@ -72,7 +72,8 @@ export interface VkConfig {
   readonly page?: PageConfig
   readonly pods: {
     readonly disableProjectedVolumes: boolean
-    readonly skipEnvironment: boolean
+    readonly daemonSets: 'refuse' | 'run'
+    readonly statusIntervalMs: number
     readonly kubernetesApi?: { readonly host?: string; readonly port?: string; readonly caData?: string }
   }
 }
@@ -196,7 +197,8 @@ function resolveVkConfig(file: VkFile, context: ResolveContext): VkConfig {
     page: pageOf(file.page, source),
     pods: compact({
       disableProjectedVolumes: file.pods?.disableProjectedVolumes ?? false,
-      skipEnvironment: file.pods?.skipEnvironment ?? false,
+      daemonSets: file.pods?.daemonSets ?? 'refuse',
+      statusIntervalMs: (file.pods?.statusIntervalSeconds ?? 5) * 1000,
       kubernetesApi: file.pods?.kubernetesApi
     })
   })

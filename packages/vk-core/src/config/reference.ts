@@ -31,7 +31,6 @@ export const ReferenceFile = Type.Object(
     KubeletKeyFile: text(),
     KubeletCSRSignerName: text(),
     DisableCSR: flag(),
-    SkipDownwardAPIResolution: flag(),
     Resources: object({
       CPU: text(),
       Memory: text(),
@@ -54,7 +53,6 @@ export const ChartValues = Type.Object(
       port: text(),
       socket: text(),
       disableProjectedVolumes: flag(),
-      skipDownwardAPIResolution: flag(),
       kubernetesApiAddr: text(),
       kubernetesApiPort: text(),
       kubernetesApiCaCrt: text(),
@@ -139,7 +137,6 @@ export function fromReference(file: ReferenceFile): VkFile {
     }),
     pods: compact({
       disableProjectedVolumes: file.DisableProjectedVolumes ?? undefined,
-      skipEnvironment: file.SkipDownwardAPIResolution ?? undefined,
       kubernetesApi:
         apiHost || apiPort || word(file.KubernetesApiCaCrt)
           ? compact({ host: apiHost, port: apiPort, caData: word(file.KubernetesApiCaCrt) })
@@ -158,7 +155,6 @@ export function fromChartValues(values: ChartValues): VkFile {
     KubernetesApiPort: values.interlink?.kubernetesApiPort,
     KubernetesApiCaCrt: values.interlink?.kubernetesApiCaCrt,
     DisableProjectedVolumes: values.interlink?.disableProjectedVolumes,
-    SkipDownwardAPIResolution: values.interlink?.skipDownwardAPIResolution,
     JobScriptBuilderURL: node.JobScriptBuilderURL,
     HTTP: { Insecure: node.HTTP?.insecure ?? node.HTTP?.Insecure, CaCert: node.HTTP?.CACert },
     DisableCSR: node.disableCSR,

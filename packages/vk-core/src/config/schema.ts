@@ -114,8 +114,10 @@ export const VkFile = object({
   pods: optional(
     object({
       disableProjectedVolumes: flag(),
-      /** Leave env and envFrom as written; the backend resolves nothing, so only literal values arrive. */
-      skipEnvironment: flag(),
+      /** Pods of DaemonSets that tolerate everything are left alone, or run. @default 'refuse' */
+      daemonSets: optional(Type.Union([Type.Literal('refuse'), Type.Literal('run')])),
+      /** Seconds between two rounds of asking a backend that offers no watch. @default 5 */
+      statusIntervalSeconds: optional(Type.Number({ minimum: 0.2 })),
       /** How a pod's clients reach the API server from where the job runs. */
       kubernetesApi: optional(object({ host: text(), port: text(), caData: text() }))
     })

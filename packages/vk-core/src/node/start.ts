@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { createMetrics } from '@interlink-ts/interlink-api/telemetry'
 import type { InterlinkEndpoint, NodeConfig, VkConfig } from '../config.ts'
-import { createKubeClient, loadKubeConfig, type KubeClient } from '../kube/index.ts'
+import { createKubeClient, loadKubeConfig, type EventRecorder, type KubeClient } from '../kube/index.ts'
 import { startPage } from '../page/server.ts'
 import { addressTowards } from './addresses.ts'
 import { askPing, openInterlink } from './interlink.ts'
@@ -51,19 +51,28 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
     closing.push(() => Promise.all([...new Set(interlinks.values())].map((client) => client.close())))
 
     const metrics = createMetrics('interlink-vk')
-    const wheel = createWheel()
-    closing.push(() => wheel.close())
     const keepers = new Map<string, NodeKeeper>()
-    const pods = await openPods({ config, kube, log, interlinks, addresses, metrics, keepers })
+    const pods = openPods({
+      config,
+      kube,
+      log,
+      metrics,
+      interlinkOf: (node) => interlinks.get(node)!,
+      addressOf: (node) => addresses.get(node)!,
+      resourcesOf: (node) => keepers.get(node)?.shape.resources ?? {}
+    })
     closing.push(() => pods.close())
-    const listeners = await openListeners({ config, kube, log, addresses, view: pods.view, metrics })
+    const views = new Map(config.nodes.map(({ name }) => [name, pods.of(name).view]))
+    const listeners = await openListeners({ config, kube, log, addresses, views, metrics })
     closing.push(() => listeners.close())
 
+    const wheel = createWheel()
+    closing.push(() => wheel.close())
     for (const node of config.nodes) {
-      const client = interlinks.get(node.name)!
+      const { recorder, onBackendReachable } = pods.of(node.name)
       const pinger = createPinger(async () => {
-        const answer = await askPing(client, node.name)
-        pods.pinged(node.name, answer)
+        const answer = await askPing(interlinks.get(node.name)!, node.name)
+        onBackendReachable(answer.response?.capabilities)
         return answer
       })
       keepers.set(
@@ -77,21 +86,22 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
           address: addresses.get(node.name)!,
           kubeletPort: () => listeners.portOf(node.name),
           log: log.child({ node: node.name }),
-          onReadiness: (ready, uid, message) => pods.tellReadiness(node.name, uid, ready, message)
+          onReadiness: (ready, uid, message) => tellReadiness(recorder, node.name, uid, ready, message)
         })
       )
     }
+    closing.push(() => keepers.forEach((keeper) => keeper.close()))
     const watch = watchNodes(kube, keepers, log)
     closing.push(() => watch.stop())
-    closing.push(() => keepers.forEach((keeper) => keeper.close()))
 
-    const page =
-      config.page &&
-      (await startPage(
-        config.page,
-        { view: pods.view, nodes: () => [...keepers.values()] },
-        log as unknown as FastifyBaseLogger
-      ))
+    const sources = [...keepers.values()].map((keeper) => ({
+      name: keeper.name,
+      view: views.get(keeper.name)!,
+      get shape() {
+        return keeper.shape
+      }
+    }))
+    const page = config.page && (await startPage(config.page, sources, log as unknown as FastifyBaseLogger))
     if (page) closing.push(() => page.close())
 
     for (const keeper of keepers.values()) keeper.start()
@@ -108,6 +118,18 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
     await close()
     throw error
   }
+}
+
+function tellReadiness(
+  recorder: EventRecorder,
+  name: string,
+  uid: string,
+  ready: boolean,
+  message: string
+): void {
+  const about = { apiVersion: 'v1', kind: 'Node', name, uid }
+  if (ready) recorder.record(about, 'Normal', 'NodeReady', `Node ${name} status is now: NodeReady`)
+  else recorder.record(about, 'Warning', 'NodeNotReady', `The backend does not answer: ${message}`)
 }
 
 const openKube = async ({ kubeconfig, context }: VkConfig): Promise<KubeClient> =>

@@ -1,0 +1,94 @@
+/** The pods of all nodes of a process: a manager for each, over one source of pods and one of what they refer to. */
+import type { Logger } from 'pino'
+import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
+import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
+import type { NodeConfig, VkConfig } from '../config.ts'
+import { createEventRecorder, type EventRecorder, type KubeClient } from '../kube/index.ts'
+import {
+  createPodManager,
+  createPodObjects,
+  createPodSource,
+  type PodManager,
+  type PodView
+} from '../pods/index.ts'
+
+export interface PodsOptions {
+  readonly config: VkConfig
+  readonly kube: KubeClient
+  readonly log: Logger
+  readonly interlinkOf: (node: string) => InterlinkClient
+  readonly addressOf: (node: string) => string
+  /** What the node offers now, by resource name. */
+  readonly resourcesOf: (node: string) => Readonly<Record<string, string>>
+  readonly metrics: Metrics
+}
+
+export interface NodePods {
+  readonly view: PodView
+  readonly recorder: EventRecorder
+  /** After every ping that succeeded. */
+  onBackendReachable(capabilities: readonly string[] | undefined): void
+}
+
+export interface PodsOfNodes {
+  of(node: string): NodePods
+  /** Begins to follow the pods; what goes wrong is tried again by itself. */
+  start(): void
+  close(): Promise<void>
+}
+
+export function openPods(options: PodsOptions): PodsOfNodes {
+  const { config, kube, log } = options
+  const names = config.nodes.map(({ name }) => name)
+  const source = createPodSource({ client: kube, nodes: names, log })
+  const objects = createPodObjects({ client: kube, log })
+  const managers = new Map<string, PodManager>()
+  const nodes = new Map<string, NodePods>()
+
+  const open = ({ name, interlink }: NodeConfig) => {
+    const recorder = createEventRecorder({
+      client: kube,
+      host: name,
+      log,
+      busy: () => {
+        const { lifecycle, status } = manager.queueStats()
+        return lifecycle.depth + status.depth > 0
+      }
+    })
+    const manager = createPodManager({
+      kube,
+      interlink: options.interlinkOf(name),
+      nodeName: name,
+      nodeIP: () => options.addressOf(name),
+      allocatable: () => options.resourcesOf(name),
+      recorder,
+      source,
+      objects,
+      config: { ...config.pods, ...(interlink.jobScriptUrl && { jobScriptUrl: interlink.jobScriptUrl }) },
+      metrics: options.metrics,
+      log: log.child({ node: name })
+    })
+    managers.set(name, manager)
+    nodes.set(name, {
+      view: manager.view,
+      recorder,
+      onBackendReachable: (capabilities) =>
+        manager.onBackendReachable({ ...(capabilities && { capabilities }) })
+    })
+  }
+  for (const node of config.nodes) open(node)
+
+  return {
+    of: (node) => nodes.get(node)!,
+    start() {
+      for (const manager of managers.values())
+        manager.start().catch((error: unknown) => log.error({ err: error }, 'pods could not be followed'))
+    },
+    async close() {
+      await source.stop()
+      await Promise.all([...managers.values()].map((manager) => manager.stop()))
+      await objects.stop()
+      await Promise.all([...nodes.values()].map(({ recorder }) => recorder.stop()))
+    }
+  }
+}
