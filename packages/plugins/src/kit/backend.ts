@@ -5,6 +5,7 @@
 import type { TSchema } from 'typebox'
 import type { PingResponse } from '@interlink-ts/interlink-api/wire'
 import type { Notice, Plan, PlannedContainer, Refusal } from './plan/plan.ts'
+import type { SitePolicy } from './plan/policy.ts'
 
 /** A job as the kit hands it to a backend. The directory holds everything the supervisor needs. */
 export interface Job {
@@ -27,8 +28,16 @@ export interface SubmittedJob {
 export interface Launch {
   /** Starts the container in the foreground, with stdin, stdout and stderr as given. */
   readonly run: readonly string[]
+  /**
+   * Prefixes under which both begin, in the machine's own environment, before the container's is set: they prepare
+   * or enter the instance (namespaces, mounts) and execute their arguments in the same process. What follows them
+   * must still find the job directory.
+   */
+  readonly outer?: { readonly start: readonly string[]; readonly enter: readonly string[] }
   /** Prefix that runs a further command inside the running instance (probes, hooks, later exec). */
   readonly enter: readonly string[]
+  /** Absolute directory where both start, made by whoever renders it. @default / */
+  readonly cwd?: string
   /** Where the volume directories and files of the job appear, when not by the argv itself: none by default. */
   readonly notices?: readonly Notice[]
 }
@@ -70,6 +79,8 @@ export interface Backend {
   cancel(job: SubmittedJob, graceSeconds: number): Promise<void>
   /** Ends what the backend holds for a finished job (mounts, scratch). Optional. */
   release?(job: SubmittedJob): Promise<void>
+  /** What the backend honours beyond what every one does; what it does not is told as a notice. Asked at start. */
+  honours?(): Promise<Partial<SitePolicy['backend']>>
   /** Resources and taints for the ping; absent fields leave the node's configuration. */
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints'>>
 }

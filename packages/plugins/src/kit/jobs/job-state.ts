@@ -1,3 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
 /**
  * What the supervisor's state files say, parsed. See docs/reference/job-directory.md.
  * All times are epoch milliseconds.
@@ -21,11 +24,129 @@ export interface ContainerRecord {
   readonly ready: boolean
   /** The startup probe has passed, or there is none. */
   readonly up: boolean
-  readonly last?: {
-    readonly exitCode: number
-    readonly signal?: number
-    readonly reason?: string
-    readonly startedAt?: number
-    readonly finishedAt?: number
+  /** The last thing worth an event, of the latest attempt: `Unhealthy`, `FailedPreStopHook`, … */
+  readonly notice?: { readonly reason: string; readonly message: string; readonly at: number }
+  readonly last?: LastAttempt
+}
+
+export interface LastAttempt {
+  readonly exitCode: number
+  readonly signal?: number
+  readonly reason?: string
+  readonly message?: string
+  readonly startedAt?: number
+  readonly finishedAt?: number
+}
+
+/** No beat for this long means that the supervisor is dead or its machine cut off; it renews every 10 s. */
+export const STALE_BEAT_MS = 60_000
+
+/** Whether the supervisor has stopped writing without having said that the job is finished. `now` in epoch ms. */
+export function isAbandoned(state: JobState, now: number): boolean {
+  return !state.finished && state.supervisor !== undefined && now - state.supervisor.beatAt > STALE_BEAT_MS
+}
+
+type Values = ReadonlyMap<string, string>
+
+/** The `key=value` lines of a state file; what is no such line is passed over. `\n` and `\\` stand for newline and backslash. */
+export function parseState(text: string): Values {
+  const values = new Map<string, string>()
+  for (const line of text.split('\n')) {
+    const at = line.indexOf('=')
+    if (at > 0) values.set(line.slice(0, at), unescapeValue(line.slice(at + 1)))
   }
+  return values
+}
+
+const unescapeValue = (value: string): string =>
+  value.replace(/\\([n\\])/g, (_, code: string) => (code === 'n' ? '\n' : '\\'))
+
+/** Epochs, codes and counts: whole and not negative; anything else is as if it were not there. */
+function whole(values: Values, key: string): number | undefined {
+  const text = values.get(key)
+  if (text === undefined || !/^\d{1,16}$/.test(text)) return undefined
+  return Number(text)
+}
+
+const some = (values: Values, key: string): string | undefined => values.get(key) || undefined
+
+function defined<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T
+}
+
+function containerRecord(values: Values): ContainerRecord | undefined {
+  const state = values.get('state')
+  if (state !== 'waiting' && state !== 'running' && state !== 'terminated') return undefined
+  const lastExit = whole(values, 'last.exit')
+  const noticeReason = some(values, 'notice.reason')
+  return defined<ContainerRecord>({
+    state,
+    reason: some(values, 'reason'),
+    message: some(values, 'message'),
+    restarts: whole(values, 'restarts') ?? 0,
+    startedAt: whole(values, 'started'),
+    finishedAt: whole(values, 'finished'),
+    exitCode: whole(values, 'exit'),
+    signal: whole(values, 'signal'),
+    ready: values.get('ready') === '1',
+    up: values.get('up') === '1',
+    notice:
+      noticeReason === undefined
+        ? undefined
+        : {
+            reason: noticeReason,
+            message: values.get('notice.message') ?? '',
+            at: whole(values, 'notice.at') ?? 0
+          },
+    last:
+      lastExit === undefined
+        ? undefined
+        : defined({
+            exitCode: lastExit,
+            signal: whole(values, 'last.signal'),
+            reason: some(values, 'last.reason'),
+            message: some(values, 'last.message'),
+            startedAt: whole(values, 'last.started'),
+            finishedAt: whole(values, 'last.finished')
+          })
+  })
+}
+
+/** What is not there, cannot be read or is no text says nothing: undefined. */
+const readState = (path: string): Promise<Values | undefined> =>
+  readFile(path, 'utf8').then(parseState, () => undefined)
+
+/** The state of the job in `dir`. Never throws: a file that is missing or garbage counts as not written. */
+export async function readJobState(dir: string): Promise<JobState> {
+  const state = join(dir, 'state')
+  const names = (await readdir(state).catch(() => [])).filter(
+    (name) => name.startsWith('c.') && !name.endsWith('.tmp')
+  )
+  const [supervisor, pod, ...found] = await Promise.all([
+    readState(join(state, 'supervisor')),
+    readState(join(state, 'pod')),
+    ...names.map((name) => readState(join(state, name)))
+  ])
+  const containers = new Map<string, ContainerRecord>()
+  names.forEach((name, index) => {
+    const record = found[index] && containerRecord(found[index])
+    if (record) containers.set(name.slice('c.'.length), record)
+  })
+  const pid = supervisor && whole(supervisor, 'pid')
+  const finishedAt = pod && whole(pod, 'finished')
+  return defined<JobState>({
+    supervisor:
+      supervisor && pid !== undefined
+        ? {
+            pid,
+            startedAt: whole(supervisor, 'started') ?? 0,
+            beatAt: whole(supervisor, 'beat') ?? 0
+          }
+        : undefined,
+    finished:
+      pod && finishedAt !== undefined
+        ? defined({ at: finishedAt, reason: some(pod, 'reason'), message: some(pod, 'message') })
+        : undefined,
+    containers
+  })
 }

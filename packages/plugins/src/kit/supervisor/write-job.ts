@@ -1,0 +1,40 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Launch } from '../backend.ts'
+import type { Plan } from '../plan/plan.ts'
+import { renderJob, type RenderOptions } from './render-job.ts'
+
+/** The supervisor's program; the same file for sources and for what is built from them. */
+export const supervisorPath = new URL('../../../assets/supervisor.sh', import.meta.url)
+
+let program: Promise<string> | undefined
+
+/** The text of the supervisor, read once. */
+export function supervisorProgram(): Promise<string> {
+  program ??= readFile(supervisorPath, 'utf8')
+  return program
+}
+
+export interface WriteOptions extends RenderOptions {
+  /** Where the machine that runs the job sees `dir`. @default dir */
+  readonly seenAs?: string
+}
+
+/**
+ * Writes into the job directory `dir` all that `sh job.sh` needs, but for the volumes.
+ * Safe to repeat until the job is submitted: equal input gives equal files.
+ */
+export async function writeJob(
+  plan: Plan,
+  launches: Readonly<Record<string, Launch>>,
+  dir: string,
+  options: WriteOptions = {}
+): Promise<void> {
+  const { files } = renderJob(plan, launches, options.seenAs ?? dir, options)
+  const all = [...files, { path: 'supervisor.sh', mode: 0o700, text: await supervisorProgram() }]
+  const folders = new Set(all.map(({ path }) => dirname(join(dir, path))))
+  for (const folder of [...folders, ...['state', 'log', 'message'].map((name) => join(dir, name))]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  }
+  await Promise.all(all.map(({ path, mode, text }) => writeFile(join(dir, path), text, { mode })))
+}
