@@ -11,6 +11,7 @@ import type { Attributes } from '../access.ts'
 import type { Json } from '../object.ts'
 import type { ApiContext, Call, Query } from './context.ts'
 import { isTrue } from './context.ts'
+import { fromProtobuf } from '../schema/protobuf.ts'
 import { discovery } from './discovery.ts'
 import { read } from './read.ts'
 import { review } from './reviews.ts'
@@ -27,16 +28,15 @@ export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefi
     forceCloseConnections: true
   })
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
-    const text = body as string
-    const type = request.headers['content-type'] ?? ''
-    if (text && type.includes('protobuf'))
-      return done(new ApiError(415, 'UnsupportedMediaType', 'this server speaks JSON and YAML'))
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      if (!text) done(null, undefined)
-      else done(null, type.includes('yaml') ? parse(text) : JSON.parse(text))
+      done(null, decoded(body as Buffer, request.headers['content-type'] ?? ''))
     } catch (error) {
-      done(badRequest(`the body of the request is not readable: ${(error as Error).message}`))
+      done(
+        error instanceof ApiError
+          ? error
+          : badRequest(`the body of the request is not readable: ${(error as Error).message}`)
+      )
     }
   })
   app.setErrorHandler((error, _request, reply) => {
@@ -95,6 +95,12 @@ export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefi
     handler: serve(({ group }) => `${group}/v1`)
   })
   return app
+}
+
+function decoded(body: Buffer, type: string): unknown {
+  if (body.length === 0) return undefined
+  if (type.includes('protobuf')) return fromProtobuf(body)
+  return type.includes('yaml') ? parse(body.toString()) : JSON.parse(body.toString())
 }
 
 const bearer = (request: FastifyRequest) => /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
