@@ -52,13 +52,13 @@ Examples:
     .option('--kubeconfig <file>', 'kubeconfig (or KUBECONFIG); default: in-cluster')
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the node (or NODENAME)')
-    .action(async (options) => (await import('./commands/services.ts')).vk(options))
+    .action(async (options) => (await import('./commands/vk.ts')).vk(options))
 
   service(program.command('api'))
     .description('Run the stateless API server')
     .option('--config <file>', 'configuration, ours or the reference’s (or INTERLINKCONFIGPATH)')
     .option('--insecure', 'listen on a public address without authentication')
-    .action(async (options) => (await import('./commands/services.ts')).api(options))
+    .action(async (options) => (await import('./commands/api.ts')).api(options))
 
   service(program.command('plugin'))
     .description('Run a backend')
@@ -66,7 +66,7 @@ Examples:
     .option('--config <file>', 'configuration of the plugin')
     .option('--root <directory>', 'root of the job directories')
     .option('--listen <url>', 'http://127.0.0.1:PORT or unix:///path')
-    .action(async (backend, options) => (await import('./commands/services.ts')).plugin(backend, options))
+    .action(async (backend, options) => (await import('./commands/plugin.ts')).plugin(backend, options))
 
   program
     .command('render')
