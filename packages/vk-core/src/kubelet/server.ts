@@ -1,5 +1,10 @@
 import type { AddressInfo } from 'node:net'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
+import fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest
+} from 'fastify'
 import type { Server } from 'node:https'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import { VkError } from '../errors.ts'
@@ -44,7 +49,7 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
 
   const app = fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     https: { ...trust(), requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' }

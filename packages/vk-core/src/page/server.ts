@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import fastify, { type FastifyBaseLogger } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger } from 'fastify'
 import type { PageConfig } from '../config.ts'
 import { VkError } from '../errors.ts'
 import { pageAssets } from './assets.ts'
@@ -18,7 +18,12 @@ export async function startPage(
   sources: readonly PageSource[],
   log: FastifyBaseLogger
 ): Promise<PageServer> {
-  const app = fastify({ loggerInstance: log, forceCloseConnections: true, exposeHeadRoutes: false })
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true,
+    exposeHeadRoutes: false
+  })
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof VkError)
       return reply.code(error.status).send({ code: error.code, message: error.message })
