@@ -35,7 +35,7 @@ export async function render(file: string, options: RenderOptions): Promise<void
   const backend = backendModule(options.backend).create({}, { root: '/jobs', log: createLogger('silent') })
   const rendered = await backend.render(plan, dir)
   const refusals = 'refusals' in rendered ? rendered.refusals : []
-  const files = 'launches' in rendered ? renderJob(plan, rendered.launches, dir) : []
+  const files = 'launches' in rendered ? renderJob(plan, rendered.launches, dir).files : []
   const notices = [...plan.notices, ...('notices' in rendered ? rendered.notices : [])]
 
   if (options.output === 'json')
