@@ -77,6 +77,10 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
 
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())
+  // A call that ends while the server closes must not leave a kept-alive connection that the close then waits for.
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing.signal.aborted) reply.header('connection', 'close')
+  })
   const context: ApiContext = { config, plugins, metrics, closing: closing.signal }
 
   handleErrors(app, config)

@@ -8,9 +8,19 @@ export type ListenTarget =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls: boolean }
 
+/** Of Linux; a longer path is cut without a word. unix(7) */
+const maxSocketPath = 107
+
 /** @throws ConfigError */
 export function listenTarget(listen: string): ListenTarget {
-  if (listen.startsWith('unix:///')) return { kind: 'unix', path: listen.slice('unix://'.length) }
+  if (listen.startsWith('unix:///')) {
+    const path = listen.slice('unix://'.length)
+    if (Buffer.byteLength(path) > maxSocketPath)
+      throw new ConfigError(`listen: the path of a unix socket has at most ${maxSocketPath} bytes: ${path}`, {
+        field: 'listen'
+      })
+    return { kind: 'unix', path }
+  }
   const url = URL.canParse(listen) ? new URL(listen) : undefined
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
     throw new ConfigError(
