@@ -17,6 +17,7 @@ export interface Histogram {
 }
 export type Labels = Readonly<Record<string, string | number>>
 
+/** Asking again for a name gives the same instrument. */
 export interface Metrics {
   /** Named without `_total`. */
   counter(name: string, help: string): Counter
@@ -41,9 +42,13 @@ interface Family {
 export function createMetrics(scope: string): Metrics {
   const families: Family[] = []
   const meter = otel.getMeter(scope)
-
-  return {
-    counter(name, help) {
+  const instruments = new Map<string, unknown>()
+  const once = <T>(name: string, create: () => T): T => {
+    if (!instruments.has(name)) instruments.set(name, create())
+    return instruments.get(name) as T
+  }
+  const metrics = {
+    counter(name: string, help: string): Counter {
       const values = new Map<string, number>()
       const instrument = meter.createCounter(name, { description: help })
       families.push({
@@ -60,7 +65,7 @@ export function createMetrics(scope: string): Metrics {
         }
       }
     },
-    gauge(name, help) {
+    gauge(name: string, help: string): Gauge {
       const values = new Map<string, number>()
       const instrument = meter.createGauge(name, { description: help })
       families.push({ name, help, type: 'gauge', lines: () => samples(name, values) })
@@ -71,7 +76,7 @@ export function createMetrics(scope: string): Metrics {
         }
       }
     },
-    histogram(name, help) {
+    histogram(name: string, help: string): Histogram {
       const series = new Map<string, { readonly counts: number[]; sum: number; count: number }>()
       const instrument = meter.createHistogram(name, {
         description: help,
@@ -103,7 +108,12 @@ export function createMetrics(scope: string): Metrics {
           instrument.record(value, labels as Attributes)
         }
       }
-    },
+    }
+  }
+  return {
+    counter: (name, help) => once(name, () => metrics.counter(name, help)),
+    gauge: (name, help) => once(name, () => metrics.gauge(name, help)),
+    histogram: (name, help) => once(name, () => metrics.histogram(name, help)),
     render: () =>
       families
         .flatMap((family) => [
