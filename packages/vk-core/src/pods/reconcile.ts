@@ -34,6 +34,7 @@ export async function reconcile(
   if (record.job !== 'submitted') {
     if (refusedDaemonSet(context, record)) return undefined
     await submit(context, record)
+    if (record.job === 'unclear') return sooner({ afterMs: Math.min(lostAfter(context), 1000) }, deadline)
   } else if (record.missingSince !== undefined) return sooner(await lookForLost(context, record), deadline)
   return deadline
 }

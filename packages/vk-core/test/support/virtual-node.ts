@@ -1,7 +1,6 @@
 /** The pods of one node between a cluster and a backend, all over real sockets. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startDevCluster } from '@interlink-ts/dev-cluster'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import {
@@ -28,7 +27,9 @@ export interface Cluster {
 /** A development cluster; a real one where VK_TEST_KUBECONFIG names its kubeconfig. */
 export async function startCluster(directory: string): Promise<Cluster> {
   const real = process.env.VK_TEST_KUBECONFIG
-  const dev = real ? undefined : await startDevCluster({ scheduler: false })
+  const dev = real
+    ? undefined
+    : await (await import('@interlink-ts/dev-cluster')).startDevCluster({ scheduler: false })
   const path = real ?? join(directory, 'kubeconfig')
   if (dev) await writeFile(path, dev.kubeconfig, { mode: 0o600 })
   const kube = createKubeClient(await loadKubeConfig({ path }), { userAgent: 'vk-core-test' })
@@ -53,7 +54,7 @@ export interface VirtualNode {
   events(name: string): Promise<{ reason: string; message: string; count: number; type: string }[]>
   /** As after a kill: the manager is gone, its backend and the API stay. */
   restart(): Promise<void>
-  ping(): void
+  ping(): Promise<void>
   close(): Promise<void>
 }
 
@@ -159,7 +160,7 @@ export async function startVirtualNode(
       running = open()
       await running.start()
     },
-    ping: () => void running.ping(),
+    ping: () => running.ping().catch(() => {}),
     async close() {
       await running.stop()
       await backend.close()
