@@ -7,12 +7,36 @@ export { defaultSitePolicy, SitePolicy } from './plan/policy.ts'
 export { isWhole, parseQuantity, toMillis, toUnits } from './plan/quantity.ts'
 export { writeVolumes } from './jobs/volume-writer.ts'
 export { isAbandoned, readJobState } from './jobs/job-state.ts'
+export { openLog, type LogOptions } from './jobs/log-reader.ts'
 export { DEFAULT_PATH, renderJob } from './supervisor/render-job.ts'
 export { shellQuote, shellWords } from './supervisor/quote.ts'
 export { supervisorPath, writeJob } from './supervisor/write-job.ts'
 export type { ContainerRecord, JobState, LastAttempt } from './jobs/job-state.ts'
 export type { JobFile, RenderOptions } from './supervisor/render-job.ts'
 export type { WriteOptions } from './supervisor/write-job.ts'
+export { prepareJob, policyOf } from './jobs/prepare-job.ts'
+export { renderJob } from './supervisor/render-job.ts'
+export { supervisorProgram } from './supervisor/write-job.ts'
+export { buildPluginServer } from './server/build-plugin-server.ts'
+export { loadPluginConfig, pluginConfigSchema, resolvePluginConfig } from './server/config.ts'
+export { startPlugin } from './server/start-plugin.ts'
+export { JobKeeper } from './jobs/job-keeper.ts'
+export type { PreparedJob } from './jobs/prepare-job.ts'
+export type { JobKeeperOptions } from './jobs/job-keeper.ts'
+export type { PluginServerOptions } from './server/build-plugin-server.ts'
+export type { LoadPluginConfig, PluginConfig, PluginConfigInput } from './server/config.ts'
+export type { RunningPlugin, StartPluginOptions } from './server/start-plugin.ts'
+export type {
+  Backend,
+  BackendContext,
+  BackendModule,
+  BackendState,
+  Check,
+  Job,
+  Launch,
+  Rendered,
+  SubmittedJob
+} from './backend.ts'
 export type {
   Compiled,
   Notice,
