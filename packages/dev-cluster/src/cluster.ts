@@ -1,6 +1,7 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { badRequest, conflict, invalid, notFound, type Cause } from './errors.ts'
-import { at, now, type Json, type KubeObject, type Metadata } from './object.ts'
+import { randomUUID } from 'node:crypto'
+import { admitted } from './admission.ts'
+import { alreadyExists, badRequest, conflict, invalid, refused } from './errors.ts'
+import { at, nameSuffix, now, type Json, type KubeObject, type Metadata } from './object.ts'
 import { groupVersion, known, type Resource } from './resources.ts'
 import { Store } from './store.ts'
 import { applyDefaults } from './defaults.ts'
@@ -15,46 +16,68 @@ export interface DeleteOptions {
 }
 
 const namespaces = known('v1', 'Namespace')
-const namePattern = /^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$/
 
 /** The verbs of the API over the store: metadata, defaults, validation, finalizers, graceful deletion. */
 export class Cluster {
   readonly store = new Store()
 
   create(resource: Resource, namespace: string | undefined, body: Json, dryRun = false): KubeObject {
-    const metadata = { ...(at<Partial<Metadata>>(body, 'metadata') ?? {}) }
-    if (resource.namespaced) {
-      if (metadata.namespace && metadata.namespace !== namespace)
-        throw badRequest(
-          'the namespace of the provided object does not match the namespace sent on the request'
-        )
-      const home = this.store.get(namespaces, undefined, namespace!)
-      if (home.metadata.deletionTimestamp)
-        throw conflict(
-          namespaces,
-          namespace!,
-          'the namespace is being terminated; no new content can be created in it'
-        )
-    }
-    if (!metadata.name && metadata.generateName)
-      metadata.name = metadata.generateName + randomBytes(4).toString('hex').slice(0, 5)
-    const { namespace: _asked, ...rest } = metadata
-    const object = applyDefaults(resource, {
-      ...body,
-      apiVersion: groupVersion(resource),
-      kind: resource.kind,
-      metadata: {
+    const asked = at<Partial<Metadata>>(body, 'metadata') ?? {}
+    const name = asked.name || (asked.generateName ? asked.generateName + nameSuffix() : '')
+    if (resource.namespaced) this.#home(resource, namespace!, name, asked.namespace)
+    const {
+      namespace: _asked,
+      deletionTimestamp: _doomed,
+      deletionGracePeriodSeconds: _grace,
+      selfLink: _link,
+      ...kept
+    } = asked
+    const { status, ...rest } = body
+    const takesStatus = resource.kind === 'Node' || !resource.subresources.includes('status')
+    const object = admitted(
+      this.store,
+      resource,
+      applyDefaults(resource, {
         ...rest,
-        name: metadata.name ?? '',
-        ...(resource.namespaced ? { namespace } : {}),
-        uid: randomUUID(),
-        resourceVersion: '',
-        generation: 1,
-        creationTimestamp: now()
-      }
-    })
+        ...(takesStatus && status !== undefined ? { status } : {}),
+        apiVersion: groupVersion(resource),
+        kind: resource.kind,
+        metadata: {
+          ...kept,
+          name,
+          ...(resource.namespaced ? { namespace } : {}),
+          uid: randomUUID(),
+          resourceVersion: '',
+          ...(resource.namespaced && 'spec' in body ? { generation: 1 } : {}),
+          creationTimestamp: now()
+        }
+      })
+    )
     this.#check(resource, object, undefined)
-    return dryRun ? object : this.store.add(resource, object)
+    if (!dryRun) return this.store.add(resource, object)
+    if (this.store.find(resource, namespace, name)) throw alreadyExists(resource, name)
+    return object
+  }
+
+  #home(resource: Resource, namespace: string, name: string, asked: string | undefined): void {
+    if (asked && asked !== namespace)
+      throw badRequest(
+        `the namespace of the provided object does not match the namespace sent on the request (${asked}, ${namespace})`
+      )
+    const home = this.store.get(namespaces, undefined, namespace)
+    if (home.metadata.deletionTimestamp)
+      throw refused(
+        resource,
+        name,
+        `unable to create new content in namespace ${namespace} because it is being terminated`,
+        [
+          {
+            reason: 'NamespaceTerminating',
+            message: `namespace ${namespace} is being terminated`,
+            field: 'metadata.namespace'
+          }
+        ]
+      )
   }
 
   /**
@@ -97,8 +120,8 @@ export class Cluster {
         ? {}
         : { deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds })
     }
-    if (!onStatus && JSON.stringify(content.spec) !== JSON.stringify(current.spec))
-      metadata.generation = (kept.generation ?? 0) + 1
+    if (!onStatus && kept.generation && JSON.stringify(content.spec) !== JSON.stringify(current.spec))
+      metadata.generation = kept.generation + 1
     const object = { ...content, apiVersion: current.apiVersion!, kind: current.kind!, metadata }
     if (!onStatus) this.#check(resource, object, current, subresource)
     if (dryRun) return object
@@ -132,10 +155,8 @@ export class Cluster {
       !finalizers.includes('orphan')
     )
       finalizers.push('orphan')
-    if (resource === namespaces && !finalizers.includes('kubernetes')) finalizers.push('kubernetes')
-
     const grace = this.#grace(resource, object, options)
-    if (grace === 0 && finalizers.length === 0) {
+    if (grace === 0 && finalizers.length === 0 && !ownFinalizers(object)) {
       this.store.remove(resource, object)
       return { object, gone: true }
     }
@@ -148,6 +169,9 @@ export class Cluster {
         ...(finalizers.length > 0 ? { finalizers } : {}),
         ...(shorter
           ? {
+              ...(metadata.generation && !metadata.deletionTimestamp
+                ? { generation: metadata.generation + 1 }
+                : {}),
               deletionGracePeriodSeconds: grace,
               deletionTimestamp: new Date(Date.now() + grace * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
             }
@@ -162,41 +186,31 @@ export class Cluster {
   #grace(resource: Resource, object: KubeObject, options: DeleteOptions): number {
     if (resource.kind !== 'Pod' || !at(object, 'spec', 'nodeName')) return 0
     const phase = at<string>(object, 'status', 'phase')
-    if (phase === 'Succeeded' || phase === 'Failed') return options.gracePeriodSeconds ?? 0
-    return Math.max(
-      0,
+    if (phase === 'Succeeded' || phase === 'Failed') return 0
+    const grace =
       options.gracePeriodSeconds ?? at<number>(object, 'spec', 'terminationGracePeriodSeconds') ?? 30
-    )
+    return grace < 0 ? 1 : grace
   }
 
   /** An object marked for deletion goes when its last finalizer does; a pod also waits for its node. */
   #reap(resource: Resource, object: KubeObject): KubeObject {
     const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata
-    if (deletionTimestamp && finalizers.length === 0 && deletionGracePeriodSeconds === 0)
+    if (
+      deletionTimestamp &&
+      finalizers.length === 0 &&
+      deletionGracePeriodSeconds === 0 &&
+      !ownFinalizers(object)
+    )
       this.store.remove(resource, object)
     return object
   }
 
   #check(resource: Resource, object: KubeObject, before: KubeObject | undefined, subresource?: string): void {
-    const causes: Cause[] = []
-    const { name } = object.metadata
-    if (!name)
-      causes.push({
-        field: 'metadata.name',
-        message: 'Required value: name or generateName is required',
-        reason: 'FieldValueRequired'
-      })
-    else if (!namePattern.test(name) || name.length > 253)
-      causes.push({
-        field: 'metadata.name',
-        message: `Invalid value: "${name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character`,
-        reason: 'FieldValueInvalid'
-      })
-    causes.push(...validate(resource, object, before, subresource))
-    if (causes.length > 0) throw invalid(resource, name, causes)
+    const causes = validate(resource, object, before, subresource)
+    if (causes.length > 0) throw invalid(resource, object.metadata.name, causes)
   }
 
-  /** Gets, changes and stores, again and again while somebody else is quicker; undefined when the object is gone. */
+  /** Changes an object as it is now, for the cluster's own parts; an object that is gone stays gone. */
   change(
     resource: Resource,
     namespace: string | undefined,
@@ -207,10 +221,8 @@ export class Cluster {
     const edited = object && edit(object)
     if (edited) this.#reap(resource, this.store.put(resource, edited))
   }
-
-  require(resource: Resource, namespace: string | undefined, name: string): KubeObject {
-    const object = this.store.find(resource, namespace, name)
-    if (!object) throw notFound(resource, name)
-    return object
-  }
 }
+
+/** A namespace stays until its content is gone. */
+const ownFinalizers = (object: KubeObject): boolean =>
+  object.kind === 'Namespace' && (at<string[]>(object, 'spec', 'finalizers') ?? []).length > 0

@@ -1,5 +1,4 @@
 /** What the API server fills in. Source: Kubernetes API reference, the defaults of core/v1, apps/v1 and batch/v1. */
-import { randomBytes } from 'node:crypto'
 import { at, type Json, type KubeObject } from './object.ts'
 import type { Resource } from './resources.ts'
 
@@ -7,12 +6,8 @@ type Defaults = (object: KubeObject) => KubeObject
 
 const defaults: Readonly<Record<string, Defaults>> = {
   Pod: (object) => {
-    const spec = serviceAccountVolume(podSpec(at<Json>(object, 'spec') ?? {}))
-    return {
-      ...object,
-      spec: { ...spec, tolerations: nodeTolerations(at<Json[]>(spec, 'tolerations') ?? []) },
-      status: { phase: 'Pending', qosClass: qosClass(spec) }
-    }
+    const spec = podSpec(at<Json>(object, 'spec') ?? {})
+    return { ...object, spec, status: { phase: 'Pending', qosClass: qosClass(spec) } }
   },
   Namespace: (object) => ({
     ...object,
@@ -20,6 +15,7 @@ const defaults: Readonly<Record<string, Defaults>> = {
       ...object.metadata,
       labels: { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name }
     },
+    spec: { finalizers: ['kubernetes'] },
     status: { phase: 'Active' }
   }),
   Node: (object) => ({ ...object, spec: object.spec ?? {} }),
@@ -71,6 +67,57 @@ const defaults: Readonly<Record<string, Defaults>> = {
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } }
     }),
   ReplicaSet: (object) => workload(object, {}),
+  StatefulSet: (object) =>
+    workload(object, {
+      podManagementPolicy: 'OrderedReady',
+      revisionHistoryLimit: 10,
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } }
+    }),
+  DaemonSet: (object) => {
+    const { replicas: _none, ...spec } = workload(object, {
+      revisionHistoryLimit: 10,
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } }
+    }).spec as Json
+    return {
+      ...object,
+      spec,
+      status: {
+        currentNumberScheduled: 0,
+        desiredNumberScheduled: 0,
+        numberMisscheduled: 0,
+        numberReady: 0
+      }
+    }
+  },
+  Service: (object) => {
+    const spec = at<Json>(object, 'spec') ?? {}
+    return {
+      ...object,
+      spec: {
+        type: 'ClusterIP',
+        sessionAffinity: 'None',
+        internalTrafficPolicy: 'Cluster',
+        ipFamilies: ['IPv4'],
+        ipFamilyPolicy: 'SingleStack',
+        ...spec,
+        ...(Array.isArray(spec.ports)
+          ? {
+              ports: (spec.ports as Json[]).map((port) => ({
+                protocol: 'TCP',
+                targetPort: port.port,
+                ...port
+              }))
+            }
+          : {})
+      },
+      status: { loadBalancer: {} }
+    }
+  },
+  PersistentVolumeClaim: (object) => ({
+    ...object,
+    spec: { volumeMode: 'Filesystem', ...at<Json>(object, 'spec') },
+    status: { phase: 'Pending' }
+  }),
   CertificateSigningRequest: (object) => ({ ...object, status: {} })
 }
 
@@ -129,10 +176,23 @@ const container = (given: Json): Json => {
         periodSeconds: 10,
         successThreshold: 1,
         failureThreshold: 3,
-        ...(given[probe] as Json)
+        ...handler(given[probe] as Json)
       }
+  if (given.lifecycle)
+    filled.lifecycle = Object.fromEntries(
+      Object.entries(given.lifecycle as Json).map(([hook, action]) => [
+        hook,
+        typeof action === 'object' ? handler(action as Json) : action
+      ])
+    )
   return filled
 }
+
+const handler = (given: Json): Json => ({
+  ...given,
+  ...(given.httpGet ? { httpGet: { path: '/', scheme: 'HTTP', ...(given.httpGet as Json) } } : {}),
+  ...(given.grpc ? { grpc: { service: '', ...(given.grpc as Json) } } : {})
+})
 
 const envVar = (variable: Json): Json =>
   at(variable, 'valueFrom', 'fieldRef')
@@ -147,73 +207,31 @@ const volume = (given: Json): Json => {
   for (const kind of ['configMap', 'secret', 'projected', 'downwardAPI'])
     if (given[kind]) filled[kind] = { defaultMode: 420, ...(given[kind] as Json) }
   if (given.hostPath) filled.hostPath = { type: '', ...(given.hostPath as Json) }
+  const projected = filled.projected as Json | undefined
+  if (Array.isArray(projected?.sources))
+    filled.projected = { ...projected, sources: (projected.sources as Json[]).map(source) }
+  if (filled.downwardAPI) filled.downwardAPI = downward(filled.downwardAPI as Json)
   return filled
 }
 
-const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount'
-
-/** What the ServiceAccount admission does: a name, and a projected volume with token, CA and namespace. */
-function serviceAccountVolume(spec: Json): Json {
-  const account = (spec.serviceAccountName ?? spec.serviceAccount ?? 'default') as string
-  const named: Json = { ...spec, serviceAccountName: account, serviceAccount: account }
-  if (spec.automountServiceAccountToken === false) return named
-  const bare = (list: unknown) =>
-    ((list as Json[]) ?? []).filter(
-      (one) => !at<Json[]>(one, 'volumeMounts')?.some((mount) => mount.mountPath === tokenPath)
-    )
-  if (bare(spec.containers).length + bare(spec.initContainers).length === 0) return named
-  const name = `kube-api-access-${randomBytes(4).toString('hex').slice(0, 5)}`
-  const mount = (list: unknown) =>
-    (list as Json[]).map((one) =>
-      bare([one]).length === 0
-        ? one
-        : {
-            ...one,
-            volumeMounts: [
-              ...((one.volumeMounts as Json[]) ?? []),
-              { name, readOnly: true, mountPath: tokenPath }
-            ]
-          }
-    )
-  return {
-    ...named,
-    ...(spec.initContainers ? { initContainers: mount(spec.initContainers) } : {}),
-    ...(Array.isArray(spec.containers) ? { containers: mount(spec.containers) } : {}),
-    volumes: [
-      ...((spec.volumes as Json[]) ?? []),
-      {
-        name,
-        projected: {
-          defaultMode: 420,
-          sources: [
-            { serviceAccountToken: { expirationSeconds: 3607, path: 'token' } },
-            { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
-            {
-              downwardAPI: {
-                items: [
-                  { path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }
-                ]
-              }
-            }
-          ]
-        }
-      }
-    ]
-  }
-}
-
-const nodeTolerations = (given: Json[]): Json[] => [
+const source = (given: Json): Json => ({
   ...given,
-  ...['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
-    .filter(
-      (key) =>
-        !given.some(
-          (toleration) =>
-            (toleration.key ?? key) === key && (toleration.effect ?? 'NoExecute') === 'NoExecute'
+  ...(given.serviceAccountToken
+    ? { serviceAccountToken: { expirationSeconds: 3600, ...(given.serviceAccountToken as Json) } }
+    : {}),
+  ...(given.downwardAPI ? { downwardAPI: downward(given.downwardAPI as Json) } : {})
+})
+
+const downward = (given: Json): Json => ({
+  ...given,
+  ...(Array.isArray(given.items)
+    ? {
+        items: (given.items as Json[]).map((item) =>
+          item.fieldRef ? { ...item, fieldRef: { apiVersion: 'v1', ...(item.fieldRef as Json) } } : item
         )
-    )
-    .map((key) => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 }))
-]
+      }
+    : {})
+})
 
 function qosClass(spec: Json): string {
   const all = [...((spec.containers as Json[]) ?? []), ...((spec.initContainers as Json[]) ?? [])]

@@ -70,7 +70,14 @@ export const invalid = (resource: Named, name: string, causes: readonly Cause[])
     { name, group: resource.group, kind: resource.kind, causes }
   )
 export const badRequest = (message: string) => new ApiError(400, 'BadRequest', message)
-export const forbidden = (message: string) => new ApiError(403, 'Forbidden', message)
+export const forbidden = (message: string, details?: Details) =>
+  new ApiError(403, 'Forbidden', message, details)
+/** A refusal by admission, about one object. */
+export const refused = (resource: Named, name: string, why: string, causes?: readonly Cause[]) =>
+  forbidden(`${qualified(resource)} "${name}" is forbidden: ${why}`, {
+    ...details(resource, name),
+    ...(causes ? { causes } : {})
+  })
 export const gone = (message: string) => new ApiError(410, 'Expired', message)
 export const unroutable = () =>
   new ApiError(404, 'NotFound', 'the server could not find the requested resource')

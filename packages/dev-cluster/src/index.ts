@@ -9,15 +9,15 @@ import { stringify } from 'yaml'
 import { Access } from './access.ts'
 import { buildApp } from './api/app.ts'
 import { Cluster } from './cluster.ts'
+import { bootstrap } from './control/bootstrap.ts'
 import { runControllers } from './control/controller.ts'
 import { certificateController } from './control/certificates.ts'
-import { furnish, runGarbageCollector } from './control/garbage.ts'
+import { runGarbageCollector } from './control/garbage.ts'
 import { jobController } from './control/jobs.ts'
 import { nodeLifeController } from './control/node-life.ts'
 import { runScheduler } from './control/scheduler.ts'
 import { deploymentController, replicaSetController } from './control/workloads.ts'
 import { createPki } from './pki.ts'
-import { known } from './resources.ts'
 
 export interface DevClusterOptions {
   /** @default '127.0.0.1' */
@@ -56,20 +56,13 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
   const { address, port } = app.server.address() as AddressInfo
   const url = `https://${address.includes(':') ? `[${address}]` : address}:${port}`
 
-  for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
-    cluster.create(known('v1', 'Namespace'), undefined, { metadata: { name } })
-    furnish(cluster, name, pki.ca)
-  }
-  cluster.create(known('v1', 'ConfigMap'), 'kube-system', {
-    metadata: { name: 'extension-apiserver-authentication' },
-    data: { 'client-ca-file': pki.ca }
-  })
+  bootstrap(cluster, { ca: pki.ca, host: address, port })
   const control = {
     cluster,
     warn: (fields: object, message: string) => options.logger?.warn(fields, message)
   }
   const stops = [
-    runGarbageCollector(cluster, pki.ca),
+    runGarbageCollector(cluster),
     runControllers(
       [
         jobController,

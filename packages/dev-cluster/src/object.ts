@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+
 /** A Kubernetes object as plain JSON. Stored objects are never changed in place. */
 export interface KubeObject {
   apiVersion?: string
@@ -39,6 +41,12 @@ export type Json = { [key: string]: unknown }
 /** The value at a path of keys, or undefined where the path ends early. */
 export const at = <T = unknown>(value: unknown, ...path: (string | number)[]): T | undefined =>
   path.reduce<unknown>((here, key) => (here as Json | undefined | null)?.[key], value) as T | undefined
+
+const letters = 'bcdfghjklmnpqrstvwxz2456789'
+
+/** What `generateName` adds: five characters that spell no word. */
+export const nameSuffix = (): string =>
+  Array.from(randomBytes(5), (byte) => letters[byte % letters.length]).join('')
 
 export const now = (): string => new Date().toISOString().replace(/\.\d+Z$/, 'Z')
 

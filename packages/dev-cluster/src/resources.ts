@@ -11,6 +11,8 @@ export interface Resource {
   readonly subresources: readonly string[]
   /** Where the objects are kept: two groups may show the same ones. */
   readonly storage: string
+  /** What a field selector may ask for, besides name and namespace. */
+  readonly selectableFields: readonly string[]
 }
 
 interface Row {
@@ -21,40 +23,64 @@ interface Row {
   readonly sub?: readonly string[]
   readonly all?: true
   readonly storage?: string
+  readonly fields?: readonly string[]
 }
+
+const eventFields = [
+  ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map(
+    (field) => `involvedObject.${field}`
+  ),
+  'reason',
+  'reportingComponent',
+  'source',
+  'type'
+]
+const podFields = [
+  'spec.nodeName',
+  'spec.restartPolicy',
+  'spec.schedulerName',
+  'spec.serviceAccountName',
+  'spec.hostNetwork',
+  'status.phase',
+  'status.podIP',
+  'status.podIPs',
+  'status.nominatedNodeName'
+]
 
 const groups: Readonly<Record<string, readonly Row[]>> = {
   v1: [
-    { kind: 'Namespace', short: ['ns'], cluster: true, sub: ['status', 'finalize'] },
-    { kind: 'Node', short: ['no'], cluster: true, sub: ['status', 'proxy'] },
+    {
+      kind: 'Namespace',
+      short: ['ns'],
+      cluster: true,
+      sub: ['status', 'finalize'],
+      fields: ['status.phase']
+    },
+    { kind: 'Node', short: ['no'], cluster: true, sub: ['status', 'proxy'], fields: ['spec.unschedulable'] },
     {
       kind: 'Pod',
       short: ['po'],
       sub: ['status', 'binding', 'eviction', 'log', 'ephemeralcontainers', 'exec', 'attach', 'portforward'],
-      all: true
+      all: true,
+      fields: podFields
     },
     { kind: 'ConfigMap', short: ['cm'] },
-    { kind: 'Secret' },
-    { kind: 'Service', short: ['svc'], sub: ['status'], all: true },
+    { kind: 'Secret', fields: ['type'] },
+    { kind: 'Service', short: ['svc'], sub: ['status'], all: true, fields: ['spec.clusterIP', 'spec.type'] },
     { kind: 'Endpoints', plural: 'endpoints', short: ['ep'] },
     { kind: 'ServiceAccount', short: ['sa'], sub: ['token'] },
-    { kind: 'Event', short: ['ev'], storage: 'events' },
+    { kind: 'Event', short: ['ev'], storage: 'events', fields: eventFields },
     { kind: 'PersistentVolumeClaim', short: ['pvc'], sub: ['status'] },
-    { kind: 'PersistentVolume', short: ['pv'], cluster: true, sub: ['status'] },
-    { kind: 'ResourceQuota', short: ['quota'], sub: ['status'] },
-    { kind: 'LimitRange', short: ['limits'] }
+    { kind: 'PersistentVolume', short: ['pv'], cluster: true, sub: ['status'] }
   ],
-  'events.k8s.io/v1': [{ kind: 'Event', short: ['ev'], storage: 'events' }],
+  'events.k8s.io/v1': [{ kind: 'Event', short: ['ev'], storage: 'events', fields: eventFields }],
   'apps/v1': [
     { kind: 'Deployment', short: ['deploy'], sub: ['status', 'scale'], all: true },
-    { kind: 'ReplicaSet', short: ['rs'], sub: ['status', 'scale'], all: true },
+    { kind: 'ReplicaSet', short: ['rs'], sub: ['status', 'scale'], all: true, fields: ['status.replicas'] },
     { kind: 'DaemonSet', short: ['ds'], sub: ['status'], all: true },
     { kind: 'StatefulSet', short: ['sts'], sub: ['status', 'scale'], all: true }
   ],
-  'batch/v1': [
-    { kind: 'Job', sub: ['status'], all: true },
-    { kind: 'CronJob', short: ['cj'], sub: ['status'], all: true }
-  ],
+  'batch/v1': [{ kind: 'Job', sub: ['status'], all: true, fields: ['status.successful'] }],
   'coordination.k8s.io/v1': [{ kind: 'Lease' }],
   'rbac.authorization.k8s.io/v1': [
     { kind: 'Role' },
@@ -63,9 +89,14 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
     { kind: 'ClusterRoleBinding', cluster: true }
   ],
   'certificates.k8s.io/v1': [
-    { kind: 'CertificateSigningRequest', short: ['csr'], cluster: true, sub: ['status', 'approval'] }
+    {
+      kind: 'CertificateSigningRequest',
+      short: ['csr'],
+      cluster: true,
+      sub: ['status', 'approval'],
+      fields: ['spec.signerName']
+    }
   ],
-  'policy/v1': [{ kind: 'PodDisruptionBudget', short: ['pdb'], sub: ['status'] }],
   'scheduling.k8s.io/v1': [{ kind: 'PriorityClass', plural: 'priorityclasses', short: ['pc'], cluster: true }]
 }
 
@@ -83,6 +114,7 @@ export const resources: readonly Resource[] = Object.entries(groups).flatMap(([g
       shortNames: row.short ?? [],
       categories: row.all ? ['all'] : [],
       subresources: row.sub ?? [],
+      selectableFields: ['metadata.name', 'metadata.namespace', ...(row.fields ?? [])],
       storage: row.storage ?? (group ? `${plural}.${group}` : plural)
     }
   })

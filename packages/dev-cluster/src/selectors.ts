@@ -1,6 +1,7 @@
 /** Label and field selectors. Source: Kubernetes "Labels and Selectors", "Field Selectors". */
 import { badRequest } from './errors.ts'
 import { at, type Json, type KubeObject } from './object.ts'
+import type { Resource } from './resources.ts'
 
 export type Predicate = (object: KubeObject) => boolean
 
@@ -66,23 +67,30 @@ export function objectSelector(selector: unknown): Predicate {
   }
 }
 
-/** A predicate for `spec.nodeName=x,status.phase!=Running`: any path of plain values. */
-export function fieldSelector(text: string | undefined): Predicate | undefined {
+/** A predicate for `spec.nodeName=x,status.phase!=Running`, of the fields that the resource can be selected by. */
+export function fieldSelector(resource: Resource, text: string | undefined): Predicate | undefined {
   if (!text?.trim()) return undefined
   const tests = text.split(',').map((part) => {
     const match = /^\s*([A-Za-z0-9.]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part)
     if (!match) throw badRequest(`invalid field selector: "${part}"`)
-    const path = match[1]!.split('.')
-    const wanted = match[3]!
-    const equal = match[2] !== '!='
-    return (object: KubeObject) => {
-      const value = at(object as Json, ...path) ?? ''
-      if (typeof value === 'object') throw badRequest(`field label not supported: ${match[1]}`)
-      return (String(value) === wanted) === equal
-    }
+    const [, field, operator, wanted] = match
+    if (!resource.selectableFields.includes(field!)) throw badRequest(`field label not supported: ${field}`)
+    const path = field!.split('.')
+    const equal = operator !== '!='
+    return (object: KubeObject) => (fieldText(object, path) === wanted) === equal
   })
   return (object) => tests.every((test) => test(object))
 }
+
+/** An absent boolean is false to a selector, an absent text is empty; `source` is the component of an event's source. */
+function fieldText(object: KubeObject, path: readonly string[]): string {
+  const value = at(object as Json, ...path)
+  if (typeof value === 'object') return String(at(value, 'component') ?? '')
+  if (value === undefined && booleans.has(path.at(-1)!)) return 'false'
+  return value === undefined ? '' : String(value as string | number | boolean)
+}
+
+const booleans = new Set(['hostNetwork', 'unschedulable'])
 
 export function both(...predicates: (Predicate | undefined)[]): Predicate | undefined {
   const asked = predicates.filter((predicate) => predicate !== undefined)

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { groupVersion, resources, type Resource } from '../resources.ts'
+import { openapi } from './openapi.ts'
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 const reviews = [
@@ -90,7 +91,7 @@ const entries = (resource: Resource) => [
     singularName: '',
     namespaced: resource.namespaced,
     kind: subresourceKinds[name] ?? resource.kind,
-    ...(name === 'scale' ? { group: 'autoscaling', version: 'v1' } : {}),
+    ...(subresourceGroups[name] ? { group: subresourceGroups[name], version: 'v1' } : {}),
     verbs: subresourceVerbs[name] ?? ['get', 'patch', 'update']
   }))
 ]
@@ -101,6 +102,11 @@ const subresourceKinds: Readonly<Record<string, string>> = {
   scale: 'Scale',
   token: 'TokenRequest'
 }
+const subresourceGroups: Readonly<Record<string, string>> = {
+  eviction: 'policy',
+  scale: 'autoscaling',
+  token: 'authentication.k8s.io'
+}
 const subresourceVerbs: Readonly<Record<string, string[]>> = {
   binding: ['create'],
   eviction: ['create'],
@@ -110,37 +116,4 @@ const subresourceVerbs: Readonly<Record<string, string[]>> = {
   attach: ['create', 'get'],
   portforward: ['create', 'get'],
   proxy: ['get']
-}
-
-/** No schemas: only what tells kubectl that the server itself checks fields and can dry-run. */
-function openapi(version: string) {
-  const parameters = ['fieldValidation', 'dryRun', 'fieldManager'].map((name) => ({
-    name,
-    in: 'query',
-    schema: { type: 'string' }
-  }))
-  const prefix = version === 'v1' ? '/api/v1' : `/apis/${version}`
-  const paths = resources
-    .filter((resource) => groupVersion(resource) === version)
-    .map((resource) => [
-      `${prefix}/${resource.namespaced ? 'namespaces/{namespace}/' : ''}${resource.plural}/{name}`,
-      {
-        patch: {
-          parameters,
-          responses: {},
-          'x-kubernetes-action': 'patch',
-          'x-kubernetes-group-version-kind': {
-            group: resource.group,
-            version: resource.version,
-            kind: resource.kind
-          }
-        }
-      }
-    ])
-  return {
-    openapi: '3.0.0',
-    info: { title: 'dev-cluster', version: 'v1.35.0' },
-    paths: Object.fromEntries(paths),
-    components: { schemas: {} }
-  }
 }

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { gone } from '../errors.ts'
 import type { Json, KubeObject } from '../object.ts'
-import { groupVersion } from '../resources.ts'
+import { groupVersion, type Resource } from '../resources.ts'
 import { both, fieldSelector, labelSelector, type Predicate } from '../selectors.ts'
 import type { Change } from '../store.ts'
 import { table } from '../tables.ts'
@@ -29,7 +29,7 @@ const asTable = ({ request }: Call): boolean =>
 function list(context: ApiContext, call: Call): unknown {
   const { resource, namespace } = call.target
   const { store } = context.cluster
-  const wanted = selector(call.query)
+  const wanted = selector(resource, call.query)
   const all = store.list(resource, namespace).filter((object) => !wanted || wanted(object))
   const sorted = all.sort((a, b) => (key(a) < key(b) ? -1 : 1))
   const { page, next } = paged(sorted, call.query)
@@ -53,14 +53,14 @@ function paged(objects: readonly KubeObject[], { limit, continue: from }: Query)
   }
 }
 
-export const selector = (query: Query): Predicate | undefined =>
-  both(labelSelector(query.labelSelector), fieldSelector(query.fieldSelector))
+export const selector = (resource: Resource, query: Query): Predicate | undefined =>
+  both(labelSelector(query.labelSelector), fieldSelector(resource, query.fieldSelector))
 
 function watch(context: ApiContext, call: Call): Readable {
   const { resource, namespace } = call.target
   const { query, reply } = call
   const { store } = context.cluster
-  const wanted = selector(query)
+  const wanted = selector(resource, query)
   const bookmarks = isTrue(query.allowWatchBookmarks)
   const matches = (object: KubeObject) =>
     (namespace === undefined || object.metadata.namespace === namespace) && (!wanted || wanted(object))

@@ -1,18 +1,24 @@
 /** POST, PUT, PATCH and DELETE of objects and of what hangs below them. */
-import { badRequest, ApiError, notAllowed } from '../errors.ts'
+import { applied } from '../apply.ts'
+import { ApiError, badRequest, notAllowed } from '../errors.ts'
 import { at, type Json, type KubeObject } from '../object.ts'
 import { applyPatch } from '../patch.ts'
 import type { DeleteOptions } from '../cluster.ts'
+import { groupVersion } from '../resources.ts'
+import { conform } from '../schema/conform.ts'
+import { shapeOf, shapeOfResource, type Shape } from '../schema/shape.ts'
 import { selector } from './read.ts'
 import { shown, storable } from './event-forms.ts'
 import { scaled, scaleOf } from './scale.ts'
-import type { ApiContext, Call } from './context.ts'
+import { isTrue, type ApiContext, type Call } from './context.ts'
 
 const dryRun = ({ query }: Call): boolean => query.dryRun === 'All'
+const isApply = ({ request }: Call): boolean =>
+  (request.headers['content-type'] ?? '').startsWith('application/apply-patch')
 
 function bodyOf({ request }: Call): Json {
   const { body } = request
-  if (typeof body !== 'object' || body === null)
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw badRequest('the request needs a JSON object as its body')
   return body as Json
 }
@@ -22,13 +28,16 @@ export function create(context: ApiContext, call: Call): KubeObject {
   if (name !== undefined) throw notAllowed('POST')
   if (resource.namespaced && namespace === undefined) throw badRequest('the namespace is missing in the path')
   void call.reply.code(201)
-  const body = storable(resource, bodyOf(call))
+  return add(context, call, checked(call, bodyOf(call)))
+}
+
+function add(context: ApiContext, call: Call, content: Json): KubeObject {
+  const { resource, namespace } = call.target
+  const body = storable(resource, content)
+  const { username, groups } = call.user
   const owned: Json =
     resource.kind === 'CertificateSigningRequest'
-      ? {
-          ...body,
-          spec: { ...at<Json>(body, 'spec'), username: call.user.username, groups: [...call.user.groups] }
-        }
+      ? { ...body, spec: { ...at<Json>(body, 'spec'), username, groups: [...groups] } }
       : body
   return shown(resource, context.cluster.create(resource, namespace, owned, dryRun(call)))
 }
@@ -36,47 +45,106 @@ export function create(context: ApiContext, call: Call): KubeObject {
 export function replace(context: ApiContext, call: Call): KubeObject | Json {
   const { resource, namespace, name, subresource } = call.target
   const current = context.cluster.store.get(resource, namespace, name!)
-  const body = storable(resource, bodyOf(call))
-  if (subresource === 'scale') return scaleOf(write(context, call, current, scaled(current, body)))
-  return shown(resource, write(context, call, current, body))
+  if (subresource === 'scale') {
+    const scale = checked(call, bodyOf(call), shapeOf('Scale'))
+    return scaleOf(write(context, call, current, scaled(current, scale)))
+  }
+  const body = storable(resource, checked(call, bodyOf(call)))
+  const asked = at<string>(body, 'metadata', 'name')
+  if (asked !== name)
+    throw badRequest(`the name of the object (${asked}) does not match the name on the URL (${name})`)
+  const { managedFields } = current.metadata
+  const metadata = { ...at<Json>(body, 'metadata'), ...(managedFields ? { managedFields } : {}) }
+  return shown(resource, write(context, call, current, { ...body, metadata }))
 }
 
 export function patch(context: ApiContext, call: Call): KubeObject | Json {
   const { resource, namespace, name, subresource } = call.target
-  const { store } = context.cluster
+  const current = context.cluster.store.find(resource, namespace, name!)
+  if (!current) return applyNew(context, call)
+  const body = call.request.body
   const type = call.request.headers['content-type'] ?? ''
-  const current = store.find(resource, namespace, name!)
-  if (!current) {
-    if (!type.startsWith('application/apply-patch')) store.get(resource, namespace, name!)
-    void call.reply.code(201)
-    return context.cluster.create(resource, namespace, bodyOf(call), dryRun(call))
-  }
   if (subresource === 'scale') {
-    const next = applyPatch(scaleOf(current), call.request.body, type)
+    const shape = shapeOf('Scale')!
+    const next = checked(call, applyPatch(shape, scaleOf(current), body, type), shape)
     return scaleOf(write(context, call, current, scaled(current, next)))
   }
-  const patched = storable(resource, applyPatch(shown(resource, current) as Json, call.request.body, type))
-  const asked = at<string>(call.request.body, 'metadata', 'resourceVersion')
-  const metadata = { ...at<Json>(patched, 'metadata'), resourceVersion: asked ?? '' }
-  return shown(resource, write(context, call, current, { ...patched, metadata }))
+  const shape = shapeOfResource(resource)
+  const old = shown(resource, current) as Json
+  const next = isApply(call) ? applied(shape, old, application(call)) : applyPatch(shape, old, body, type)
+  const resourceVersion = at<string>(body, 'metadata', 'resourceVersion') ?? ''
+  const content = storable(resource, checked(call, next))
+  const metadata = { ...at<Json>(content, 'metadata'), resourceVersion }
+  return shown(resource, write(context, call, current, { ...content, metadata }))
+}
+
+/** An apply of what is not there creates it. */
+function applyNew(context: ApiContext, call: Call): KubeObject {
+  const { resource, namespace, name } = call.target
+  if (!isApply(call) || call.target.subresource) context.cluster.store.get(resource, namespace, name!)
+  void call.reply.code(201)
+  const given = application(call)
+  const metadata = { ...at<Json>(given.body, 'metadata'), name }
+  const shape = shapeOfResource(resource)
+  return add(context, call, checked(call, applied(shape, { metadata }, given)))
+}
+
+const application = (call: Call) => ({
+  manager: call.query.fieldManager ?? '',
+  force: isTrue(call.query.force),
+  body: checked(call, bodyOf(call))
+})
+
+/** The body as its type allows it. Unknown fields are an error, a warning, or nothing, as `fieldValidation` asks. */
+function checked(call: Call, body: Json, shape: Shape = shapeOfResource(call.target.resource)): Json {
+  const version = groupVersion(call.target.resource)
+  const { kind } = call.target.resource
+  const refuse = (why: string) =>
+    badRequest(
+      `${String(body.kind ?? kind)} in version "${version}" cannot be handled as a ${shape.name}: ${why}`
+    )
+  if (body.kind !== undefined && shape.name !== 'Scale' && body.kind !== kind)
+    throw refuse(`kind: expected ${kind}`)
+  try {
+    const { object, unknown } = conform(shape, body)
+    if (unknown.length > 0 && call.query.fieldValidation !== 'Ignore') {
+      const fields = unknown.map((path) => `unknown field "${path}"`)
+      if (call.query.fieldValidation === 'Strict')
+        throw badRequest(`strict decoding error: ${fields.join(', ')}`)
+      void call.reply.header('warning', fields.map((field) => `299 - ${JSON.stringify(field)}`).join(', '))
+    }
+    return object
+  } catch (error) {
+    throw error instanceof ApiError ? refuse(error.message) : error
+  }
 }
 
 const write = (context: ApiContext, call: Call, current: KubeObject, body: Json): KubeObject => {
   const { resource, subresource } = call.target
-  const onMain = subresource === 'scale' || subresource === 'finalize' ? undefined : subresource
-  return context.cluster.update(resource, current, body, onMain, dryRun(call))
+  return context.cluster.update(
+    resource,
+    current,
+    body,
+    subresource === 'scale' ? undefined : subresource,
+    dryRun(call)
+  )
 }
 
 export function remove(context: ApiContext, call: Call): unknown {
   const { resource, namespace, name } = call.target
   const options = deleteOptions(call)
   if (name === undefined) {
-    const wanted = selector(call.query)
+    const wanted = selector(resource, call.query)
     const doomed = context.cluster.store
       .list(resource, namespace)
       .filter((object) => !wanted || wanted(object))
     for (const object of doomed) context.cluster.delete(resource, object, options)
-    return { kind: `${resource.kind}List`, apiVersion: 'v1', metadata: {}, items: doomed }
+    return {
+      kind: `${resource.kind}List`,
+      apiVersion: groupVersion(resource),
+      metadata: { resourceVersion: String(context.cluster.store.revision) },
+      items: doomed.map((object) => shown(resource, object))
+    }
   }
   const object = context.cluster.store.get(resource, namespace, name)
   const result = context.cluster.delete(resource, object, options)
@@ -91,11 +159,11 @@ export function remove(context: ApiContext, call: Call): unknown {
 }
 
 function deleteOptions({ query, request }: Call): DeleteOptions {
-  const body = (request.body ?? {}) as DeleteOptions
+  const body = conform(shapeOf('DeleteOptions')!, (request.body ?? {}) as Json).object as DeleteOptions
   const grace =
     query.gracePeriodSeconds === undefined ? body.gracePeriodSeconds : Number(query.gracePeriodSeconds)
   if (grace !== undefined && !Number.isInteger(grace))
-    throw new ApiError(400, 'BadRequest', 'gracePeriodSeconds: must be a whole number of seconds')
+    throw badRequest('gracePeriodSeconds: must be a whole number of seconds')
   return {
     ...body,
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),

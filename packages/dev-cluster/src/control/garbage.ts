@@ -4,14 +4,12 @@ import { known, resources, type Resource } from '../resources.ts'
 import type { Cluster } from '../cluster.ts'
 
 const namespaces = known('v1', 'Namespace')
-const configMaps = known('v1', 'ConfigMap')
-const accounts = known('v1', 'ServiceAccount')
 const kept = resources.filter(
   (resource, index) => resources.findIndex((one) => one.storage === resource.storage) === index
 )
 
 /** Follows every kind; runs until stopped. */
-export function runGarbageCollector(cluster: Cluster, ca: string): () => void {
+export function runGarbageCollector(cluster: Cluster): () => void {
   const { store } = cluster
   const dependents = (uid: string) =>
     kept.flatMap((resource) =>
@@ -72,26 +70,13 @@ export function runGarbageCollector(cluster: Cluster, ca: string): () => void {
     )
   )
   stops.push(
-    store.watch(namespaces, store.revision, ({ type, object }) =>
+    store.watch(namespaces, store.revision, ({ object }) =>
       setImmediate(() => {
-        if (type === 'ADDED') furnish(cluster, object.metadata.name, ca)
-        else if (object.metadata.deletionTimestamp) endNamespace(cluster, object.metadata.name)
+        if (object.metadata.deletionTimestamp) endNamespace(cluster, object.metadata.name)
       })
     )
   )
   return () => stops.forEach((stop) => stop())
-}
-
-/** What every namespace has from the start: an account, and the PEM of the cluster's CA. */
-export function furnish(cluster: Cluster, namespace: string, ca: string): void {
-  const { store } = cluster
-  if (!store.find(accounts, namespace, 'default'))
-    cluster.create(accounts, namespace, { metadata: { name: 'default' } })
-  if (!store.find(configMaps, namespace, 'kube-root-ca.crt'))
-    cluster.create(configMaps, namespace, {
-      metadata: { name: 'kube-root-ca.crt' },
-      data: { 'ca.crt': ca }
-    })
 }
 
 function endNamespace(cluster: Cluster, name: string): void {
@@ -106,6 +91,6 @@ function endNamespace(cluster: Cluster, name: string): void {
   if (left > 0) return
   cluster.change(namespaces, undefined, name, (found) => ({
     ...found,
-    metadata: { ...found.metadata, finalizers: [] }
+    spec: { ...(found.spec as object), finalizers: [] }
   }))
 }

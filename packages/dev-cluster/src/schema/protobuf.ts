@@ -12,7 +12,7 @@ const magic = Buffer.from('k8s\0')
 export function fromProtobuf(body: Buffer): Json {
   if (!body.subarray(0, 4).equals(magic)) throw badRequest('the body is not Kubernetes protobuf')
   let type: Json = {}
-  let raw = Buffer.alloc(0)
+  let raw: Buffer = Buffer.alloc(0)
   for (const { number, bytes } of entries(body.subarray(4)))
     if (number === 1) type = strings(bytes!, ['', 'apiVersion', 'kind'])
     else if (number === 2) raw = bytes!
