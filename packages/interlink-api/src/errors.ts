@@ -23,7 +23,7 @@ export const errorTable = {
   IL_FORBIDDEN: { status: 403, message: 'not allowed: {reason}', retry: 'no' },
   IL_ROUTE_NOT_FOUND: { status: 404, message: 'there is no {method} {path} here', retry: 'no' },
   IL_NO_PLUGIN: {
-    status: 404,
+    status: 421,
     message: 'no plugin of this API server is configured for {wanted}',
     retry: 'no'
   },

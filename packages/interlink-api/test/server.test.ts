@@ -1,4 +1,4 @@
-import http from 'node:http'
+import http, { type ServerResponse } from 'node:http'
 import t from 'tap'
 import { InterlinkError } from '../src/errors.ts'
 import { clientOf, defer, double, logRequest, raw, request, serve, text } from './helpers.ts'
@@ -200,7 +200,7 @@ t.test('a node that no plugin serves is told so', async (t) => {
   const error = await clientOf(t, { url })
     .create(request())
     .catch((error: InterlinkError) => error)
-  t.match(error, { code: 'IL_NO_PLUGIN', status: 404, message: /node vk/ })
+  t.match(error, { code: 'IL_NO_PLUGIN', status: 421, message: /node vk/ })
 })
 
 t.test('a delete comes by DELETE or POST and goes on by POST', async (t) => {
@@ -216,6 +216,29 @@ t.test('a delete comes by DELETE or POST and goes on by POST', async (t) => {
       ['POST', '/delete']
     ]
   )
+})
+
+t.test('a pod whose labels were changed after its create is still found and deleted', async (t) => {
+  const unknown = (response: ServerResponse) =>
+    answer(response, { code: 'PLUGIN_UNKNOWN_POD', message: 'not mine', session: '', retry: false }, 404)
+  const other = await double(t, ({ path }, response) =>
+    path === '/delete' ? unknown(response) : answer(response, [])
+  )
+  const owner = await double(t, ({ path }, response) =>
+    path === '/delete' ? response.end('deleted') : answer(response, [statusOf(uidOf(1))])
+  )
+  const url = await serve(t, [], {
+    plugins: [
+      { name: 'other', url: other.url, podLabels: { kind: 'b' } },
+      { name: 'owner', url: owner.url, podLabels: { kind: 'a' } }
+    ]
+  })
+  const client = clientOf(t, { url })
+  for (const labels of [{ kind: 'a' }, { kind: 'b' }, { kind: 'c' }]) {
+    const pod = podOf({ uid: uidOf(1), labels })
+    t.equal((await client.status([pod])).length, 1)
+    t.equal(await client.delete(pod), 'deleted')
+  }
 })
 
 t.test('a log or a delete without labels finds the plugin that has the pod', async (t) => {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { ConfigError } from '../config/yaml.ts'
 import {
   createInterlinkClient,
   type CallOptions,
@@ -115,7 +116,16 @@ export function relay(error: unknown, plugin: string): unknown {
 }
 
 async function readTls(tls: NonNullable<PluginConfig['tls']>) {
-  const read = (path: string | undefined) => (path ? readFile(path) : undefined)
+  const read = (path: string | undefined) =>
+    path === undefined
+      ? undefined
+      : readFile(path).catch((error: NodeJS.ErrnoException) => {
+          throw new ConfigError(
+            `plugins: tls: ${path} cannot be read: ${error.code}`,
+            { field: 'plugins' },
+            error
+          )
+        })
   const [ca, cert, key] = await Promise.all([read(tls.caFile), read(tls.certFile), read(tls.keyFile)])
   return { ca, cert, key, insecure: tls.insecure }
 }

@@ -26,6 +26,21 @@ export function candidates<T extends Rules>(plugins: readonly T[], route: Route)
   throw new InterlinkError('IL_NO_PLUGIN', { wanted })
 }
 
+/**
+ * All plugins of the node, those that fit the labels first. For what concerns a pod that exists: its labels may have
+ * been changed since it was created.
+ * @throws InterlinkError `IL_NO_PLUGIN`
+ */
+export function inTurn<T extends Rules>(
+  plugins: readonly T[],
+  { node, labels }: Route
+): readonly [T, ...T[]] {
+  const [first, ...rest] = candidates(plugins, { node })
+  if (!labels) return [first, ...rest]
+  const all = [first, ...rest].toSorted((a, b) => Number(fits(b, labels)) - Number(fits(a, labels)))
+  return all as unknown as readonly [T, ...T[]]
+}
+
 /** A call that names no node may be for any. */
 const servesNode = (plugin: Rules, node: string | undefined) =>
   node === undefined || plugin.nodes === undefined || plugin.nodes.includes(node)

@@ -5,7 +5,7 @@ import { ErrorBody, PodRef } from '../../wire/messages.ts'
 import { labelsOf } from '../container-list.ts'
 import { callOptions, nodeOf, traced, type ApiContext } from '../context.ts'
 import { relay, type PluginLink } from '../plugin-link.ts'
-import { candidates } from '../routing.ts'
+import { inTurn } from '../routing.ts'
 
 /** `/delete`: DELETE from a node, POST to a plugin. The answer is the plugin's, when it has accepted. */
 export const deleteRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, { plugins }) => {
@@ -28,11 +28,11 @@ export const deleteRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, {
       return traced(request, 'DeleteAPI', attributes, async () => {
         const node = (pod as { spec?: { nodeName?: string } }).spec?.nodeName ?? nodeOf(request)
         const labels = labelsOf(pod)
-        const all = candidates(plugins, { node })
+        const asked = inTurn(plugins, { node, labels })
         const options = callOptions(request)
         const said = labels
-          ? await deleteInTurn([...new Set([...candidates(plugins, { node, labels }), ...all])], pod, options)
-          : await deleteEverywhere(all, pod, options)
+          ? await deleteInTurn(asked, pod, options)
+          : await deleteEverywhere(asked, pod, options)
         request.log.info({ pod: name, namespace, uid }, 'pod deleted')
         return reply.type('text/plain; charset=utf-8').send(said)
       })

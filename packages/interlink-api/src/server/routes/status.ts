@@ -6,7 +6,7 @@ import { ErrorBody, PodRef, PodStatus } from '../../wire/messages.ts'
 import { labelsOf } from '../container-list.ts'
 import { abortedWith, callOptions, nodeOf, traced, type ApiContext } from '../context.ts'
 import type { PluginLink } from '../plugin-link.ts'
-import { candidates } from '../routing.ts'
+import { inTurn } from '../routing.ts'
 
 /** `/status`: always the plugins' own answer of this moment. A pod that none of them knows is left out. */
 export const statusRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, { plugins, closing }) => {
@@ -44,9 +44,7 @@ function groupByRoute(
   for (const pod of pods) {
     const { spec } = pod as { spec?: { nodeName?: string } }
     const node = spec?.nodeName ?? caller
-    const [best] = candidates(plugins, { node, labels: labelsOf(pod) })
-    const others = candidates(plugins, { node }).filter((plugin) => plugin !== best)
-    const asked = [best, ...others]
+    const asked = inTurn(plugins, { node, labels: labelsOf(pod) })
     const key = asked.map(({ name }) => name).join(' ')
     const group = groups.get(key)
     if (group) group.pods.push(pod)
