@@ -1,5 +1,51 @@
-export * from './kube.ts'
-export * from './messages.ts'
+export {
+  ConfigMap,
+  Container,
+  ContainerState,
+  ContainerStateRunning,
+  ContainerStateTerminated,
+  ContainerStateWaiting,
+  ContainerStatus,
+  EnvFromSource,
+  EnvVar,
+  KeyToPath,
+  LifecycleHandler,
+  ObjectFieldSelector,
+  ObjectMeta,
+  Pod,
+  PodCondition,
+  PodSpec,
+  PodStatusObject,
+  Probe,
+  ProjectedSource,
+  ResourceFieldSelector,
+  ResourceRequirements,
+  Secret,
+  SecurityContext,
+  Toleration,
+  Volume,
+  VolumeMount
+} from './kube.ts'
+export {
+  capabilities,
+  CreateStruct,
+  ErrorBody,
+  expandedAnnotation,
+  LogOpts,
+  LogStruct,
+  nodeHeader,
+  PingResponse,
+  PodCreateRequests,
+  PodRef,
+  PodStatus,
+  RetrievedContainer,
+  RetrievedPodData,
+  ScriptBuildConfig,
+  sessionHeader,
+  Taint,
+  WatchEvent
+} from './messages.ts'
+export type { Capability } from './messages.ts'
 export { decode, decodeCreate, decodeStatuses, messages } from './decode.ts'
 export type { CreateBody, MessageName } from './decode.ts'
 export type { Issue } from './validate.ts'
