@@ -1,0 +1,99 @@
+import { InterlinkError, type ErrorDetails, type Retry } from '@interlink-ts/interlink-api/errors'
+import type { Refusal } from './kit/plan/plan.ts'
+
+interface ErrorEntry {
+  readonly status: number
+  /** `{name}` stands for a detail of that name. */
+  readonly message: string
+  readonly retry: Retry
+}
+
+/** Every error that a plugin of this package answers with, beside those of the wire (`IL_…`). */
+export const errorTable = {
+  PLUGIN_REFUSED: { status: 422, message: 'the pod cannot run here: {reasons}', retry: 'no' },
+  PLUGIN_INVALID_POD: { status: 400, message: '{field}: {reason}', retry: 'no' },
+  PLUGIN_DELETED: {
+    status: 409,
+    message: 'pod {uid} has been deleted; it is not started any more',
+    retry: 'no'
+  },
+  PLUGIN_UNKNOWN_POD: { status: 404, message: 'pod {uid} is not known to this plugin', retry: 'no' },
+  PLUGIN_UNKNOWN_CONTAINER: {
+    status: 404,
+    message: 'container "{container}" not found in pod "{pod}"',
+    retry: 'no'
+  },
+  PLUGIN_NOT_STARTED: {
+    status: 400,
+    message: 'container "{container}" in pod "{pod}" is waiting to start: {reason}',
+    retry: 'yes'
+  },
+  PLUGIN_NO_PREVIOUS_LOG: {
+    status: 400,
+    message: 'previous terminated container "{container}" in pod "{pod}" not found',
+    retry: 'no'
+  },
+  PLUGIN_BACKEND_FAILED: {
+    status: 502,
+    message: 'backend {backend} could not {action}: {reason}',
+    retry: 'yes'
+  },
+  PLUGIN_NUL: {
+    status: 422,
+    message: 'a value holds a NUL character, which no argument or environment variable can; remove it',
+    retry: 'no'
+  },
+  PLUGIN_DAMAGED_JOB: {
+    status: 500,
+    message: 'the job directory {dir} is damaged: {reason}; nothing is started in its place',
+    retry: 'no'
+  },
+  PLUGIN_NO_SPACE: { status: 507, message: 'the job directory cannot be written: {reason}', retry: 'yes' },
+  PLUGIN_UNAUTHENTICATED: {
+    status: 401,
+    message: 'authentication failed: send the bearer token of this plugin',
+    retry: 'no'
+  },
+  PLUGIN_INSECURE: {
+    status: 500,
+    message:
+      'listen: {listen} is open to others; set auth.tokenFile, or listen on 127.0.0.1 or a unix socket',
+    retry: 'no'
+  },
+  PLUGIN_LISTEN: { status: 500, message: 'listen: {listen}: {reason}', retry: 'no' },
+  PLUGIN_ROOT: { status: 500, message: 'root: {root}: {reason}', retry: 'no' },
+  PLUGIN_ROOT_IN_USE: {
+    status: 500,
+    message: 'root: {root} is in use by the plugin with process id {pid}; give this one a root of its own',
+    retry: 'no'
+  },
+  PLUGIN_TOO_LONG: {
+    status: 400,
+    message: '{field} is {bytes} bytes long; Linux takes at most {limit}: pass it in a file',
+    retry: 'no'
+  },
+  PLUGIN_NO_LAUNCH: {
+    status: 500,
+    message: 'the backend gave no launch for container {container}',
+    retry: 'no'
+  },
+  PLUGIN_CLOSING: { status: 503, message: 'the plugin is closing', retry: 'yes' }
+} as const satisfies Record<string, ErrorEntry>
+
+export type PluginErrorCode = keyof typeof errorTable
+
+/** An {@link InterlinkError} with a code of {@link errorTable}. Its message never holds a value of the pod's environment or files. */
+export class PluginError extends InterlinkError {
+  constructor(code: PluginErrorCode, details: ErrorDetails = {}, cause?: unknown) {
+    const { status, retry, message } = errorTable[code]
+    const text = message.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? ''))
+    super({ code, status, retry, message: text }, details, cause)
+  }
+}
+
+/** The refusal of a pod, in one sentence and field by field. */
+export const refused = (refusals: readonly Refusal[]): PluginError =>
+  new PluginError('PLUGIN_REFUSED', {
+    reasons: refusals.map(({ field, message }) => `${field}: ${message}`).join('; '),
+    refusals: [...refusals]
+  })

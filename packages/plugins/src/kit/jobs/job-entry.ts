@@ -1,0 +1,63 @@
+import type { BackendState, SubmittedJob } from '../backend.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { Deletion } from './job-directory.ts'
+import type { JobState } from './job-state.ts'
+import { outlineOf, podStatus, type JobFacts, type Outline } from './pod-status.ts'
+
+/** A job as the keeper knows it. */
+export interface JobEntry {
+  readonly uid: string
+  readonly dir: string
+  readonly outline: Outline
+  readonly createdAt: number
+  /** Of the hand-over to the backend. */
+  attempt: number
+  /** Absent until the backend has taken the job. */
+  jobId?: string
+  deletion?: Deletion
+  state?: JobState
+  backend?: BackendState
+  /** Since when the backend says that it has no such job. */
+  goneSince?: number
+  lostAt?: number
+  /** When a deleted job had stopped and was reported for the last time; its log is still there. */
+  retiredAt?: number
+  /** Called when it has stopped. */
+  readonly waiters: Set<() => void>
+}
+
+export const newEntry = (plan: Plan, dir: string, createdAt: number, attempt = 0): JobEntry => ({
+  uid: plan.pod.uid,
+  dir,
+  outline: outlineOf(plan),
+  createdAt,
+  attempt,
+  waiters: new Set()
+})
+
+export const submittedJob = ({ uid, dir, jobId }: JobEntry): SubmittedJob => ({
+  uid,
+  dir,
+  jobId: jobId ?? ''
+})
+
+/** Everything has ended, or nothing is left that could go on. */
+export const hasStopped = (entry: JobEntry): boolean =>
+  entry.state?.finished !== undefined || entry.lostAt !== undefined
+
+export const statusOf = (entry: JobEntry) => podStatus(entry.outline, entry satisfies JobFacts)
+
+/** Resolves when the job has stopped, at the latest after `ms`. */
+export function stopped(entry: JobEntry, ms: number): Promise<void> {
+  if (hasStopped(entry)) return Promise.resolve()
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer)
+      entry.waiters.delete(end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    timer.unref()
+    entry.waiters.add(end)
+  })
+}

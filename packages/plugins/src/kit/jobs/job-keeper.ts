@@ -1,0 +1,438 @@
+import type { CreateStruct, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import { withSpan } from '@interlink-ts/interlink-api/telemetry'
+import { PluginError } from '../../errors.ts'
+import type { Backend, BackendContext, Job } from '../backend.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { SitePolicy } from '../plan/policy.ts'
+import { join } from 'node:path'
+import { readJson, writeDurable } from './durable-file.ts'
+import {
+  makeJobDirectory,
+  planFile,
+  removeJobDirectory,
+  writeDeletion,
+  writeIntent,
+  writePlan,
+  writeSubmission
+} from './job-directory.ts'
+import { hasStopped, newEntry, statusOf, stopped, submittedJob, type JobEntry } from './job-entry.ts'
+import { readJobState, type JobState } from './job-state.ts'
+import { prepareJob, type PreparedJob } from './prepare-job.ts'
+import { recoverJobs } from './recover-jobs.ts'
+import { StateFeed } from './state-feed.ts'
+import { StatusBoard } from './status-board.ts'
+import { openTombstones, type Tombstones } from './tombstones.ts'
+import { writeJobFiles } from './write-job-files.ts'
+
+export interface JobKeeperOptions {
+  readonly backend: Backend
+  /** Absolute, 0700. */
+  readonly root: string
+  readonly policy: SitePolicy
+  readonly log: BackendContext['log']
+  /** How long the directory of a deleted job, and so its log, is kept after the job has stopped. */
+  readonly deletedSeconds: number
+  /** How long a deleted UID is remembered, so that a late create of it starts nothing. */
+  readonly tombstoneSeconds: number
+  /** How long a job may be unknown to the backend, and silent, before it is taken as lost. */
+  readonly lostSeconds: number
+  /** Between two questions to the backend. */
+  readonly listSeconds: number
+  /** Epoch ms. @default Date.now */
+  readonly now?: () => number
+}
+
+const uidShape = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/
+const retryMs = [1000, 2000, 4000, 8000, 15_000, 30_000] as const
+const sweepMs = 2000
+
+/**
+ * All jobs of a plugin: their making, their state, their end. UID is the key; what is on disk is the truth, so that
+ * a plugin that is killed at any instruction goes on where it was.
+ */
+export class JobKeeper {
+  readonly board = new StatusBoard()
+  readonly #options: JobKeeperOptions
+  readonly #now: () => number
+  readonly #tombstones: Tombstones
+  readonly #jobs = new Map<string, JobEntry>()
+  /** Directories that could not be read, with the reason. */
+  readonly #damaged = new Map<string, string>()
+  readonly #creating = new Map<string, Promise<CreateStruct>>()
+  readonly #reaping = new Map<string, Promise<void>>()
+  readonly #feed: StateFeed
+  readonly #sweeper: NodeJS.Timeout
+  #lister: NodeJS.Timeout | undefined
+  #listing = false
+  #closing = false
+
+  private constructor(options: JobKeeperOptions, tombstones: Tombstones) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+    this.#tombstones = tombstones
+    this.#feed = new StateFeed({
+      read: readJobState,
+      now: this.#now,
+      onState: (uid, state) => this.#onState(uid, state),
+      onError: (uid, err) => options.log.warn({ uid, err }, 'state of a job cannot be read')
+    })
+    this.#sweeper = setInterval(() => void this.#sweep(), sweepMs)
+    this.#sweeper.unref()
+  }
+
+  /** Reads the root and goes on with what was begun. */
+  static async open(options: JobKeeperOptions): Promise<JobKeeper> {
+    const now = options.now ?? Date.now
+    const tombstones = await openTombstones(options.root, options.tombstoneSeconds * 1000, now)
+    const keeper = new JobKeeper(options, tombstones)
+    await keeper.#recover()
+    return keeper
+  }
+
+  get size(): number {
+    return this.#jobs.size
+  }
+
+  /** Directories of the root that could not be read, with the reason. */
+  get damaged(): ReadonlyMap<string, string> {
+    return this.#damaged
+  }
+
+  /** A job whose directory is still there, deleted or not. */
+  get(uid: string): JobEntry | undefined {
+    return this.#jobs.get(uid)
+  }
+
+  counts(): Record<'submitting' | 'active' | 'stopped' | 'deleted', number> {
+    const counts = { submitting: 0, active: 0, stopped: 0, deleted: 0 }
+    for (const entry of this.#jobs.values())
+      counts[
+        entry.deletion
+          ? 'deleted'
+          : hasStopped(entry)
+            ? 'stopped'
+            : entry.jobId === undefined
+              ? 'submitting'
+              : 'active'
+      ]++
+    return counts
+  }
+
+  /**
+   * Starts a pod once: a UID that is known is answered with its job, whatever its spec says now. Resolves when the
+   * job is with the backend and that is on disk.
+   */
+  create(data: RetrievedPodData): Promise<CreateStruct> {
+    const { uid = '' } = data.pod.metadata
+    if (!uidShape.test(uid))
+      throw new PluginError('PLUGIN_INVALID_POD', {
+        field: 'metadata.uid',
+        reason: 'expected letters, digits, - and _, at most 128'
+      })
+    const under = this.#creating.get(uid)
+    if (under) return under
+    const entry = this.#jobs.get(uid)
+    if (entry?.deletion || this.#tombstones.has(uid)) throw new PluginError('PLUGIN_DELETED', { uid })
+    if (entry?.jobId !== undefined) return Promise.resolve({ PodUID: uid, PodJID: entry.jobId })
+    if (this.#closing) throw new PluginError('PLUGIN_CLOSING')
+    return this.#single(uid, entry ? () => this.#resubmit(entry) : () => this.#make(data))
+  }
+
+  /** Resolves once the wish is durable; the job ends after it. A UID that is unknown stays so. */
+  async delete(uid: string, graceSeconds?: number): Promise<void> {
+    if (!uidShape.test(uid)) return
+    const entry = this.#jobs.get(uid)
+    if (!entry) return this.#deleteUnknown(uid)
+    const grace = graceSeconds ?? entry.outline.graceSeconds
+    const before = entry.deletion
+    if (before && before.graceSeconds <= grace) return
+    entry.deletion = { at: before?.at ?? this.#now(), graceSeconds: grace }
+    await writeDeletion(entry.dir, entry.deletion)
+    if (before && entry.jobId !== undefined && !hasStopped(entry)) await this.#cancel(entry, grace)
+    this.#reap(entry)
+  }
+
+  async #deleteUnknown(uid: string): Promise<void> {
+    await this.#tombstones.add(uid)
+    for (const dir of this.#damaged.keys())
+      if (dir.endsWith(`-${uid}`)) await writeDurable(join(dir, 'stop'), '0\n')
+  }
+
+  /** Stops watching. Jobs go on; what was begun is finished by the next plugin. */
+  async close(): Promise<void> {
+    this.#closing = true
+    clearInterval(this.#sweeper)
+    clearTimeout(this.#lister)
+    this.#feed.close()
+    for (const entry of this.#jobs.values()) for (const wake of [...entry.waiters]) wake()
+    await Promise.allSettled([...this.#creating.values(), ...this.#reaping.values()])
+  }
+
+  async #recover(): Promise<void> {
+    const { root, log } = this.#options
+    const { entries, damaged } = await recoverJobs(root)
+    for (const [dir, reason] of damaged) {
+      this.#damaged.set(dir, reason)
+      log.error({ dir, reason }, 'job directory is damaged and left alone')
+    }
+    for (const entry of entries) {
+      this.#jobs.set(entry.uid, entry)
+      entry.goneSince = 0
+      if (entry.jobId !== undefined) this.#track(entry)
+      if (entry.deletion) this.#reap(entry)
+      else if (entry.jobId === undefined)
+        void this.#single(entry.uid, () => this.#resubmit(entry)).catch((err: unknown) =>
+          log.warn({ uid: entry.uid, err }, 'a create that was interrupted could not be finished yet')
+        )
+    }
+    if (entries.length > 0) log.info({ jobs: entries.length }, 'jobs found again')
+    await this.#list()
+  }
+
+  #single(uid: string, make: () => Promise<CreateStruct>): Promise<CreateStruct> {
+    const promise = make().finally(() => this.#creating.delete(uid))
+    this.#creating.set(uid, promise)
+    return promise
+  }
+
+  async #make(data: RetrievedPodData): Promise<CreateStruct> {
+    const prepared = await prepareJob(data, this.#options)
+    const { plan, dir } = prepared
+    const { uid } = plan.pod
+    const reason = this.#damaged.get(dir)
+    if (reason !== undefined) throw new PluginError('PLUGIN_DAMAGED_JOB', { dir, reason })
+    const entry = newEntry(plan, dir, this.#now())
+    await this.#writeFiles(prepared)
+    if (this.#tombstones.has(uid)) {
+      await removeJobDirectory(this.#options.root, dir)
+      throw new PluginError('PLUGIN_DELETED', { uid })
+    }
+    this.#jobs.set(uid, entry)
+    try {
+      await writeIntent(dir, { uid, attempt: 0, at: entry.createdAt })
+    } catch (error) {
+      this.#jobs.delete(uid)
+      throw cannotWrite(error)
+    }
+    return this.#submit(entry, plan)
+  }
+
+  async #writeFiles(prepared: PreparedJob): Promise<void> {
+    try {
+      await makeJobDirectory(prepared.dir)
+      await writePlan(prepared.dir, prepared.plan)
+      await writeJobFiles(prepared)
+    } catch (error) {
+      await removeJobDirectory(this.#options.root, prepared.dir).catch(() => {})
+      throw cannotWrite(error)
+    }
+  }
+
+  /** Goes on with a create that was interrupted after its intent: the backend is asked first. */
+  async #resubmit(entry: JobEntry): Promise<CreateStruct> {
+    const plan = (await readJson(planFile(entry.dir))) as Plan
+    const found = await this.#found(entry, plan)
+    if (found) return this.#submitted(entry, found)
+    entry.attempt++
+    await writeIntent(entry.dir, { uid: entry.uid, attempt: entry.attempt, at: entry.createdAt })
+    return this.#submit(entry, plan)
+  }
+
+  async #found(entry: JobEntry, plan: Plan): Promise<string | undefined> {
+    const { backend } = this.#options
+    const found = await backend.find(jobOf(entry, plan)).catch((error: unknown) => {
+      throw backendFailed(backend.name, `look for pod ${entry.uid}`, error)
+    })
+    if (found) return found.jobId
+    const { supervisor, finished } = await readJobState(entry.dir)
+    return supervisor || finished ? `ended-${supervisor?.pid ?? 0}` : undefined
+  }
+
+  async #submit(entry: JobEntry, plan: Plan): Promise<CreateStruct> {
+    const { backend, root, log } = this.#options
+    const { uid } = entry
+    if (entry.deletion) throw new PluginError('PLUGIN_DELETED', { uid })
+    try {
+      const { jobId } = await withSpan(`submit ${backend.name}`, { 'k8s.pod.uid': uid }, () =>
+        backend.submit(jobOf(entry, plan))
+      )
+      log.info({ uid, jobId, pod: `${plan.pod.namespace}/${plan.pod.name}` }, 'job submitted')
+      return await this.#submitted(entry, jobId)
+    } catch (error) {
+      if (!(error instanceof PluginError) || error.retry !== 'no')
+        throw backendFailed(backend.name, `take pod ${uid}`, error)
+      this.#jobs.delete(uid)
+      await removeJobDirectory(root, entry.dir)
+      throw error
+    }
+  }
+
+  async #submitted(entry: JobEntry, jobId: string): Promise<CreateStruct> {
+    await writeSubmission(entry.dir, { uid: entry.uid, jobId, at: this.#now() })
+    entry.jobId = jobId
+    this.#track(entry)
+    this.#listSoon(this.#options.listSeconds * 1000)
+    return { PodUID: entry.uid, PodJID: jobId }
+  }
+
+  #track(entry: JobEntry): void {
+    this.#publish(entry)
+    this.#feed.follow(entry.uid, entry.dir)
+  }
+
+  #onState(uid: string, state: JobState): void {
+    const entry = this.#jobs.get(uid)
+    if (!entry) return
+    entry.state = state
+    if (state.finished) delete entry.lostAt
+    this.#publish(entry)
+  }
+
+  #publish(entry: JobEntry): void {
+    if (entry.jobId === undefined || entry.retiredAt !== undefined) return
+    this.board.set(entry.uid, statusOf(entry))
+    if (!hasStopped(entry)) return
+    this.#feed.forget(entry.uid)
+    this.#release(entry)
+    for (const wake of [...entry.waiters]) wake()
+  }
+
+  #release(entry: JobEntry): void {
+    this.#options.backend
+      .release?.(submittedJob(entry))
+      .catch((err: unknown) => this.#options.log.warn({ uid: entry.uid, err }, 'a job was not released'))
+  }
+
+  #listSoon(ms: number): void {
+    if (this.#closing || this.#lister || this.#listing) return
+    this.#lister = setTimeout(() => {
+      this.#lister = undefined
+      void this.#list()
+    }, ms)
+    this.#lister.unref()
+  }
+
+  /** One question for all jobs that have not stopped; none while there is none. */
+  async #list(): Promise<void> {
+    const { backend, listSeconds, log } = this.#options
+    const asked = [...this.#jobs.values()].filter((entry) => entry.jobId !== undefined && !hasStopped(entry))
+    if (asked.length === 0) return
+    this.#listing = true
+    try {
+      const states = await backend.list(asked.map(submittedJob))
+      await Promise.all(asked.map((entry) => this.#seen(entry, states.get(entry.uid) ?? { phase: 'gone' })))
+    } catch (err) {
+      log.warn({ err, backend: backend.name }, 'the backend could not be asked for its jobs')
+    } finally {
+      this.#listing = false
+      const doubtful = asked.some((entry) => entry.goneSince !== undefined && !hasStopped(entry))
+      this.#listSoon(doubtful ? 1000 : listSeconds * 1000)
+    }
+  }
+
+  async #seen(entry: JobEntry, seen: NonNullable<JobEntry['backend']>): Promise<void> {
+    entry.backend = seen
+    if (seen.phase !== 'gone') delete entry.goneSince
+    else {
+      await this.#feed.refresh(entry.uid)
+      if (hasStopped(entry)) return
+      const now = this.#now()
+      entry.goneSince ??= now
+      const beatAt = entry.state?.supervisor?.beatAt ?? entry.createdAt
+      const patience = entry.deletion ? 0 : this.#options.lostSeconds * 1000
+      if (now - entry.goneSince >= patience && now - beatAt >= patience) this.#lose(entry, beatAt)
+    }
+    this.#publish(entry)
+  }
+
+  /** Whatever the supervisor has left running is ended too; nobody would report it. */
+  #lose(entry: JobEntry, at: number): void {
+    entry.lostAt = at
+    this.#options.log.warn({ uid: entry.uid, jobId: entry.jobId }, 'job is lost')
+    void this.#cancel(entry, 0)
+  }
+
+  async #cancel(entry: JobEntry, graceSeconds: number): Promise<void> {
+    try {
+      await this.#options.backend.cancel(submittedJob(entry), graceSeconds)
+    } catch (err) {
+      this.#options.log.warn({ uid: entry.uid, jobId: entry.jobId, err }, 'cancel failed; tried again')
+    }
+  }
+
+  #reap(entry: JobEntry): void {
+    if (this.#reaping.has(entry.uid) || entry.retiredAt !== undefined) return
+    const end = this.#end(entry)
+      .catch((err: unknown) => this.#options.log.error({ uid: entry.uid, err }, 'a deletion failed'))
+      .finally(() => this.#reaping.delete(entry.uid))
+    this.#reaping.set(entry.uid, end)
+  }
+
+  /** Cancels until the backend has stopped; then the pod is reported for the last time and is gone. */
+  async #end(entry: JobEntry): Promise<void> {
+    await this.#creating.get(entry.uid)?.catch(() => {})
+    for (let turn = 0; entry.jobId === undefined && !this.#closing; turn++) {
+      try {
+        const plan = (await readJson(planFile(entry.dir))) as Plan
+        const jobId = await this.#found(entry, plan)
+        if (jobId === undefined) return this.#retire(entry)
+        await this.#submitted(entry, jobId)
+      } catch (err) {
+        this.#options.log.warn({ uid: entry.uid, err }, 'a deleted job cannot be looked for; tried again')
+        await stopped(entry, retryMs[Math.min(turn, retryMs.length - 1)]!)
+      }
+    }
+    const began = this.#now()
+    for (let turn = 0; !hasStopped(entry) && !this.#closing; turn++) {
+      const { graceSeconds } = entry.deletion!
+      const over = this.#now() - began > (graceSeconds + 10) * 1000
+      await this.#cancel(entry, over ? 0 : graceSeconds)
+      this.#listSoon(1000)
+      await stopped(entry, retryMs[Math.min(turn, retryMs.length - 1)]!)
+    }
+    if (hasStopped(entry)) this.#retire(entry)
+  }
+
+  #retire(entry: JobEntry): void {
+    entry.retiredAt = this.#now()
+    this.#feed.forget(entry.uid)
+    this.board.remove(entry.uid, entry.outline.nodeName)
+    this.#options.log.info({ uid: entry.uid, jobId: entry.jobId }, 'job is gone')
+  }
+
+  async #sweep(): Promise<void> {
+    const { deletedSeconds, root, log } = this.#options
+    for (const entry of this.#jobs.values()) {
+      if (entry.retiredAt === undefined || this.#now() - entry.retiredAt < deletedSeconds * 1000) continue
+      try {
+        await this.#tombstones.add(entry.uid)
+        if (entry.jobId !== undefined) this.#release(entry)
+        await removeJobDirectory(root, entry.dir)
+        this.#jobs.delete(entry.uid)
+      } catch (err) {
+        log.warn({ uid: entry.uid, err }, 'a job directory could not be removed; tried again')
+      }
+    }
+    await this.#tombstones.sweep()
+  }
+}
+
+const jobOf = (entry: JobEntry, plan: Plan): Job => ({
+  uid: entry.uid,
+  namespace: plan.pod.namespace,
+  name: plan.pod.name,
+  dir: entry.dir,
+  plan
+})
+
+function cannotWrite(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS' || code === 'EACCES'
+    ? new PluginError('PLUGIN_NO_SPACE', { reason: message }, error)
+    : error
+}
+
+const backendFailed = (backend: string, action: string, error: unknown): unknown =>
+  error instanceof PluginError
+    ? error
+    : new PluginError('PLUGIN_BACKEND_FAILED', { backend, action, reason: (error as Error).message }, error)

@@ -1,0 +1,184 @@
+import type { ContainerState, ContainerStatus, PodStatus } from '@interlink-ts/interlink-api/wire'
+import type { BackendState } from '../backend.ts'
+import type { Notice, Plan, PlannedContainer } from '../plan/plan.ts'
+import type { ContainerRecord, JobState } from './job-state.ts'
+
+/** What is kept of a plan to report its job: no environment, no files. */
+export interface Outline {
+  readonly uid: string
+  readonly name: string
+  readonly namespace: string
+  readonly nodeName: string
+  readonly graceSeconds: number
+  readonly restartPolicy: Plan['restartPolicy']
+  readonly containers: readonly Pick<PlannedContainer, 'name' | 'kind' | 'image'>[]
+  readonly notices: readonly Notice[]
+}
+
+export const outlineOf = (plan: Plan): Outline => ({
+  uid: plan.pod.uid,
+  name: plan.pod.name,
+  namespace: plan.pod.namespace,
+  nodeName: plan.pod.nodeName,
+  graceSeconds: plan.graceSeconds,
+  restartPolicy: plan.restartPolicy,
+  containers: plan.containers.map(({ name, kind, image }) => ({ name, kind, image })),
+  notices: plan.notices
+})
+
+/** All that is known of a job at one moment; times are epoch milliseconds. */
+export interface JobFacts {
+  readonly jobId?: string
+  readonly createdAt: number
+  readonly state?: JobState
+  readonly backend?: BackendState
+  /** When the backend was found to have lost the job: no finish record and nothing that could still write one. */
+  readonly lostAt?: number
+}
+
+const lost = {
+  reason: 'NodeLost',
+  message: 'the backend has lost the job: it ended without a word and is not started again'
+} as const
+
+/**
+ * The status of a pod as it is reported. Every container is there, in exactly one state; a terminated one has an
+ * exit code, a reason and both times.
+ */
+export function podStatus(outline: Outline, facts: JobFacts): PodStatus {
+  const isInit = ({ kind }: { readonly kind: PlannedContainer['kind'] }) => kind !== 'main'
+  const initialised = outline.containers
+    .filter(isInit)
+    .every(({ name, kind }) => isPast(facts.state?.containers.get(name), kind))
+  const status = (container: Outline['containers'][number]): ContainerStatus =>
+    containerStatus(outline.uid, container, facts, initialised)
+  const why = podReason(facts)
+  const notices = [...outline.notices, ...containerNotices(facts.state)]
+  return {
+    name: outline.name,
+    namespace: outline.namespace,
+    UID: outline.uid,
+    JID: facts.jobId ?? '',
+    containers: outline.containers.filter((container) => !isInit(container)).map(status),
+    initContainers: outline.containers.filter(isInit).map(status),
+    nodeName: outline.nodeName,
+    ...(why.reason ? { reason: why.reason } : {}),
+    ...(why.message ? { message: why.message } : {}),
+    ...(notices.length > 0 ? { notices } : {})
+  }
+}
+
+/** What the supervisor says of its containers now: a failed probe or hook. */
+const containerNotices = (state: JobState | undefined): Notice[] =>
+  [...(state?.containers.values() ?? [])].flatMap(({ notice }) =>
+    notice ? [{ reason: notice.reason, message: notice.message }] : []
+  )
+
+/** Whether a container may write to its log again. */
+export function mayRun(outline: Outline, state: JobState | undefined, container: string): boolean {
+  if (state?.finished) return false
+  const record = state?.containers.get(container)
+  if (record?.state !== 'terminated') return true
+  const kind = outline.containers.find(({ name }) => name === container)?.kind
+  if (kind === 'sidecar') return true
+  const { restartPolicy } = outline
+  if (kind === 'main' && restartPolicy === 'Always') return true
+  return restartPolicy !== 'Never' && record.exitCode !== 0
+}
+
+/** Whether the containers after this one may have started. */
+const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kind']): boolean =>
+  kind === 'init'
+    ? record?.state === 'terminated' && record.exitCode === 0
+    : record?.state === 'running' && record.up
+
+function podReason({ state, backend, lostAt }: JobFacts): { reason?: string; message?: string } {
+  if (state?.finished) return state.finished
+  if (lostAt !== undefined) return lost
+  return backend?.phase === 'queued' ? backend : {}
+}
+
+function containerStatus(
+  uid: string,
+  { name, kind, image }: Outline['containers'][number],
+  facts: JobFacts,
+  initialised: boolean
+): ContainerStatus {
+  const record = facts.state?.containers.get(name)
+  const restarts = record?.restarts ?? 0
+  const id = (attempt: number) => `interlink://${uid}/${name}/${attempt}`
+  const state = containerState(record, kind, facts, initialised, id(restarts))
+  const last = record?.last
+  return {
+    name,
+    image,
+    imageID: image,
+    restartCount: restarts,
+    ready: state.running !== undefined && (record?.ready ?? false),
+    started: state.running !== undefined && (record?.up ?? false),
+    state,
+    ...(last
+      ? {
+          lastState: terminated(
+            last,
+            id(state.waiting ? restarts : Math.max(0, restarts - 1)),
+            facts.createdAt
+          )
+        }
+      : {}),
+    ...(state.waiting ? {} : { containerID: id(restarts) })
+  }
+}
+
+function containerState(
+  record: ContainerRecord | undefined,
+  kind: PlannedContainer['kind'],
+  facts: JobFacts,
+  initialised: boolean,
+  containerID: string
+): ContainerState {
+  const { state, createdAt, lostAt } = facts
+  if (record?.state === 'terminated') return terminated(record, containerID, createdAt)
+  const ended = state?.finished?.at ?? lostAt
+  if (lostAt !== undefined || (ended !== undefined && record?.state === 'running')) {
+    const startedAt = record?.startedAt
+    return terminated(
+      {
+        exitCode: 137,
+        reason: 'ContainerStatusUnknown',
+        message: lost.message,
+        startedAt,
+        finishedAt: ended
+      },
+      containerID,
+      createdAt
+    )
+  }
+  if (record?.state === 'running') return { running: { startedAt: time(record.startedAt ?? createdAt) } }
+  const waits = kind === 'main' && !initialised ? 'PodInitializing' : 'ContainerCreating'
+  const message = record?.message ?? (facts.backend?.phase === 'queued' ? facts.backend.message : undefined)
+  return { waiting: { reason: record?.reason ?? waits, ...(message ? { message } : {}) } }
+}
+
+function terminated(
+  record: Pick<ContainerRecord, 'exitCode' | 'signal' | 'reason' | 'message' | 'startedAt' | 'finishedAt'>,
+  containerID: string,
+  createdAt: number
+): ContainerState {
+  const exitCode = record.exitCode ?? 137
+  const finishedAt = record.finishedAt ?? record.startedAt ?? createdAt
+  return {
+    terminated: {
+      exitCode,
+      reason: record.reason ?? (exitCode === 0 ? 'Completed' : 'Error'),
+      ...(record.signal ? { signal: record.signal } : {}),
+      ...(record.message ? { message: record.message } : {}),
+      startedAt: time(record.startedAt ?? finishedAt),
+      finishedAt: time(finishedAt),
+      containerID
+    }
+  }
+}
+
+/** metav1.Time has whole seconds. */
+const time = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 19)}Z`

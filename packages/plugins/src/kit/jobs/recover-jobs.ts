@@ -1,0 +1,51 @@
+import { rmdir } from 'node:fs/promises'
+import { listJobDirectories, readRecords, removeJobDirectory, removeLeftovers } from './job-directory.ts'
+import { newEntry, type JobEntry } from './job-entry.ts'
+import { readJobState } from './job-state.ts'
+
+export interface Recovered {
+  readonly entries: readonly JobEntry[]
+  readonly damaged: ReadonlyMap<string, string>
+}
+
+const atOnce = 32
+
+/** The jobs of a root as a plugin that is gone has left them. What has no intent was never started and is removed. */
+export async function recoverJobs(root: string): Promise<Recovered> {
+  await removeLeftovers(root)
+  const directories = await listJobDirectories(root)
+  const entries: JobEntry[] = []
+  const damaged = new Map<string, string>()
+  const next = directories[Symbol.iterator]()
+  const work = async () => {
+    for (const dir of next) {
+      try {
+        const entry = await recoverJob(root, dir)
+        if (entry) entries.push(entry)
+      } catch (error) {
+        damaged.set(dir, (error as Error).message)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return { entries, damaged }
+}
+
+async function recoverJob(root: string, dir: string): Promise<JobEntry | undefined> {
+  const { plan, intent, submission, deletion } = await readRecords(dir)
+  if (!intent) {
+    if (submission) throw new Error('intent.json is missing')
+    if (plan) await removeJobDirectory(root, dir)
+    else await rmdir(dir)
+    return undefined
+  }
+  if (!plan) throw new Error('plan.json is missing')
+  if (plan.pod.uid !== intent.uid) throw new Error('plan.json and intent.json are of two pods')
+  const entry = newEntry(plan, dir, intent.at, intent.attempt)
+  if (submission) {
+    entry.jobId = submission.jobId
+    entry.state = await readJobState(dir)
+  }
+  if (deletion) entry.deletion = deletion
+  return entry
+}

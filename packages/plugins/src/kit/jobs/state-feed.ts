@@ -1,0 +1,159 @@
+import { watch, type FSWatcher } from 'node:fs'
+import { join } from 'node:path'
+import type { JobState } from './job-state.ts'
+
+export interface StateFeedOptions {
+  read(dir: string): Promise<JobState>
+  onState(uid: string, state: JobState): void
+  onError(uid: string, error: unknown): void
+  /** Epoch ms. */
+  now(): number
+}
+
+interface Followed {
+  readonly uid: string
+  readonly dir: string
+  watcher: FSWatcher | undefined
+  text: string
+  interval: number
+  nextRead: number
+  told: boolean
+  reading: Promise<void> | undefined
+  again: boolean
+}
+
+const tickMs = 1000
+/** Where the file system tells of changes, a look now and then covers what it did not tell. */
+const watchedMs = 60_000
+const firstMs = 1000
+const slowestMs = 15_000
+const atOnce = 16
+
+/**
+ * Follows the state files of jobs: by inotify where the file system offers it, and by looking, the more seldom the
+ * longer nothing has changed. One timer for all jobs; a job at which nothing happens costs one read a minute.
+ */
+export class StateFeed {
+  readonly #options: StateFeedOptions
+  readonly #jobs = new Map<string, Followed>()
+  readonly #queue = new Set<Followed>()
+  readonly #timer: NodeJS.Timeout
+  /** The file system has told of a change, which a network file system does not. */
+  #tells = false
+  #active = 0
+
+  constructor(options: StateFeedOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => this.#tick(), tickMs)
+    this.#timer.unref()
+  }
+
+  follow(uid: string, dir: string): void {
+    if (this.#jobs.has(uid)) return
+    const job: Followed = {
+      uid,
+      dir,
+      watcher: undefined,
+      text: '',
+      interval: firstMs,
+      nextRead: 0,
+      told: false,
+      reading: undefined,
+      again: false
+    }
+    this.#jobs.set(uid, job)
+    this.#watch(job)
+    this.#enqueue(job)
+  }
+
+  forget(uid: string): void {
+    const job = this.#jobs.get(uid)
+    if (!job) return
+    this.#jobs.delete(uid)
+    this.#queue.delete(job)
+    job.watcher?.close()
+  }
+
+  /** Reads a job's files now; resolves after {@link StateFeedOptions.onState} was told of them. */
+  async refresh(uid: string): Promise<void> {
+    const job = this.#jobs.get(uid)
+    if (!job) return
+    await job.reading
+    await this.#read(job)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    for (const uid of [...this.#jobs.keys()]) this.forget(uid)
+  }
+
+  #watch(job: Followed): void {
+    try {
+      job.watcher = watch(join(job.dir, 'state'), { persistent: false }, (_, name) => {
+        if (name === null || name.endsWith('.tmp') || name === 'supervisor') return
+        job.told = true
+        this.#enqueue(job)
+      })
+      job.watcher.on('error', () => {
+        job.watcher?.close()
+        job.watcher = undefined
+      })
+    } catch {
+      job.watcher = undefined
+    }
+  }
+
+  #tick(): void {
+    const now = this.#options.now()
+    for (const job of this.#jobs.values()) if (job.nextRead <= now) this.#enqueue(job)
+  }
+
+  #enqueue(job: Followed): void {
+    if (job.reading) job.again = true
+    else this.#queue.add(job)
+    this.#drain()
+  }
+
+  #drain(): void {
+    while (this.#active < atOnce) {
+      const [job] = this.#queue
+      if (!job) return
+      this.#queue.delete(job)
+      this.#active++
+      void this.#read(job).finally(() => {
+        this.#active--
+        this.#drain()
+      })
+    }
+  }
+
+  async #read(job: Followed): Promise<void> {
+    job.again = false
+    job.reading = this.#readOnce(job)
+    await job.reading
+    job.reading = undefined
+    if (job.again && this.#jobs.has(job.uid)) this.#enqueue(job)
+  }
+
+  async #readOnce(job: Followed): Promise<void> {
+    const { told } = job
+    job.told = false
+    if (!job.watcher) this.#watch(job)
+    try {
+      const state = await this.#options.read(job.dir)
+      if (!this.#jobs.has(job.uid)) return
+      const { supervisor: _, ...words } = state
+      const text = JSON.stringify({ ...words, containers: [...state.containers] })
+      const changed = text !== job.text
+      if (changed && told) this.#tells = true
+      job.text = text
+      job.interval = changed ? firstMs : Math.min(job.interval * 2, slowestMs)
+      this.#options.onState(job.uid, state)
+    } catch (error) {
+      job.interval = slowestMs
+      this.#options.onError(job.uid, error)
+    } finally {
+      job.nextRead = this.#options.now() + (job.watcher && this.#tells ? watchedMs : job.interval)
+    }
+  }
+}

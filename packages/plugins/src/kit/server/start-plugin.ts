@@ -1,0 +1,127 @@
+import { chmod, mkdir, readFile, stat, unlink } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { isAbsolute } from 'node:path'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { PluginError } from '../../errors.ts'
+import type { BackendModule } from '../backend.ts'
+import { JobKeeper } from '../jobs/job-keeper.ts'
+import { policyOf } from '../jobs/prepare-job.ts'
+import { lockRoot } from '../jobs/root-lock.ts'
+import { isLocal } from './auth.ts'
+import { buildPluginServer } from './build-plugin-server.ts'
+import { parseListen, resolvePluginConfig, type Listen, type PluginConfigInput } from './config.ts'
+
+export interface StartPluginOptions {
+  readonly module: BackendModule
+  readonly config: PluginConfigInput
+  /** A pino logger. */
+  readonly log: FastifyBaseLogger
+}
+
+export interface RunningPlugin {
+  /** `http://ADDRESS:PORT` or `unix:///PATH`, with the port it got. */
+  readonly url: string
+  /** Ends the server; the jobs go on. */
+  close(): Promise<void>
+}
+
+const version = (
+  JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version
+
+/**
+ * Runs a backend as a plugin: takes up the jobs of its root where they are, then serves.
+ * @throws ConfigError, PluginError `PLUGIN_INSECURE`, `PLUGIN_ROOT`, `PLUGIN_ROOT_IN_USE`, `PLUGIN_LISTEN`
+ */
+export async function startPlugin({
+  module,
+  config: input,
+  log
+}: StartPluginOptions): Promise<RunningPlugin> {
+  const config = resolvePluginConfig(module, input)
+  const listen = parseListen(config.listen)
+  const { tokenFile } = config.auth
+  if (!isLocal(listen) && tokenFile === undefined)
+    throw new PluginError('PLUGIN_INSECURE', { listen: config.listen })
+  await makeRoot(config.root)
+  const lock = await lockRoot(config.root)
+  try {
+    const backend = module.create(config.options, { root: config.root, log })
+    const keeper = await JobKeeper.open({
+      backend,
+      root: config.root,
+      policy: await policyOf(config.policy, backend),
+      log,
+      ...config.retention,
+      lostSeconds: config.lostSeconds,
+      listSeconds: config.listSeconds
+    })
+    const app = buildPluginServer({
+      backend,
+      keeper,
+      version,
+      log,
+      heartbeatMs: config.heartbeatSeconds * 1000,
+      bodyLimit: config.bodyLimit,
+      ...(tokenFile === undefined ? {} : { tokenFile })
+    })
+    try {
+      const url = await listenOn(app, listen, config.listen)
+      return {
+        url,
+        close: async () => {
+          await app.close()
+          await keeper.close()
+          await lock.release()
+        }
+      }
+    } catch (error) {
+      await keeper.close()
+      throw error
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function makeRoot(root: string): Promise<void> {
+  if (!isAbsolute(root)) throw new PluginError('PLUGIN_ROOT', { root, reason: 'expected an absolute path' })
+  try {
+    await mkdir(root, { recursive: true, mode: 0o700 })
+    const { mode, uid } = await stat(root)
+    if (uid !== process.getuid!())
+      throw new Error(`belongs to uid ${uid}; expected a directory of this account`)
+    if ((mode & 0o077) !== 0) await chmod(root, 0o700)
+  } catch (error) {
+    throw new PluginError('PLUGIN_ROOT', { root, reason: (error as Error).message }, error)
+  }
+}
+
+async function listenOn(app: FastifyInstance, listen: Listen, text: string): Promise<string> {
+  try {
+    if (!('socket' in listen)) return await app.listen(listen)
+    await removeStaleSocket(listen.socket)
+    await app.listen({ path: listen.socket })
+    await chmod(listen.socket, 0o600)
+    return `unix://${listen.socket}`
+  } catch (error) {
+    throw new PluginError('PLUGIN_LISTEN', { listen: text, reason: (error as Error).message }, error)
+  }
+}
+
+/** A socket that nobody answers on is left over from a plugin that was killed. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (!found?.isSocket()) return
+  const answered = await new Promise<boolean>((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+  if (answered) throw new Error('another process listens there')
+  await unlink(path)
+}

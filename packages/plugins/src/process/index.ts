@@ -1,0 +1,2 @@
+export { processBackend } from './process-backend.ts'
+export { ProcessOptions } from './options.ts'

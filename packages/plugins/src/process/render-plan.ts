@@ -1,0 +1,219 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Launch, Rendered } from '../kit/backend.ts'
+import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
+import { apptainerLaunch, podmanLaunch } from './container-runtimes.ts'
+import { chooseRuntime } from './image.ts'
+import { layOut, PlacementError, type Placement } from './layout.ts'
+import type { Machine } from './machine.ts'
+import type { ProcessOptions } from './options.ts'
+
+/** Where the kubelet mounts the token of the service account. */
+const accountPath = '/var/run/secrets/kubernetes.io/serviceaccount'
+const defaultMessagePath = '/dev/termination-log'
+
+export interface Rendering {
+  readonly plan: Plan
+  readonly dir: string
+  readonly machine: Machine
+  readonly container: PlannedContainer
+  /** `spec.containers[0]` */
+  readonly field: string
+}
+
+/** How this machine would run a plan. */
+export async function renderPlan(
+  plan: Plan,
+  dir: string,
+  machine: Machine,
+  options: ProcessOptions
+): Promise<Rendered> {
+  const refusals: Refusal[] = []
+  const launches: Record<string, Launch> = {}
+  const counters = { initContainers: 0, containers: 0 }
+  for (const container of plan.containers) {
+    const list = container.kind === 'main' ? 'containers' : 'initContainers'
+    const field = `spec.${list}[${counters[list]++}]`
+    const launch = await renderContainer({ plan, dir, machine, container, field }, options)
+    if (Array.isArray(launch)) refusals.push(...(launch as Refusal[]))
+    else launches[container.name] = launch as Launch
+  }
+  return refusals.length > 0 ? { refusals } : { launches, notices: [] }
+}
+
+async function renderContainer(
+  rendering: Rendering,
+  options: ProcessOptions
+): Promise<Launch | readonly Refusal[]> {
+  const { container, field, machine } = rendering
+  const runtime = await chooseRuntime(container.image, `${field}.image`, machine, options)
+  if ('field' in runtime) return [runtime]
+  switch (runtime.kind) {
+    case 'host':
+    case 'directory':
+      if (!container.command)
+        return [
+          {
+            field: `${field}.command`,
+            message: `image ${container.image} says not what to run; give a command`
+          }
+        ]
+      return machine.namespaces
+        ? isolated(rendering, runtime.kind === 'directory' ? runtime.path : '')
+        : bare(rendering)
+    case 'apptainer':
+      return apptainerLaunch(rendering, runtime)
+    case 'podman':
+      return podmanLaunch(rendering, runtime)
+  }
+}
+
+/** In namespaces of the container's own; see assets/isolate.sh. */
+async function isolated(rendering: Rendering, root: string): Promise<Launch | readonly Refusal[]> {
+  const { plan, dir, machine, container, field } = rendering
+  const tools = machine.namespaces!
+  const own = join(dir, 'c', container.name)
+  const placements = [
+    ...placementsOf(rendering),
+    ...(root === '' ? [] : [{ source: '/etc/resolv.conf', path: '/etc/resolv.conf', readOnly: true }])
+  ]
+  let laid
+  try {
+    laid = await layOut(placements, root)
+  } catch (error) {
+    if (!(error instanceof PlacementError)) throw error
+    const index = container.mounts.findIndex(({ mountPath }) => mountPath === error.path)
+    const at = index < 0 ? 'terminationMessagePath' : `volumeMounts[${index}].mountPath`
+    return [{ field: `${field}.${at}`, message: error.message }]
+  }
+  const identity = identityOf(rendering)
+  const command = [...container.command!, ...(container.args ?? [])]
+  const asUser = identity ? ['--user', ...identity] : []
+  const become = [tools.unshare, ...asUser, '--mount', '--uts']
+  const enter = [
+    tools.nsenter,
+    ...(identity || machine.uid !== 0 ? [`--user=${own}/proc/ns/user`, '--preserve-credentials'] : []),
+    `--mount=${own}/proc/ns/mnt`,
+    `--uts=${own}/proc/ns/uts`
+  ]
+  const steps = [
+    ...laid.steps,
+    ...(container.readOnlyRoot ? ['readonly-root', dir] : []),
+    'hostname',
+    plan.pod.hostname
+  ]
+  const outer = [
+    tools.unshare,
+    ...(machine.uid === 0 ? [] : ['--user', '--map-root-user']),
+    '--mount',
+    '--uts',
+    '--',
+    machine.shell,
+    join(dir, 'isolate.sh'),
+    dir,
+    container.name,
+    ...steps
+  ]
+  const notices = await rebuiltNotices(laid.rebuilt, machine, container)
+  if (root === '')
+    return {
+      outer: {
+        start: [...outer, 'pivot', '--', ...(identity ? [...become, '--'] : [])],
+        enter: [...enter, '--']
+      },
+      run: command,
+      enter: [],
+      cwd: container.workingDir ?? '/',
+      notices
+    }
+  const within = container.workingDir ?? '/'
+  return {
+    outer: { start: [...outer, '--'], enter: [] },
+    run: [...(identity ? become : [tools.unshare]), `--root=${own}/root`, `--wd=${within}`, '--', ...command],
+    enter: [...enter, `--root=${own}/proc/root`, `--wdns=${within}`, '--'],
+    notices
+  }
+}
+
+/** The uid and gid seen inside; absent where they are those the file system is laid out under. */
+function identityOf({ machine, container }: Rendering): string[] | undefined {
+  const { user, group } = container.runAs
+  if (!machine.userNamespaces) return undefined
+  if (machine.uid === 0 && user === undefined && group === undefined) return undefined
+  if (machine.uid !== 0 && user === 0 && (group ?? 0) === 0) return undefined
+  return [`--map-user=${user ?? machine.uid}`, `--map-group=${group ?? machine.gid}`]
+}
+
+/** Volumes, the file for last words, and /etc/hosts. */
+export function placementsOf({ plan, dir, container }: Rendering): Placement[] {
+  const volumes = new Map(
+    plan.volumes.map((volume) => [
+      volume.name,
+      volume.kind === 'hostPath' ? volume.path : join(dir, 'volumes', volume.name)
+    ])
+  )
+  const mounts = container.mounts.map(({ volume, mountPath, subPath, readOnly }) => ({
+    source: volumes.get(volume)!,
+    path: mountPath,
+    readOnly,
+    ...(subPath ? { subPath } : {})
+  }))
+  const taken = new Set(mounts.map(({ path }) => path))
+  const extra = [
+    { source: join(dir, 'message', container.name), path: container.terminationMessagePath, readOnly: false },
+    { source: join(dir, 'hosts'), path: '/etc/hosts', readOnly: true }
+  ]
+  return [...mounts, ...extra.filter(({ path }) => !taken.has(path))]
+}
+
+/** Where somebody would look for what the pod has written beside its mounts, it is said that it is not there. */
+async function rebuiltNotices(
+  rebuilt: readonly string[],
+  { uid }: Machine,
+  container: PlannedContainer
+): Promise<Notice[]> {
+  const notices: Notice[] = []
+  for (const dir of rebuilt) {
+    if (dir === '/dev') continue
+    const found = await stat(dir)
+    const written = (found.mode & 0o1000) !== 0 || (uid !== 0 && found.uid === uid)
+    if (written)
+      notices.push({
+        reason: 'PrivateDirectory',
+        message: `new entries of ${dir} are seen by container ${container.name} alone, as a mount had to be added to it`
+      })
+  }
+  return notices
+}
+
+/** Straight on the machine: nothing can be mounted. */
+async function bare({ plan, container, field, machine }: Rendering): Promise<Launch | readonly Refusal[]> {
+  const refusals: Refusal[] = []
+  const notices: Notice[] = []
+  container.mounts.forEach(({ mountPath }, index) => {
+    if (mountPath === accountPath)
+      notices.push({
+        reason: 'NotMounted',
+        message: `${container.name}: the service account's token is not mounted: ${machine.why}`
+      })
+    else
+      refusals.push({
+        field: `${field}.volumeMounts[${index}]`,
+        message: `nothing can be mounted here: ${machine.why}`
+      })
+  })
+  if (container.terminationMessagePath !== defaultMessagePath)
+    notices.push({
+      reason: 'NotMounted',
+      message: `${container.name}: the termination message is not read from ${container.terminationMessagePath}: ${machine.why}`
+    })
+  if (plan.hosts.length > 1)
+    notices.push({ reason: 'NotMounted', message: `hostAliases are not in /etc/hosts: ${machine.why}` })
+  if (refusals.length > 0) return refusals
+  return {
+    run: [...container.command!, ...(container.args ?? [])],
+    enter: [],
+    cwd: container.workingDir ?? '/',
+    notices
+  }
+}
