@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { TSchema } from 'typebox'
 import { createAuthenticator } from '../auth/authenticator.ts'
@@ -46,7 +46,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
           } as never
         }
       : {}),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'session' }),
     exposeHeadRoutes: false,
     bodyLimit: config.bodyLimit,
     forceCloseConnections: 'idle',

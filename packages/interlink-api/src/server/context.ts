@@ -16,6 +16,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The body is text and stays as it is. */
     textBody?: boolean
+    /** Asked all the time by machines; its failures are no news for the log. */
+    probe?: boolean
   }
 }
 

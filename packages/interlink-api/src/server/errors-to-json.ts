@@ -17,13 +17,13 @@ export function handleErrors(app: FastifyInstance, config: Pick<ApiConfig, 'body
       code: known.code,
       status: known.status,
       retry: known.retry,
-      session: request.id,
       method: request.method,
       route: request.routeOptions.url,
       ...(typeof known.details.plugin === 'string' ? { plugin: known.details.plugin } : {}),
       ...(typeof known.details.field === 'string' ? { field: known.details.field } : {})
     }
     if (known.code === 'IL_INTERNAL') request.log.error({ ...fields, err: error }, 'request failed')
+    else if (request.routeOptions.config.probe) request.log.debug(fields, 'request failed')
     else if (known.status >= 500) request.log.warn(fields, 'request failed')
     else request.log.info(fields, 'request refused')
     if (known.status === 401) reply.header('www-authenticate', 'Bearer')

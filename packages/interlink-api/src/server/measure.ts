@@ -16,9 +16,6 @@ export function measure(app: FastifyInstance, metrics: Metrics): void {
     const route = request.routeOptions.url ?? 'none'
     requests.add(1, { route, method: request.method, status: reply.statusCode })
     if (route !== '/watch' && route !== '/getLogs') seconds.record(reply.elapsedTime / 1000, { route })
-    request.log.debug(
-      { route, method: request.method, status: reply.statusCode, session: request.id },
-      'request served'
-    )
+    request.log.debug({ route, method: request.method, status: reply.statusCode }, 'request served')
   })
 }

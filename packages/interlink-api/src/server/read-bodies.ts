@@ -6,7 +6,7 @@ import { parseJson } from '../wire/json.ts'
  * JSON is parsed whatever its type says, without an error that quotes it.
  */
 export function readBodies(app: FastifyInstance): void {
-  app.addHttpMethod('GET', { hasBody: true })
+  app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, async (request: FastifyRequest, body: string) => {
     if (request.routeOptions.config.textBody) return body

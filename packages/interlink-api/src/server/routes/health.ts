@@ -19,6 +19,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, {
   app.get(
     '/readyz',
     {
+      config: { probe: true },
       schema: {
         summary: 'Whether at least one plugin answers.',
         response: { 200: Health, 503: ErrorBody }
