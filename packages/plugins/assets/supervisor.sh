@@ -4,7 +4,7 @@
 #   supervisor.sh run DIR                         the job, to its end
 #   supervisor.sh start DIR CONTAINER ARGV...     becomes the first process of a container
 #   supervisor.sh enter DIR CONTAINER ARGV...     becomes a further process of a container
-#   supervisor.sh action DIR CONTAINER WHAT PID   one probe or hook, on behalf of supervisor PID
+#   supervisor.sh action DIR CONTAINER WHAT PERL PYTHON   one probe or hook, with the tools there are
 #   supervisor.sh reap DIR                        kills what a dead supervisor left behind
 #
 # POSIX sh and Linux's /proc; runs under dash, bash and busybox ash. What a pod says is only ever data here:
@@ -66,14 +66,12 @@ find_tools() {
 
 # The value of a state key: NUL dropped, backslash and newline escaped.
 escape() {
-  tr -d '\000' | sed -e ':a' -e '$!{' -e 'N' -e 'ba' -e '}' -e 's/\\/\\\\/g' -e 's/\n/\\n/g'
+  escaped=$({ tr -d '\000'; echo .; } | sed -e ':a' -e '$!{' -e 'N' -e 'ba' -e '}' -e 's/\\/\\\\/g' -e 's/\n/\\n/g')
+  printf %s "${escaped%.}"
 }
 
-# Signals the supervisor that waits, unless it died and its number belongs to somebody else.
-wake() {
-  read -r _ _ _ parent _ </proc/self/stat
-  [ "$parent" = "$1" ] && kill -s USR1 "$1"
-}
+# Tells the supervisor to look again. Every child holds the pipe for reading too, so this never blocks or fails.
+wake() { echo >&3; }
 
 # Kills what escaped the groups of these containers; the mark in the environment tells them.
 kill_marked() {
@@ -81,7 +79,7 @@ kill_marked() {
     shift
     set -- "$@" -e "INTERLINK_INSTANCE=$marked.$uid"
   done
-  grep -lsF "$@" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ found _; do
+  grep -lszxF "$@" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ found _; do
     kill -s KILL "$found" 2>/dev/null
   done
 }
@@ -285,25 +283,25 @@ write_log() {
 watch_attempt() {
   trap : TERM INT HUP USR1
   base=$run/$name
-  write_log "$DIR/log/$name.$restarts" "$base" &
+  write_log "$DIR/log/$name.$restarts" "$base" 3>&- &
   logger=$!
   echo "$logger" >"$base.logger"
   # In a subshell, lest this one says "Killed" into the container's log.
-  (exec $session $sh "$DIR/c/$name/run" >"$base.out" 2>"$base.err")
+  (exec $session $sh "$DIR/c/$name/run" >"$base.out" 2>"$base.err" 3>&-)
   code=$?
   tell_time
   echo "$code $now" >"$base.exit"
-  wake "$$"
+  wake
   while kill -0 "$logger" 2>/dev/null; do wait "$logger"; done
   : >"$base.drained"
-  wake "$$"
+  wake
 }
 
 # --- probes and hooks ---------------------------------------------------------------------------------------
 
 exec_action() {
   # shellcheck disable=SC2086
-  $sh "$DIR/c/$name/enter" "$@"
+  $sh "$DIR/c/$name/enter" "$@" 3>&-
 }
 
 sleep_action() { sleep "$(fraction $(($1 * second)))"; }
@@ -471,7 +469,7 @@ act() {
   # shellcheck source=/dev/null
   . "$DIR/c/$name/$1"
   echo "$?" >"$DIR/run/$name.$1"
-  wake "$2"
+  wake
 }
 
 # --- state --------------------------------------------------------------------------------------------------
@@ -528,7 +526,7 @@ fields="$fields state reason message restarts started finished code signal ready
 fields="$fields last_code last_signal last_reason last_message last_started last_finished"
 fields="$fields notice_reason notice_message notice_at"
 # phase: idle hook run stop drain wait done; due: when it goes on; stage: of stop (hook term kill)
-fields="$fields phase stage due delay kill_at hook_pid oom leader watcher"
+fields="$fields phase stage due delay kill_at hook_pid oom leader"
 for probe in startup liveness readiness; do
   for field in delay period timeout success failure grace pid due until good bad; do
     fields="$fields ${probe}_$field"
@@ -572,7 +570,6 @@ launch() {
   tell_time
   started=$now
   watch_attempt </dev/null &
-  watcher=$!
   if [ "$post_start" ]; then
     phase=hook state=waiting reason=ContainerCreating
     start_action postStart
@@ -604,7 +601,7 @@ rise() {
 # shellcheck disable=SC2086
 start_action() {
   rm -f "$run/$name.$1"
-  $session $sh "$DIR/supervisor.sh" action "$DIR" "$name" "$1" "$$" "$perl" "$python" </dev/null >"$run/$name.$1.said" 2>&1 &
+  $session $sh "$DIR/supervisor.sh" action "$DIR" "$name" "$1" "$perl" "$python" </dev/null >"$run/$name.$1.said" 2>&1 &
   action=$!
 }
 
@@ -614,15 +611,16 @@ action_result() {
   [ -s "$run/$name.$1" ] || { is_alive "$2" && return 0; }
   [ -s "$run/$name.$1" ] && read -r result <"$run/$name.$1"
   result=${result:-137}
-  { wait "$2"; } 2>/dev/null
 }
 
 end_action() {
   kill -s KILL -- "-$1" 2>/dev/null || kill -s KILL "$1" 2>/dev/null
-  { wait "$1"; } 2>/dev/null
 }
 
-said() { head -c 1024 "$run/$name.$1.said" 2>/dev/null | escape; }
+said() {
+  words=$(head -c 1024 "$run/$name.$1.said" 2>/dev/null | escape)
+  printf %s "${words%\\n}"
+}
 
 step_hook() {
   action_result postStart "$hook_pid"
@@ -775,7 +773,6 @@ step_drain() {
     soon "$due"
     return 0
   fi
-  { wait "$watcher"; } 2>/dev/null
   state=terminated ready=0 up=0 signal=
   if [ "$oom" ]; then
     code=137 reason=OOMKilled
@@ -1005,18 +1002,25 @@ fraction() {
   echo "$(($1 / 1000)).${rest#1}"
 }
 
-# Until `next` or a signal. A signal between the check and the wait costs a second at most.
+# Until `next` or a word from a child. dash cannot read with a timeout, so there a process says when it is time.
 nap() {
   tell_time
   pause=$((next - now))
   [ "$pause" -ge 10 ] || pause=10
-  [ "$woken" ] && { woken= && return; }
   rest=$((pause % 1000 + 1000))
-  sleep "$((pause / 1000)).${rest#1}" &
-  sleeper=$!
-  { wait "$sleeper"; } 2>/dev/null
-  if [ "$woken$asked" ]; then { kill "$sleeper" && wait "$sleeper"; } 2>/dev/null; fi
-  woken=
+  pause=$((pause / 1000)).${rest#1}
+  if [ "$timed_read" ]; then
+    # shellcheck disable=SC3045
+    read -r -t "$pause" _ <&3
+  else
+    if [ "$now" -ge "$tick_at" ] || [ "$next" -lt "$tick_at" ]; then
+      { sleep "$pause"; wake; } &
+      tick_at=$next
+    fi
+    read -r _ <&3
+  fi
+  # Takes note of the children that have ended; `wait` for one of them is not safe beside traps in bash.
+  jobs >/dev/null 2>&1
 }
 
 finish() {
@@ -1053,8 +1057,7 @@ finished=$now"
 run_job() {
   trap : HUP
   trap 'asked=1' TERM INT
-  trap 'woken=1' USR1
-  asked= woken=
+  asked= tick_at=0
   exec </dev/null >>"$DIR/supervisor.log" 2>&1
   cd /
   second=${INTERLINK_SECOND_MS:-1000}
@@ -1067,6 +1070,11 @@ run_job() {
   begun=$now memory_at=$now
   mkdir -p "$DIR/state" "$DIR/log" "$DIR/message"
   mkdir "$run" 2>/dev/null || refuse_second_start
+  mkfifo "$run/wake"
+  exec 3<>"$run/wake"
+  timed_read=
+  # shellcheck disable=SC3045
+  wake && read -r -t 0.5 _ <&3 2>/dev/null && timed_read=1
   beat
   find_tools
   if [ -z "$session" ]; then
@@ -1151,8 +1159,8 @@ start | enter)
   ;;
 action)
   name=$3
-  sh=${INTERLINK_SH:-/bin/sh} second=${INTERLINK_SECOND_MS:-1000} perl=$6 python=$7
-  act "$4" "$5"
+  sh=${INTERLINK_SH:-/bin/sh} second=${INTERLINK_SECOND_MS:-1000} perl=$5 python=$6
+  act "$4"
   ;;
 reap)
   # shellcheck source=/dev/null

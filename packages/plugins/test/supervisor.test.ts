@@ -1,0 +1,282 @@
+import t, { type Test } from 'tap'
+import { isAbandoned, STALE_BEAT_MS } from '../src/kit/jobs/job-state.ts'
+import { marked, runJob, startJob, text, until, worlds, type World } from './support-supervisor.ts'
+
+t.jobs = 4
+const all = await worlds(t)
+
+/** The same scenario in every world, side by side. */
+function everywhere(name: string, scenario: (t: Test, world: World) => Promise<unknown>): void {
+  void t.test(name, { buffered: true }, async (t) => {
+    await Promise.all(all.map((world) => scenario(t, world)))
+  })
+}
+
+const LOOP = 'while :; do sleep 0.02; done'
+
+everywhere(
+  'init containers run one after the other, sidecars beside, main containers together',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      containers: [
+        { name: 'first', kind: 'init', run: 'sleep 0.2; echo done' },
+        { name: 'side', kind: 'sidecar', run: `trap 'exit 0' TERM; ${LOOP}` },
+        { name: 'second', kind: 'init', run: 'sleep 0.1' },
+        { name: 'deep', kind: 'sidecar', run: `trap 'sleep 0.2; exit 0' TERM; ${LOOP}` },
+        // Each waits for the other, so neither ends unless both run.
+        { name: 'left', run: ': >"$JOB/left"; until [ -e "$JOB/right" ]; do sleep 0.02; done' },
+        { name: 'right', run: ': >"$JOB/right"; until [ -e "$JOB/left" ]; do sleep 0.02; done' }
+      ]
+    })
+    t.equal(await job.ended, 0, world.name)
+    const { containers, finished } = await job.state()
+    t.ok(finished)
+    const at = (name: string, what: 'startedAt' | 'finishedAt') => containers.get(name)?.[what] ?? 0
+    t.ok(
+      at('first', 'finishedAt') <= at('side', 'startedAt'),
+      'the sidecar waits for the init container before it'
+    )
+    t.ok(at('side', 'startedAt') <= at('second', 'startedAt'))
+    t.ok(at('second', 'finishedAt') <= at('deep', 'startedAt'))
+    t.ok(at('deep', 'startedAt') <= at('left', 'startedAt'))
+    const ended = Math.max(at('left', 'finishedAt'), at('right', 'finishedAt'))
+    t.ok(ended <= at('deep', 'finishedAt'), 'sidecars outlive the main containers')
+    t.ok(at('deep', 'finishedAt') <= at('side', 'finishedAt'), 'the last sidecar stops first')
+    t.equal(containers.get('side')?.exitCode, 0)
+    t.same(await marked(job.uid), [])
+  }
+)
+
+everywhere(
+  'a failing init container without restarts fails the pod, and what follows never starts',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      containers: [
+        { name: 'init', kind: 'init', run: 'exit 4' },
+        { name: 'main', run: 'echo never' }
+      ]
+    })
+    t.equal(await job.ended, 1)
+    const { containers } = await job.state()
+    t.match(containers.get('init'), { state: 'terminated', exitCode: 4, reason: 'Error' }, world.name)
+    t.match(containers.get('main'), { state: 'waiting', reason: 'PodInitializing' })
+    await t.rejects(job.log('main'))
+  }
+)
+
+everywhere(
+  'exit codes and signals are told as they were, and why a command could not be started',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      containers: [
+        { name: 'zero', run: 'exit 0' },
+        { name: 'three', run: 'exit 3' },
+        { name: 'killed', run: 'kill -9 $$' },
+        { name: 'term', run: 'kill -TERM $$' },
+        { name: 'absent', run: ['no-such-program', 'x'] },
+        { name: 'nowhere', run: ['/no/such/program'] },
+        { name: 'folder', run: ['/etc'] },
+        { name: 'closed', run: ['/etc/passwd'] },
+        { name: 'moved', run: 'exit 0', cwd: '/no/such/directory' }
+      ]
+    })
+    t.equal(await job.ended, 1)
+    const { containers } = await job.state()
+    const outcome = (name: string) => {
+      const { exitCode, signal, reason, message } = containers.get(name) ?? {}
+      return [exitCode, signal, reason, message]
+    }
+    t.same(outcome('zero'), [0, undefined, 'Completed', undefined], world.name)
+    t.same(outcome('three'), [3, undefined, 'Error', undefined])
+    t.same(outcome('killed'), [137, 9, 'Error', undefined])
+    t.same(outcome('term'), [143, 15, 'Error', undefined])
+    t.same(outcome('absent'), [
+      127,
+      undefined,
+      'StartError',
+      'exec: "no-such-program": executable file not found in $PATH'
+    ])
+    t.same(outcome('nowhere'), [
+      127,
+      undefined,
+      'StartError',
+      'exec: "/no/such/program": no such file or directory'
+    ])
+    t.same(outcome('folder'), [126, undefined, 'StartError', 'exec: "/etc": is a directory'])
+    t.same(outcome('closed'), [126, undefined, 'StartError', 'exec: "/etc/passwd": permission denied'])
+    t.match(outcome('moved'), [126, undefined, 'StartError', /^chdir to "\/no\/such\/directory" failed/])
+  }
+)
+
+everywhere('restart policies: OnFailure until it succeeds, Always with back-off, Never', async (t, world) => {
+  const [onFailure, always] = await Promise.all([
+    startJob(t, world, {
+      restartPolicy: 'OnFailure',
+      secondMs: 10,
+      containers: [{ name: 'c', run: 'echo x >>"$JOB/count"; [ "$(wc -l <"$JOB/count")" -ge 4 ]' }]
+    }),
+    startJob(t, world, {
+      restartPolicy: 'Always',
+      containers: [{ name: 'c', run: 'exit 7' }]
+    })
+  ])
+  t.equal(await onFailure.ended, 0, world.name)
+  t.match((await onFailure.state()).containers.get('c'), {
+    state: 'terminated',
+    exitCode: 0,
+    restarts: 3,
+    last: { exitCode: 1, reason: 'Error' }
+  })
+  const waiting = await always.container('c', ({ state, restarts }) => state === 'waiting' && restarts >= 1)
+  t.match(waiting, { reason: 'CrashLoopBackOff', last: { exitCode: 7, reason: 'Error' }, ready: false })
+  const said = (restarts: number) =>
+    `back-off ${10 * 2 ** (restarts - 1)}s restarting failed container=c pod=pod_space(${always.uid})`
+  t.equal(waiting.message, said(waiting.restarts), 'the first restart is at once, the second after 10 s')
+  const later = await always.container(
+    'c',
+    ({ state, restarts }) => state === 'waiting' && restarts > waiting.restarts
+  )
+  t.equal(later.message, said(later.restarts), 'and each after twice the time')
+  t.ok(
+    (later.last?.startedAt ?? 0) - (waiting.last?.finishedAt ?? 0) >= 10 * 2 ** (waiting.restarts - 1) * 100
+  )
+  await always.stop(1)
+  await always.ended
+  t.match((await always.state()).containers.get('c'), { state: 'terminated', exitCode: 7 })
+})
+
+everywhere(
+  'TERM to the container, then KILL when the grace is over; a stop file asks for it',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      containers: [
+        { name: 'polite', run: `trap 'echo bye; exit 5' TERM; echo up; ${LOOP}` },
+        { name: 'deaf', run: `trap '' TERM; echo up; ${LOOP}` }
+      ]
+    })
+    for (const name of ['polite', 'deaf'])
+      await until(async () => text(await job.log(name).catch(() => '')) === 'up\n', 'up')
+    await job.stop(5)
+    await job.ended
+    const { containers } = await job.state()
+    t.match(containers.get('polite'), { exitCode: 5, state: 'terminated' }, world.name)
+    t.match(containers.get('deaf'), { exitCode: 137, signal: 9 })
+    t.match(text(await job.log('polite')), /bye/)
+    t.same(await marked(job.uid), [])
+  }
+)
+
+everywhere(
+  'TERM to the supervisor ends the pod with its own grace, and a later shorter wish shortens it',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      graceSeconds: 6000,
+      containers: [{ name: 'deaf', run: `trap '' TERM; echo up; ${LOOP}` }]
+    })
+    await until(async () => text(await job.log('deaf').catch(() => '')) === 'up\n', 'up')
+    process.kill(job.pid, 'SIGHUP')
+    process.kill(job.pid, 'SIGTERM')
+    t.equal((await job.container('deaf')).state, 'running', world.name)
+    await job.stop(1)
+    await job.ended
+    t.match((await job.state()).containers.get('deaf'), { exitCode: 137 })
+  }
+)
+
+everywhere('the deadline ends the pod and is its reason', async (t, world) => {
+  const job = await startJob(t, world, { deadlineSeconds: 3, containers: [{ name: 'c', run: LOOP }] })
+  t.equal(await job.ended, 1)
+  const { finished, containers } = await job.state()
+  t.match(finished, { reason: 'DeadlineExceeded', message: /longer than the specified deadline/ }, world.name)
+  t.match(containers.get('c'), { state: 'terminated', exitCode: 143 })
+})
+
+everywhere(
+  'a container over its memory limit is killed and says so; the one beside it goes on',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      containers: [
+        {
+          name: 'greedy',
+          limits: { memoryBytes: 50_000_000 },
+          run: '/usr/bin/perl -e \'$x = "x" x 150_000_000; sleep 60\' & wait'
+        },
+        { name: 'modest', limits: { memoryBytes: 50_000_000 }, run: 'sleep 1; echo fine' }
+      ]
+    })
+    await job.ended
+    const { containers } = await job.state()
+    t.match(containers.get('greedy'), { exitCode: 137, reason: 'OOMKilled' }, world.name)
+    t.match(containers.get('modest'), { exitCode: 0 })
+    t.same(await marked(job.uid), [])
+  }
+)
+
+everywhere('the termination message is the file, or the end of the log after a failure', async (t, world) => {
+  const terminationMessagePolicy = 'FallbackToLogsOnError'
+  const job = await startJob(t, world, {
+    containers: [
+      { name: 'file', run: `printf 'a\\\\b\\nsecond "line" \\303\\244\\n' >"$JOB/message/file"; exit 1` },
+      { name: 'log', terminationMessagePolicy, run: 'echo one; echo two; exit 1' },
+      { name: 'fine', terminationMessagePolicy, run: 'echo one' },
+      { name: 'long', run: 'yes | head -c 10000 >"$JOB/message/long"' }
+    ]
+  })
+  await job.ended
+  const { containers } = await job.state()
+  const message = (name: string) => containers.get(name)?.message
+  t.equal(message('file'), 'a\\b\nsecond "line" ä\n', world.name)
+  t.equal(message('log'), 'one\ntwo\n')
+  t.equal(message('fine'), undefined)
+  t.equal(message('long'), 'y\n'.repeat(2048))
+})
+
+everywhere(
+  'what a container leaves running is ended with it, and does not hold its log open',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      containers: [{ name: 'c', run: `setsid sh -c '${LOOP}' & sh -c '${LOOP}' & echo gone` }]
+    })
+    t.equal(await job.ended, 0, world.name)
+    t.equal(text(await job.log('c')), 'gone\n')
+    t.same(await marked(job.uid), [])
+  }
+)
+
+everywhere(
+  'a supervisor that is killed leaves a state that tells it, and its job is not run twice',
+  async (t, world) => {
+    const job = await startJob(t, world, { containers: [{ name: 'c', run: `echo up; ${LOOP}` }] })
+    await until(async () => text(await job.log('c').catch(() => '')) === 'up\n', 'up')
+    process.kill(job.pid, 'SIGKILL')
+    t.equal(await job.ended, 'SIGKILL')
+    const state = await job.state()
+    t.equal(state.containers.get('c')?.state, 'running', world.name)
+    t.equal(state.finished, undefined)
+    t.equal(isAbandoned(state, Date.now()), false)
+    t.equal(isAbandoned(state, Date.now() + STALE_BEAT_MS + 1), true)
+    t.ok((await marked(job.uid)).length > 0, 'the container goes on')
+    const again = await runJob(t, world, job.dir, job.uid)
+    t.equal(await again.ended, 1)
+    const told = await again.state()
+    t.match(told.finished, { reason: 'NodeLost' })
+    t.match(told.containers.get('c'), {
+      state: 'terminated',
+      exitCode: 137,
+      reason: 'ContainerStatusUnknown',
+      restarts: 0
+    })
+    t.same(await marked(job.uid), [])
+    t.equal(text(await job.log('c')), 'up\n')
+  }
+)
+
+everywhere('a second start beside a living supervisor does nothing', async (t, world) => {
+  const job = await startJob(t, world, { containers: [{ name: 'c', run: `echo up; ${LOOP}` }] })
+  await until(async () => text(await job.log('c').catch(() => '')) === 'up\n', 'up')
+  const second = await runJob(t, world, job.dir, job.uid)
+  t.equal(await second.ended, 3, world.name)
+  t.equal((await job.container('c')).state, 'running')
+  await job.stop(1)
+  await job.ended
+})

@@ -1,0 +1,224 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
+import type { Launch } from '../src/kit/backend.ts'
+import { readJobState, type ContainerRecord, type JobState } from '../src/kit/jobs/job-state.ts'
+import type { Plan, PlannedContainer } from '../src/kit/plan/plan.ts'
+import { writeJob } from '../src/kit/supervisor/write-job.ts'
+
+/** A shell, and the tools beside it. */
+export interface World {
+  readonly name: string
+  readonly sh: string
+  readonly path: string
+}
+
+const PATH = process.env.PATH ?? '/usr/bin:/bin'
+
+/** The three shells with the tools of this machine, and busybox with nothing else. */
+export async function worlds(t: Test): Promise<World[]> {
+  const alone = await mkdtemp(join(tmpdir(), 'interlink-busybox-'))
+  t.teardown(() => rm(alone, { recursive: true, force: true }))
+  const applets = await output('busybox', ['--list'])
+  await Promise.all(
+    applets
+      .trim()
+      .split('\n')
+      .map((name) => symlink('/usr/bin/busybox', join(alone, name)))
+  )
+  return [
+    { name: 'dash', sh: 'dash', path: PATH },
+    { name: 'bash', sh: 'bash', path: PATH },
+    { name: 'busybox ash', sh: 'busybox sh', path: PATH },
+    { name: 'busybox alone', sh: `${alone}/busybox sh`, path: alone }
+  ]
+}
+
+export const isAlone = (world: World): boolean => world.name === 'busybox alone'
+
+export type Container = Partial<PlannedContainer> & {
+  readonly name: string
+  /** A script for /bin/sh, or an argv. */
+  readonly run: string | readonly string[]
+  readonly cwd?: string
+}
+
+export interface JobInput extends Partial<Pick<Plan, 'restartPolicy' | 'graceSeconds' | 'deadlineSeconds'>> {
+  readonly containers: readonly Container[]
+  /** Length of a second. @default 100 */
+  readonly secondMs?: number
+  /** Environment of whoever starts the job. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** A job that really runs. */
+export interface RunningJob {
+  readonly dir: string
+  readonly uid: string
+  readonly pid: number
+  /** Resolves with the exit code of the supervisor; a signal is its name. */
+  readonly ended: Promise<number | string>
+  state(): Promise<JobState>
+  /** The record once it is as wanted. */
+  container(name: string, wanted?: (record: ContainerRecord) => boolean): Promise<ContainerRecord>
+  log(name: string, attempt?: number): Promise<string>
+  stop(graceSeconds: number): Promise<void>
+}
+
+export async function startJob(t: Test, world: World, input: JobInput): Promise<RunningJob> {
+  const dir = await mkdtemp(join(tmpdir(), 'interlink-job-'))
+  const uid = randomUUID()
+  const { plan, launches } = planOf(uid, dir, input)
+  await writeJob(plan, launches, dir)
+  return runJob(t, world, dir, uid, input)
+}
+
+export async function runJob(
+  t: Test,
+  world: World,
+  dir: string,
+  uid: string,
+  input: Pick<JobInput, 'env' | 'secondMs'> = {}
+): Promise<RunningJob> {
+  const [shell = 'sh', ...first] = world.sh.split(' ')
+  const child = spawn(shell, [...first, join(dir, 'job.sh')], {
+    env: {
+      HOME: '/',
+      ...input.env,
+      PATH: world.path,
+      INTERLINK_SH: world.sh,
+      INTERLINK_SECOND_MS: String(input.secondMs ?? 100)
+    },
+    detached: true,
+    stdio: 'ignore'
+  })
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? ''))
+  })
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await output(shell, [...first, join(dir, 'supervisor.sh'), 'reap', dir], world.path).catch(() => '')
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 })
+  })
+  const state = () => readJobState(dir)
+  return {
+    dir,
+    uid,
+    pid: child.pid ?? 0,
+    ended,
+    state,
+    async container(name, wanted = () => true) {
+      let record: ContainerRecord | undefined
+      await until(
+        async () => {
+          record = (await state()).containers.get(name)
+          return record !== undefined && wanted(record)
+        },
+        async () =>
+          `${world.name}: ${name}: ${JSON.stringify(record)} ${await readFile(join(dir, 'supervisor.log'), 'utf8').catch(() => '')}`
+      )
+      return record as ContainerRecord
+    },
+    log: (name, attempt = 0) => readFile(join(dir, 'log', `${name}.${attempt}`), 'utf8'),
+    stop: (graceSeconds) => writeFile(join(dir, 'stop'), String(graceSeconds))
+  }
+}
+
+/** The text of a log without its heads, both streams. */
+export const text = (log: string): string =>
+  log.replace(/^\S+ (stdout|stderr) ([PF]) (.*\n)/gm, (_, __, tag: string, rest: string) =>
+    tag === 'P' ? rest.slice(0, -1) : rest
+  )
+
+/** A plan as the compiler would make it; each container has the job directory as `JOB` in its environment. */
+export function planOf(
+  uid: string,
+  dir: string,
+  { containers, restartPolicy = 'Never', graceSeconds = 30, deadlineSeconds }: JobInput
+): { plan: Plan; launches: Record<string, Launch> } {
+  const planned = containers.map(({ run: _run, cwd: _cwd, ...given }): PlannedContainer => ({
+    kind: 'main',
+    image: 'host',
+    pullPolicy: 'IfNotPresent',
+    mounts: [],
+    limits: {},
+    probes: {},
+    stopSignal: 'TERM',
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    runAs: {},
+    readOnlyRoot: false,
+    stdin: false,
+    tty: false,
+    ...given,
+    env: [{ name: 'JOB', value: dir }, ...(given.env ?? [])]
+  }))
+  return {
+    plan: {
+      version: 1,
+      pod: {
+        uid,
+        name: 'pod',
+        namespace: 'space',
+        nodeName: 'node',
+        hostname: 'a-host',
+        labels: {},
+        annotations: {}
+      },
+      restartPolicy,
+      graceSeconds,
+      ...(deadlineSeconds === undefined ? {} : { deadlineSeconds }),
+      containers: planned,
+      volumes: [],
+      hosts: [],
+      resources: { cpuMillis: 0, memoryBytes: 0, ephemeralBytes: 0, extended: {} },
+      notices: []
+    },
+    launches: Object.fromEntries(
+      containers.map(({ name, run, cwd }) => [
+        name,
+        { run: typeof run === 'string' ? ['/bin/sh', '-c', run] : run, enter: [], ...(cwd ? { cwd } : {}) }
+      ])
+    )
+  }
+}
+
+/** Processes that carry the mark of a job. */
+export async function marked(uid: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const environ = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')
+      return environ.includes(`.${uid}`) ? pid : ''
+    })
+  )
+  return found.filter(Boolean)
+}
+
+export async function until(
+  done: () => boolean | Promise<boolean>,
+  what: string | (() => Promise<string>)
+): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!(await done())) {
+    if (Date.now() > deadline) {
+      throw new Error(`not within 30 s: ${typeof what === 'string' ? what : await what()}`)
+    }
+    await delay(20)
+  }
+}
+
+export function output(command: string, args: readonly string[], path = PATH): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: path } })
+    let said = ''
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    child.once('error', reject)
+    child.once('close', () => resolve(said))
+  })
+}
