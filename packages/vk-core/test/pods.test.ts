@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Pod, PodCreateRequests } from '@interlink-ts/interlink-api/wire'
+import type { PodCreateRequests } from '@interlink-ts/interlink-api/wire'
 import { startBackend } from './support/backend-double.ts'
 import { eventually, startCluster, startVirtualNode } from './support/virtual-node.ts'
 
@@ -336,19 +336,15 @@ t.test('a job whose pod was removed while the node was down is deleted at its st
 t.test('pods of a DaemonSet are left pending with the reason, and may be allowed', async (t) => {
   const node = await startVirtualNode(cluster)
   t.teardown(() => node.close())
-  const labels = { app: 'logs' }
-  const { metadata: made } = await node.kube.create<Pod>(
-    `/apis/apps/v1/namespaces/${node.namespace}/daemonsets`,
-    {
-      metadata: { name: 'logs' },
-      spec: {
-        selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'host' }] } }
-      }
-    }
-  )
-  const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'logs', uid: made.uid, controller: true }
-  await node.create('daemon', { metadata: { labels, ownerReferences: [owner] } })
+  // OpenKruise's: a kind that no controller of the cluster under test looks after.
+  const owner = {
+    apiVersion: 'apps.kruise.io/v1alpha1',
+    kind: 'DaemonSet',
+    name: 'logs',
+    uid: '7d8c1c5e-0000-4000-8000-000000000001',
+    controller: true
+  }
+  await node.create('daemon', { metadata: { ownerReferences: [owner] } })
   const pod = await node.until('daemon', (pod) => pod?.status?.reason === 'DaemonSetRefused')
   t.equal(pod?.status?.phase, 'Pending')
   t.equal(node.backend.count('create'), 0)
