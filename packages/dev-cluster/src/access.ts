@@ -1,6 +1,7 @@
 /** Who is asking, and may they: service account tokens (JWT) and RBAC as stored. */
 import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto'
 import { SignJWT, jwtVerify } from 'jose'
+import { conflict, invalid } from './errors.ts'
 import { at, type Json, type KubeObject } from './object.ts'
 import { known } from './resources.ts'
 import type { Store } from './store.ts'
@@ -9,6 +10,7 @@ export interface User {
   readonly username: string
   readonly uid?: string
   readonly groups: readonly string[]
+  readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
 export interface Attributes {
@@ -22,7 +24,8 @@ export interface Attributes {
   readonly path?: string
 }
 
-const issuer = 'https://kubernetes.default.svc'
+/** Also the audience of a token that names none. */
+export const tokenIssuer = 'https://kubernetes.default.svc'
 const roles = known('rbac.authorization.k8s.io/v1', 'Role')
 const clusterRoles = known('rbac.authorization.k8s.io/v1', 'ClusterRole')
 const roleBindings = known('rbac.authorization.k8s.io/v1', 'RoleBinding')
@@ -41,13 +44,19 @@ export class Access {
     this.#keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   }
 
-  /** The user of a bearer token, or undefined when it is no good. `audiences` as in a TokenReview. */
-  async user(token: string | undefined, audiences: readonly string[] = [issuer]): Promise<User | undefined> {
+  /** The user of a bearer token, or undefined when it is no good; `audiences` as in a TokenReview. */
+  async user(
+    token: string | undefined,
+    audiences: readonly string[] = [tokenIssuer]
+  ): Promise<User | undefined> {
     if (!token) return undefined
     if (token === this.#adminToken)
       return { username: 'admin', groups: ['system:masters', 'system:authenticated'] }
     try {
-      const { payload } = await jwtVerify(token, this.#keys.publicKey, { issuer, audience: [...audiences] })
+      const { payload } = await jwtVerify(token, this.#keys.publicKey, {
+        issuer: tokenIssuer,
+        audience: [...audiences]
+      })
       const claims = payload['kubernetes.io'] as {
         namespace: string
         serviceaccount: { name: string; uid: string }
@@ -67,18 +76,41 @@ export class Access {
           'system:serviceaccounts',
           `system:serviceaccounts:${claims.namespace}`,
           'system:authenticated'
-        ]
+        ],
+        ...(claims.pod
+          ? {
+              extra: {
+                'authentication.kubernetes.io/pod-name': [claims.pod.name],
+                'authentication.kubernetes.io/pod-uid': [claims.pod.uid]
+              }
+            }
+          : {})
       }
     } catch {
       return undefined
     }
   }
 
+  /** The user of a client certificate that this cluster's CA signed: the subject's CN and its Os. */
+  userOfCertificate(subject: { CN?: string | string[]; O?: string | string[] }): User | undefined {
+    const [username] = [subject.CN ?? []].flat()
+    return username ? { username, groups: [...[subject.O ?? []].flat(), 'system:authenticated'] } : undefined
+  }
+
   /** A token for a service account. Source: TokenRequest, authentication.k8s.io/v1. */
   async issue(account: KubeObject, spec: Json): Promise<{ token: string; expirationTimestamp: string }> {
-    const seconds = Math.max(600, Number(spec.expirationSeconds ?? 3600))
+    const seconds = Number(spec.expirationSeconds ?? 3600)
+    if (seconds < 600)
+      throw invalid({ plural: 'tokenrequests', group: 'authentication.k8s.io', kind: 'TokenRequest' }, '', [
+        {
+          field: 'spec.expirationSeconds',
+          message: `Invalid value: ${seconds}: may not specify a duration less than 10 minutes`,
+          reason: 'FieldValueInvalid'
+        }
+      ])
     const expires = Math.floor(Date.now() / 1000) + seconds
     const bound = at<Json>(spec, 'boundObjectRef')
+    if (bound?.kind === 'Pod') this.#mustBe(account, bound)
     const audiences = (spec.audiences as string[] | undefined)?.filter(Boolean) ?? []
     const token = await new SignJWT({
       'kubernetes.io': {
@@ -88,9 +120,9 @@ export class Access {
       }
     })
       .setProtectedHeader({ alg: 'ES256', typ: 'JWT' })
-      .setIssuer(issuer)
+      .setIssuer(tokenIssuer)
       .setSubject(`system:serviceaccount:${account.metadata.namespace}:${account.metadata.name}`)
-      .setAudience(audiences.length > 0 ? audiences : [issuer])
+      .setAudience(audiences.length > 0 ? audiences : [tokenIssuer])
       .setIssuedAt()
       .setNotBefore('0s')
       .setExpirationTime(expires)
@@ -99,17 +131,31 @@ export class Access {
     return { token, expirationTimestamp: new Date(expires * 1000).toISOString().replace(/\.\d+Z$/, 'Z') }
   }
 
+  #mustBe(account: KubeObject, bound: Json): void {
+    const pod = this.#store.get(pods, account.metadata.namespace, String(bound.name))
+    if (bound.uid && pod.metadata.uid !== bound.uid)
+      throw conflict(
+        pods,
+        pod.metadata.name,
+        `the UID in the bound object reference (${String(bound.uid)}) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`
+      )
+    bound.uid = pod.metadata.uid
+  }
+
+  /** The rules that hold for a user, in a namespace or (undefined) everywhere. */
+  rules(user: User, namespace: string | undefined): Json[] {
+    const bound = [
+      ...this.#store.list(clusterRoleBindings),
+      ...(namespace ? this.#store.list(roleBindings, namespace) : [])
+    ]
+    return bound.filter((binding) => this.#subject(binding, user)).flatMap((binding) => this.#rules(binding))
+  }
+
   /** RBAC: the first rule of a role bound to the user that covers what is asked. */
   allowed(user: User, asked: Attributes): boolean {
     if (user.groups.includes('system:masters')) return true
-    if (asked.path !== undefined) return user.groups.includes('system:authenticated')
-    if (asked.group.endsWith('authorization.k8s.io') && asked.resource.startsWith('self')) return true
-    const bound = [
-      ...this.#store.list(clusterRoleBindings),
-      ...(asked.namespace ? this.#store.list(roleBindings, asked.namespace) : [])
-    ]
-    return bound.some(
-      (binding) => this.#subject(binding, user) && this.#rules(binding).some((rule) => covers(rule, asked))
+    return this.rules(user, asked.namespace).some((rule) =>
+      asked.path === undefined ? covers(rule, asked) : coversPath(rule, asked.verb, asked.path)
     )
   }
 
@@ -137,6 +183,15 @@ export class Access {
         : this.#store.find(clusterRoles, undefined, reference?.name ?? '')
     return at<Json[]>(role, 'rules') ?? []
   }
+}
+
+function coversPath(rule: Json, verb: string, path: string): boolean {
+  const verbs = (rule.verbs as string[] | undefined) ?? []
+  const paths = (rule.nonResourceURLs as string[] | undefined) ?? []
+  return (
+    (verbs.includes('*') || verbs.includes(verb)) &&
+    paths.some((one) => (one.endsWith('*') ? path.startsWith(one.slice(0, -1)) : one === path))
+  )
 }
 
 function covers(rule: Json, asked: Attributes): boolean {

@@ -21,6 +21,18 @@ export function admitted(store: Store, resource: Resource, object: KubeObject): 
   }
 }
 
+/** An object that is being changed: an apply leaves out the tolerations that admission adds. */
+export const readmitted = (resource: Resource, object: KubeObject): KubeObject =>
+  resource.kind === 'Pod'
+    ? {
+        ...object,
+        spec: {
+          ...(object.spec as Json),
+          tolerations: nodeTolerations(at<Json[]>(object, 'spec', 'tolerations') ?? [])
+        }
+      }
+    : object
+
 function podSpec(store: Store, resource: Resource, { metadata, spec: given }: KubeObject): Json {
   const spec = (given ?? {}) as Json
   const name = (spec.serviceAccountName || spec.serviceAccount || 'default') as string

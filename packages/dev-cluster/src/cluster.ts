@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { admitted } from './admission.ts'
+import { admitted, readmitted } from './admission.ts'
 import { alreadyExists, badRequest, conflict, invalid, refused } from './errors.ts'
 import { at, nameSuffix, now, type Json, type KubeObject, type Metadata } from './object.ts'
 import { groupVersion, known, type Resource } from './resources.ts'
@@ -32,14 +32,12 @@ export class Cluster {
       selfLink: _link,
       ...kept
     } = asked
-    const { status, ...rest } = body
+    const { status, metadata: _metadata, apiVersion: _version, kind: _kind, ...rest } = body
     const takesStatus = resource.kind === 'Node' || !resource.subresources.includes('status')
     const object = admitted(
       this.store,
       resource,
       applyDefaults(resource, {
-        ...rest,
-        ...(takesStatus && status !== undefined ? { status } : {}),
         apiVersion: groupVersion(resource),
         kind: resource.kind,
         metadata: {
@@ -50,7 +48,9 @@ export class Cluster {
           resourceVersion: '',
           ...(resource.namespaced && 'spec' in body ? { generation: 1 } : {}),
           creationTimestamp: now()
-        }
+        },
+        ...rest,
+        ...(takesStatus && status !== undefined ? { status } : {})
       })
     )
     this.#check(resource, object, undefined)
@@ -122,7 +122,8 @@ export class Cluster {
     }
     if (!onStatus && kept.generation && JSON.stringify(content.spec) !== JSON.stringify(current.spec))
       metadata.generation = kept.generation + 1
-    const object = { ...content, apiVersion: current.apiVersion!, kind: current.kind!, metadata }
+    const next = { ...content, apiVersion: current.apiVersion!, kind: current.kind!, metadata }
+    const object = onStatus ? next : readmitted(resource, next)
     if (!onStatus) this.#check(resource, object, current, subresource)
     if (dryRun) return object
     const stored = this.store.put(resource, object, asked.resourceVersion || undefined)
@@ -219,7 +220,13 @@ export class Cluster {
   ): void {
     const object = this.store.find(resource, namespace, name)
     const edited = object && edit(object)
-    if (edited) this.#reap(resource, this.store.put(resource, edited))
+    if (!edited) return
+    const { generation } = object.metadata
+    const respecified = generation && JSON.stringify(edited.spec) !== JSON.stringify(object.spec)
+    const next = respecified
+      ? { ...edited, metadata: { ...edited.metadata, generation: generation + 1 } }
+      : edited
+    this.#reap(resource, this.store.put(resource, next))
   }
 }
 

@@ -55,6 +55,9 @@ const defaults: Readonly<Record<string, Defaults>> = {
         selector: spec.selector ?? {
           matchLabels: { 'batch.kubernetes.io/controller-uid': object.metadata.uid }
         },
+        ...(spec.podReplacementPolicy === undefined
+          ? { podReplacementPolicy: spec.podFailurePolicy ? 'Failed' : 'TerminatingOrFailed' }
+          : {}),
         template: template(at<Json>(spec, 'template'), labels)
       },
       status: {}
@@ -67,12 +70,6 @@ const defaults: Readonly<Record<string, Defaults>> = {
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } }
     }),
   ReplicaSet: (object) => workload(object, {}),
-  StatefulSet: (object) =>
-    workload(object, {
-      podManagementPolicy: 'OrderedReady',
-      revisionHistoryLimit: 10,
-      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } }
-    }),
   DaemonSet: (object) => {
     const { replicas: _none, ...spec } = workload(object, {
       revisionHistoryLimit: 10,

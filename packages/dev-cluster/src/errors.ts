@@ -78,6 +78,15 @@ export const refused = (resource: Named, name: string, why: string, causes?: rea
     ...details(resource, name),
     ...(causes ? { causes } : {})
   })
+export const timeout = (message: string) => new ApiError(504, 'Timeout', message)
+export const invalidOption = (field: string, why: string) =>
+  new ApiError(422, 'Invalid', `ListOptions.meta.k8s.io "" is invalid: ${field}: ${why}`, {
+    group: 'meta.k8s.io',
+    kind: 'ListOptions',
+    causes: [{ field, message: why, reason: 'FieldValueInvalid' }]
+  })
+export const unavailable = (message: string) => new ApiError(503, 'ServiceUnavailable', message)
+export const notImplemented = (message: string) => new ApiError(501, 'NotImplemented', message)
 export const gone = (message: string) => new ApiError(410, 'Expired', message)
 export const unroutable = () =>
   new ApiError(404, 'NotFound', 'the server could not find the requested resource')

@@ -12,8 +12,9 @@ import { Cluster } from './cluster.ts'
 import { bootstrap } from './control/bootstrap.ts'
 import { runControllers } from './control/controller.ts'
 import { certificateController } from './control/certificates.ts'
+import { daemonSetController } from './control/daemon-sets.ts'
 import { runGarbageCollector } from './control/garbage.ts'
-import { jobController } from './control/jobs.ts'
+import { jobController } from './control/jobs/job-controller.ts'
 import { nodeLifeController } from './control/node-life.ts'
 import { runScheduler } from './control/scheduler.ts'
 import { deploymentController, replicaSetController } from './control/workloads.ts'
@@ -68,6 +69,7 @@ export async function startDevCluster(options: DevClusterOptions = {}): Promise<
         jobController,
         replicaSetController,
         deploymentController,
+        daemonSetController(),
         nodeLifeController,
         certificateController(pki)
       ],

@@ -54,3 +54,10 @@ export const ownedBy = (object: KubeObject, uid: string): boolean =>
   object.metadata.ownerReferences?.some(
     (reference) => reference.uid === uid && reference.controller === true
   ) ?? false
+
+/** An object without one of its finalizers. */
+export function withoutFinalizer(object: KubeObject, finalizer: string): KubeObject {
+  const { finalizers = [], ...metadata } = object.metadata
+  const left = finalizers.filter((one) => one !== finalizer)
+  return { ...object, metadata: { ...metadata, ...(left.length > 0 ? { finalizers: left } : {}) } }
+}

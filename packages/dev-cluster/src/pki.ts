@@ -79,7 +79,10 @@ export async function createPki(host: string): Promise<Pki> {
     return { cert: certificate.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') }
   }
   const loopback = new x509.SubjectAlternativeNameExtension([
-    { type: 'dns', value: 'localhost' },
+    ...['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'].map((value) => ({
+      type: 'dns' as const,
+      value
+    })),
     { type: 'ip', value: '127.0.0.1' },
     { type: 'ip', value: '::1' },
     { type: 'ip', value: host }

@@ -77,8 +77,7 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
   'apps/v1': [
     { kind: 'Deployment', short: ['deploy'], sub: ['status', 'scale'], all: true },
     { kind: 'ReplicaSet', short: ['rs'], sub: ['status', 'scale'], all: true, fields: ['status.replicas'] },
-    { kind: 'DaemonSet', short: ['ds'], sub: ['status'], all: true },
-    { kind: 'StatefulSet', short: ['sts'], sub: ['status', 'scale'], all: true }
+    { kind: 'DaemonSet', short: ['ds'], sub: ['status'], all: true }
   ],
   'batch/v1': [{ kind: 'Job', sub: ['status'], all: true, fields: ['status.successful'] }],
   'coordination.k8s.io/v1': [{ kind: 'Lease' }],

@@ -29,7 +29,6 @@ const shaped = new Set([
   'Deployment',
   'ReplicaSet',
   'DaemonSet',
-  'StatefulSet',
   'Service',
   'CertificateSigningRequest'
 ])
@@ -59,7 +58,6 @@ const rules: Readonly<Record<string, Rule>> = {
   Deployment: workload,
   ReplicaSet: workload,
   DaemonSet: workload,
-  StatefulSet: workload,
   ConfigMap: keyed,
   Secret: keyed,
   RoleBinding: (object, before) => fixed(object, before, 'roleRef'),

@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls'
 import {
   fastify,
   type FastifyBaseLogger,
@@ -7,7 +8,7 @@ import {
 } from 'fastify'
 import { parse } from 'yaml'
 import { ApiError, badRequest, forbidden, notAllowed, statusBody, unroutable } from '../errors.ts'
-import type { Attributes } from '../access.ts'
+import type { Attributes, User } from '../access.ts'
 import type { Json } from '../object.ts'
 import type { ApiContext, Call, Query } from './context.ts'
 import { isTrue } from './context.ts'
@@ -23,7 +24,12 @@ import { create, patch, remove, replace } from './write.ts'
 export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefined): FastifyInstance {
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : {}),
-    https: { ...context.pki.server },
+    https: {
+      ...context.pki.server,
+      ca: context.pki.ca,
+      requestCert: true,
+      rejectUnauthorized: false
+    },
     bodyLimit: 8 << 20,
     forceCloseConnections: true
   })
@@ -66,11 +72,11 @@ export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefi
     async (request: FastifyRequest, reply: FastifyReply) => {
       const params = request.params as Record<string, string>
       const version = groupVersion(params)
-      const user = await context.access.user(bearer(request))
+      const user = await userOf(context, request)
       if (!user) throw new ApiError(401, 'Unauthorized', 'Unauthorized')
       const path = params['*']!
       if (request.method === 'POST' && version.startsWith('auth')) {
-        const answer = await review(context, path, user, (request.body ?? {}) as Json)
+        const answer = await reviewed(context, version, path, user, request.body)
         if (answer) return reply.code(201).send(answer)
       }
       const call: Call = {
@@ -103,7 +109,31 @@ function decoded(body: Buffer, type: string): unknown {
   return type.includes('yaml') ? parse(body.toString()) : JSON.parse(body.toString())
 }
 
-const bearer = (request: FastifyRequest) => /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+/** By bearer token, else by the client certificate of the connection. */
+async function userOf({ access }: ApiContext, request: FastifyRequest): Promise<User | undefined> {
+  const { authorization } = request.headers
+  if (authorization !== undefined) return access.user(/^Bearer (.+)$/i.exec(authorization)?.[1])
+  const socket = request.raw.socket as TLSSocket
+  return socket.authorized ? access.userOfCertificate(socket.getPeerCertificate().subject) : undefined
+}
+
+async function reviewed(
+  context: ApiContext,
+  version: string,
+  path: string,
+  user: User,
+  body: unknown
+): Promise<Json | undefined> {
+  const parts = path.split('/')
+  const asked: Attributes = {
+    verb: 'create',
+    group: version.split('/')[0]!,
+    resource: parts.at(-1)!,
+    ...(parts.length > 2 ? { namespace: parts[1]! } : {})
+  }
+  if (!context.access.allowed(user, asked)) throw forbidden(refusal(user.username, asked))
+  return review(context, asked.resource, user, (body ?? {}) as Json)
+}
 
 function dispatch(context: ApiContext, call: Call): unknown {
   if (call.target.subresource) return subresource(context, call)

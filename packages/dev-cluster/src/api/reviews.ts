@@ -1,7 +1,7 @@
 /** Who am I, who is this, may they: authentication.k8s.io and authorization.k8s.io. */
 import { at, type Json } from '../object.ts'
 import { badRequest } from '../errors.ts'
-import type { Attributes, User } from '../access.ts'
+import { tokenIssuer, type Attributes, type User } from '../access.ts'
 import type { ApiContext } from './context.ts'
 
 const attributes = (spec: Json): Attributes => {
@@ -27,19 +27,26 @@ const verdict = (allowed: boolean) => ({
   ...(allowed ? {} : { reason: 'no rule of RBAC allows it' })
 })
 
-/** Answers a review, or undefined when the path is none. */
+/** Answers a review, or undefined when `kind` (its plural) is none. */
 export async function review(
   context: ApiContext,
-  path: string,
+  kind: string,
   caller: User,
   body: Json
 ): Promise<Json | undefined> {
   const spec = at<Json>(body, 'spec') ?? {}
   const { access } = context
-  switch (path.split('/').at(-1)) {
+  switch (kind) {
     case 'tokenreviews': {
-      const user = await access.user(at<string>(spec, 'token'), at<string[]>(spec, 'audiences'))
-      return { ...body, status: user ? { authenticated: true, user: { ...user } } : { authenticated: false } }
+      const asked = at<string[]>(spec, 'audiences') ?? []
+      const audiences = asked.length > 0 ? asked : [tokenIssuer]
+      const user = await access.user(at<string>(spec, 'token'), audiences)
+      return {
+        ...body,
+        status: user
+          ? { authenticated: true, user: { ...user }, audiences }
+          : { authenticated: false, error: 'the token is not known, has expired, or is for another audience' }
+      }
     }
     case 'selfsubjectreviews':
       return { ...body, status: { userInfo: { ...caller } } }
@@ -54,11 +61,14 @@ export async function review(
       return { ...body, status: verdict(access.allowed(user, attributes(spec))) }
     }
     case 'selfsubjectrulesreviews': {
-      const all = caller.groups.includes('system:masters')
-      const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'] }
+      const rules = access.rules(caller, at<string>(spec, 'namespace'))
       return {
         ...body,
-        status: { incomplete: !all, resourceRules: all ? [everything] : [], nonResourceRules: [] }
+        status: {
+          incomplete: false,
+          resourceRules: rules.filter((rule) => rule.resources),
+          nonResourceRules: rules.filter((rule) => rule.nonResourceURLs)
+        }
       }
     }
     default:

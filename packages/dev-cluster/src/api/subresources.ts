@@ -1,9 +1,8 @@
 /** What is done to an object by its subresources: bind, evict, ask for a token, approve, read its log. */
-import { Agent, request as httpsRequest } from 'node:https'
-import type { IncomingMessage } from 'node:http'
-import { ApiError, badRequest, conflict, notAllowed } from '../errors.ts'
+import { badRequest, conflict, notAllowed, notImplemented } from '../errors.ts'
 import { at, now, type Json, type KubeObject } from '../object.ts'
 import { known } from '../resources.ts'
+import { kubelet } from './kubelet.ts'
 import { read } from './read.ts'
 import { patch, replace } from './write.ts'
 import { scaleOf } from './scale.ts'
@@ -11,7 +10,7 @@ import type { ApiContext, Call } from './context.ts'
 
 type Handler = (context: ApiContext, call: Call) => unknown
 
-const nodes = known('v1', 'Node')
+const pods = known('v1', 'Pod')
 const json = (call: Call): Json => (call.request.body ?? {}) as Json
 
 const posts: Readonly<Record<string, Handler>> = {
@@ -35,13 +34,14 @@ const posts: Readonly<Record<string, Handler>> = {
     const { resource, namespace, name } = call.target
     const account = context.cluster.store.get(resource, namespace, name!)
     const spec = at<Json>(json(call), 'spec') ?? {}
+    const status = await context.access.issue(account, spec)
     void call.reply.code(201)
     return {
       kind: 'TokenRequest',
       apiVersion: 'authentication.k8s.io/v1',
       metadata: { name, namespace },
       spec,
-      status: await context.access.issue(account, spec)
+      status
     }
   },
   exec: notYet,
@@ -88,7 +88,12 @@ export function subresource(context: ApiContext, call: Call): unknown {
 
 /** Puts a pod on a node, as the scheduler does; a pod that has one stays there. */
 export function bind(context: Pick<ApiContext, 'cluster'>, pod: KubeObject, node: string): void {
-  const pods = known('v1', 'Pod')
+  if (pod.metadata.deletionTimestamp)
+    throw conflict(
+      pods,
+      pod.metadata.name,
+      `pod ${pod.metadata.name} is being deleted, cannot be assigned to a host`
+    )
   if (at(pod, 'spec', 'nodeName'))
     throw conflict(
       pods,
@@ -115,11 +120,7 @@ export function bind(context: Pick<ApiContext, 'cluster'>, pod: KubeObject, node
 }
 
 function notYet(_context: ApiContext, call: Call): never {
-  throw new ApiError(
-    501,
-    'NotImplemented',
-    `${call.target.subresource} is not offered by the development cluster`
-  )
+  throw notImplemented(`pods/${call.target.subresource} is not offered by the development cluster yet`)
 }
 
 function nodeOf(pod: KubeObject): string {
@@ -143,47 +144,3 @@ function logContainer(pod: KubeObject, asked: string | undefined): string {
     )
   return names[0]!
 }
-
-/** Passes a call on to the node's kubelet port, as the API server's own client; the stream ends when the caller does. */
-async function kubelet(
-  context: ApiContext,
-  call: Call,
-  nodeName: string,
-  path: string,
-  query: Call['query']
-): Promise<unknown> {
-  const node = context.cluster.store.get(nodes, undefined, nodeName)
-  const host = at<Json[]>(node, 'status', 'addresses')?.find((one) => one.type === 'InternalIP')?.address
-  const port = at<number>(node, 'status', 'daemonEndpoints', 'kubeletEndpoint', 'Port')
-  if (!host || !port) throw new ApiError(503, 'ServiceUnavailable', `node ${nodeName} names no kubelet port`)
-  const search = new URLSearchParams(
-    Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)
-  )
-  const { cert, key } = context.pki.client
-  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = httpsRequest(
-      {
-        host: String(host),
-        port,
-        path: `${path}?${search}`,
-        method: 'GET',
-        cert,
-        key,
-        rejectUnauthorized: false,
-        agent: kubeletAgent
-      },
-      resolve
-    )
-    outgoing.once('error', (error) =>
-      reject(
-        new ApiError(500, 'InternalError', `Get "https://${String(host)}:${port}${path}": ${error.message}`)
-      )
-    )
-    call.reply.raw.once('close', () => outgoing.destroy())
-    outgoing.end()
-  })
-  void call.reply.code(answer.statusCode ?? 502).type(answer.headers['content-type'] ?? 'text/plain')
-  return answer
-}
-
-const kubeletAgent = new Agent({ keepAlive: false })

@@ -15,6 +15,8 @@ export interface Controller {
   readonly resource: Resource
   /** Objects whose change is a change of their controller's. */
   readonly owns?: readonly Resource[]
+  /** Kinds whose every change may concern all objects. */
+  readonly wokenBy?: readonly Resource[]
   reconcile(object: KubeObject, context: ControlContext): number | void
 }
 
@@ -24,7 +26,10 @@ export function runControllers(controllers: readonly Controller[], context: Cont
   return () => stops.forEach((stop) => stop())
 }
 
-function run({ resource, owns = [], reconcile }: Controller, context: ControlContext): () => void {
+function run(
+  { resource, owns = [], wokenBy = [], reconcile }: Controller,
+  context: ControlContext
+): () => void {
   const { store } = context.cluster
   const due = new Set<string>()
   const timers = new Map<string, NodeJS.Timeout>()
@@ -60,6 +65,7 @@ function run({ resource, owns = [], reconcile }: Controller, context: ControlCon
     )
   }
   const idOf = ({ metadata }: KubeObject) => `${metadata.namespace ?? ''}/${metadata.name}`
+  const enqueueAll = () => store.list(resource).forEach((object) => enqueue(idOf(object)))
   const stops = [
     store.watch(resource, store.revision, ({ object }) => enqueue(idOf(object))),
     ...owns.map((owned) =>
@@ -67,9 +73,10 @@ function run({ resource, owns = [], reconcile }: Controller, context: ControlCon
         for (const owner of object.metadata.ownerReferences ?? [])
           if (owner.kind === resource.kind) enqueue(`${object.metadata.namespace ?? ''}/${owner.name}`)
       })
-    )
+    ),
+    ...wokenBy.map((other) => store.watch(other, store.revision, enqueueAll))
   ]
-  for (const object of store.list(resource)) enqueue(idOf(object))
+  enqueueAll()
   return () => {
     stopped = true
     stops.forEach((stop) => stop())
