@@ -29,7 +29,9 @@ set_clock() {
   *) epoch=${epoch%??????} ;;
   esac
   read_uptime
-  boot=$((epoch - uptime))
+  # Times of one job are compared with each other: only a clock that was set is worth a jump.
+  drift=$((epoch - uptime - boot))
+  [ "${drift#-}" -lt 1000 ] || boot=$((boot + drift))
 }
 
 tell_time() {
@@ -1038,7 +1040,7 @@ finish() {
 refuse_second_start() {
   if [ -e "$DIR/state/pod" ]; then exit 0; fi
   old=$(sed -n 's/^pid=//p' "$DIR/state/supervisor" 2>/dev/null)
-  if [ "$old" ] && grep -qsF -- "$DIR" "/proc/$old/cmdline"; then exit 3; fi
+  if [ "$old" ] && grep -qszxF -- "$DIR" "/proc/$old/cmdline"; then exit 3; fi
   kill_marked $containers
   for name in $containers; do
     grep -qs '^state=terminated' "$DIR/state/c.$name" && continue
@@ -1065,6 +1067,7 @@ run_job() {
   . "$DIR/conf"
   run=$DIR/run
   pod_reason= pod_message= stopping= stop_until= heard= init_failed= started_all= passed=0 next=0
+  boot=0
   set_clock
   tell_time
   begun=$now memory_at=$now

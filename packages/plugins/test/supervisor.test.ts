@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isAbandoned, STALE_BEAT_MS } from '../src/kit/jobs/job-state.ts'
-import { marked, runJob, startJob, text, until, worlds, type World } from './support-supervisor.ts'
+import { isAlone, marked, runJob, startJob, text, until, worlds, type World } from './support-supervisor.ts'
 
 t.jobs = 4
 const all = await worlds(t)
@@ -280,3 +282,35 @@ everywhere('a second start beside a living supervisor does nothing', async (t, w
   await job.stop(1)
   await job.ended
 })
+
+everywhere('a restarted container sees INT as a fresh process would', async (t, world) => {
+  if (isAlone(world)) return t.pass('busybox cannot undo what a shell without job control does to INT')
+  const job = await startJob(t, world, { containers: [{ name: 'c', run: 'kill -INT $$; echo survived' }] })
+  await job.ended
+  t.match((await job.state()).containers.get('c'), { exitCode: 130, signal: 2 }, world.name)
+})
+
+everywhere(
+  'nothing of whoever starts the job reaches a container, nothing of a container the process list',
+  async (t, world) => {
+    const secret = `s3cret-${world.name.length}-${process.pid}`
+    const job = await startJob(t, world, {
+      env: { PLUGIN_TOKEN: secret, HOME: '/home/somebody', LANG: 'C.UTF-8' },
+      containers: [
+        {
+          name: 'c',
+          env: [{ name: 'PASSWORD', value: `pod-${secret}` }],
+          run: 'env >"$JOB/env"; sleep 0.5; grep -la "pod-s3cre[t]" /proc/[0-9]*/cmdline; true'
+        }
+      ]
+    })
+    await job.ended
+    const env = await readFile(join(job.dir, 'env'), 'utf8')
+    t.notMatch(env, new RegExp(`^PLUGIN_TOKEN|=${secret}$|INTERLINK_S`, 'm'), world.name)
+    t.match(env, new RegExp(`^PASSWORD=pod-${secret}$`, 'm'))
+    t.match(env, /^HOME=\/home\/somebody$/m)
+    t.match(env, /^HOSTNAME=a-host$/m)
+    t.match(env, /^PATH=\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin$/m)
+    t.equal(text(await job.log('c')), '')
+  }
+)

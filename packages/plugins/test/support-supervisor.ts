@@ -48,7 +48,8 @@ export type Container = Partial<PlannedContainer> & {
 }
 
 export interface JobInput extends Partial<Pick<Plan, 'restartPolicy' | 'graceSeconds' | 'deadlineSeconds'>> {
-  readonly containers: readonly Container[]
+  /** May be made from the job's directory. */
+  readonly containers: readonly Container[] | ((dir: string) => readonly Container[])
   /** Length of a second. @default 100 */
   readonly secondMs?: number
   /** Environment of whoever starts the job. */
@@ -141,7 +142,8 @@ export function planOf(
   dir: string,
   { containers, restartPolicy = 'Never', graceSeconds = 30, deadlineSeconds }: JobInput
 ): { plan: Plan; launches: Record<string, Launch> } {
-  const planned = containers.map(({ run: _run, cwd: _cwd, ...given }): PlannedContainer => ({
+  const given = typeof containers === 'function' ? containers(dir) : containers
+  const planned = given.map(({ run: _run, cwd: _cwd, ...fields }): PlannedContainer => ({
     kind: 'main',
     image: 'host',
     pullPolicy: 'IfNotPresent',
@@ -155,8 +157,8 @@ export function planOf(
     readOnlyRoot: false,
     stdin: false,
     tty: false,
-    ...given,
-    env: [{ name: 'JOB', value: dir }, ...(given.env ?? [])]
+    ...fields,
+    env: [{ name: 'JOB', value: dir }, ...(fields.env ?? [])]
   }))
   return {
     plan: {
@@ -180,7 +182,7 @@ export function planOf(
       notices: []
     },
     launches: Object.fromEntries(
-      containers.map(({ name, run, cwd }) => [
+      given.map(({ name, run, cwd }) => [
         name,
         { run: typeof run === 'string' ? ['/bin/sh', '-c', run] : run, enter: [], ...(cwd ? { cwd } : {}) }
       ])
