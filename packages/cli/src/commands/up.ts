@@ -156,6 +156,9 @@ async function endPods(
   example: Pod | undefined,
   say: Narrator
 ): Promise<void> {
+  // what a controller makes in the place of a pod that goes must find no room here
+  if (!options.kubeconfig)
+    await kube.patch(`/api/v1/nodes/${options.node}`, { spec: { unschedulable: true } }, 'merge')
   const mine = options.kubeconfig ? (example ? [example] : []) : await podsOnNode(kube, options.node)
   await Promise.all(mine.map((pod) => removePod(kube, pod)))
   if (!options.kubeconfig) return
