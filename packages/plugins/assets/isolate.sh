@@ -12,7 +12,7 @@
 #   sub VOLUME SUBPATH PATH     a part of VOLUME appears at PATH; a directory is made where there is none
 #   directory PATH | file PATH  made where there is none
 #   readonly PATH               the mount at PATH
-#   readonly-root PATH          every mount but those of /dev, /proc and /sys, those below PATH, and those bound
+#   readonly-root PATH          every mount but those of /dev, /proc and /sys, and those bound; the directory PATH stays writable
 #   hostname NAME
 #   pivot                       the new root becomes the root of the namespace
 #
@@ -128,6 +128,8 @@ sub() {
 
 # mountinfo writes space, tab, newline and backslash as octal numbers.
 readonly_root() {
+  try mount --bind "$1" "$root$1"
+  printf '%s\n' "$1" >>"$kept"
   while read -r _ _ _ _ point _; do
     point=$(printf %b "$(printf %s "$point" | sed 's/\\\([0-7]\{3\}\)/\\0\1/g')")
     case $point in
@@ -135,7 +137,7 @@ readonly_root() {
     *) continue ;;
     esac
     case ${point#"$root"} in
-    /dev | /dev/* | /proc | /proc/* | /sys | /sys/* | "$1" | "$1"/*) continue ;;
+    /dev | /dev/* | /proc | /proc/* | /sys | /sys/*) continue ;;
     esac
     while read -r path; do
       case ${point#"$root"} in "$path" | "$path"/*) continue 2 ;; esac

@@ -366,7 +366,9 @@ no_tool() {
 
 tcp_action() {
   talk tcp "$1" "$2" </dev/null
-  [ $? = 90 ] && no_tool tcp 'perl, python3, nc or bash'
+  answer=$?
+  [ "$answer" != 90 ] || no_tool tcp 'perl, python3, nc or bash'
+  return "$answer"
 }
 
 # Arguments: SCHEME HOST PORT PATH HEADER...
@@ -913,6 +915,7 @@ watch_memory() {
   oom=1
   kill -s KILL -- "-$leader" 2>/dev/null
   for process in $tree; do kill -s KILL "$process" 2>/dev/null; done
+  return 0
 }
 
 # --- the pod ------------------------------------------------------------------------------------------------

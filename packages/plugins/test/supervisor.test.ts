@@ -300,7 +300,7 @@ everywhere(
         {
           name: 'c',
           env: [{ name: 'PASSWORD', value: `pod-${secret}` }],
-          run: 'env >"$JOB/env"; sleep 0.5; grep -la "pod-s3cre[t]" /proc/[0-9]*/cmdline; true'
+          run: 'env >"$JOB/env"; sleep 0.5; grep -las "pod-s3cre[t]" /proc/[0-9]*/cmdline; true'
         }
       ]
     })
