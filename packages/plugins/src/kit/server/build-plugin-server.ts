@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { fastify, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { InterlinkError, toBody } from '@interlink-ts/interlink-api/errors'
 import { createMetrics, type Metrics } from '@interlink-ts/interlink-api/telemetry'
 import { parseJson, sessionHeader } from '@interlink-ts/interlink-api/wire'
@@ -43,7 +43,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
   const bodyLimit = options.bodyLimit ?? defaultBodyLimit
   const app = fastify({
     loggerInstance: options.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     forceCloseConnections: true,
     requestIdHeader: sessionHeader,
