@@ -98,7 +98,7 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
   ]
   const steps = [
     ...laid.steps,
-    ...(container.readOnlyRoot ? ['readonly-root', dir] : []),
+    ...(container.readOnlyRoot ? (root === '' ? ['readonly-root', dir] : ['readonly', '']) : []),
     'hostname',
     plan.pod.hostname
   ]
@@ -114,12 +114,13 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
     container.name,
     ...steps
   ]
+  const wait = [machine.shell, '-c', untilStarted, 'enter', own, join(dir, 'run', `${container.name}.pid`)]
   const notices = await rebuiltNotices(laid.rebuilt, machine, container)
   if (root === '')
     return {
       outer: {
         start: [...outer, 'pivot', '--', ...(identity ? [...become, '--'] : [])],
-        enter: [...enter, '--']
+        enter: [...wait, '', ...enter, '--']
       },
       run: command,
       enter: [],
@@ -128,12 +129,23 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
     }
   const within = container.workingDir ?? '/'
   return {
-    outer: { start: [...outer, '--'], enter: [] },
+    outer: { start: [...outer, '--'], enter: [...wait, 'image'] },
     run: [...(identity ? become : [tools.unshare]), `--root=${own}/root`, `--wd=${within}`, '--', ...command],
     enter: [...enter, `--root=${own}/proc/root`, `--wdns=${within}`, '--'],
     notices
   }
 }
+
+/**
+ * A probe or hook may come while the instance is still being made. It has been when its first process has said its
+ * id, and, where that still leaves the machine's root, has left it. Arguments: the container's directory, the file
+ * with the id, `image` or nothing, the command.
+ */
+const untilStarted = `
+until [ -s "$2" ] && { [ -z "$3" ] || [ "$(readlink "$1/proc/root")" != / ]; }; do sleep 0.05; done
+shift 3
+exec "$@"
+`
 
 /** The uid and gid seen inside; absent where they are those the file system is laid out under. */
 function identityOf({ machine, container }: Rendering): string[] | undefined {

@@ -1,8 +1,8 @@
 import type { BackendState, SubmittedJob } from '../backend.ts'
-import type { Plan } from '../plan/plan.ts'
+import type { Notice, Plan } from '../plan/plan.ts'
 import type { Deletion } from './job-directory.ts'
 import type { JobState } from './job-state.ts'
-import { outlineOf, podStatus, type JobFacts, type Outline } from './pod-status.ts'
+import { containerNotices, outlineOf, podStatus, type JobFacts, type Outline } from './pod-status.ts'
 
 /** A job as the keeper knows it. */
 export interface JobEntry {
@@ -20,6 +20,7 @@ export interface JobEntry {
   /** Since when the backend says that it has no such job. */
   goneSince?: number
   lostAt?: number
+  told?: readonly Notice[]
   /** When a deleted job had stopped and was reported for the last time; its log is still there. */
   retiredAt?: number
   /** Called when it has stopped. */
@@ -34,6 +35,16 @@ export const newEntry = (plan: Plan, dir: string, createdAt: number, attempt = 0
   attempt,
   waiters: new Set()
 })
+
+const maxTold = 20
+
+/** Takes over what the files say; what they said of containers before is kept, once each. */
+export function takeState(entry: JobEntry, state: JobState): void {
+  entry.state = state
+  const said = new Map((entry.told ?? []).map((notice) => [`${notice.reason} ${notice.message}`, notice]))
+  for (const notice of containerNotices(state)) said.set(`${notice.reason} ${notice.message}`, notice)
+  entry.told = [...said.values()].slice(-maxTold)
+}
 
 export const submittedJob = ({ uid, dir, jobId }: JobEntry): SubmittedJob => ({
   uid,

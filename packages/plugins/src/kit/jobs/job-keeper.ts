@@ -15,7 +15,15 @@ import {
   writePlan,
   writeSubmission
 } from './job-directory.ts'
-import { hasStopped, newEntry, statusOf, stopped, submittedJob, type JobEntry } from './job-entry.ts'
+import {
+  hasStopped,
+  newEntry,
+  statusOf,
+  stopped,
+  submittedJob,
+  takeState,
+  type JobEntry
+} from './job-entry.ts'
 import { readJobState, type JobState } from './job-state.ts'
 import { prepareJob, type PreparedJob } from './prepare-job.ts'
 import { recoverJobs } from './recover-jobs.ts'
@@ -283,7 +291,7 @@ export class JobKeeper {
   #onState(uid: string, state: JobState): void {
     const entry = this.#jobs.get(uid)
     if (!entry) return
-    entry.state = state
+    takeState(entry, state)
     if (state.finished) delete entry.lostAt
     this.#publish(entry)
   }

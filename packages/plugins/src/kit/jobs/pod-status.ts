@@ -34,6 +34,8 @@ export interface JobFacts {
   readonly backend?: BackendState
   /** When the backend was found to have lost the job: no finish record and nothing that could still write one. */
   readonly lostAt?: number
+  /** What was said of the containers so far, newest last. */
+  readonly told?: readonly Notice[]
 }
 
 const lost = {
@@ -53,7 +55,7 @@ export function podStatus(outline: Outline, facts: JobFacts): PodStatus {
   const status = (container: Outline['containers'][number]): ContainerStatus =>
     containerStatus(outline.uid, container, facts, initialised)
   const why = podReason(facts)
-  const notices = [...outline.notices, ...containerNotices(facts.state)]
+  const notices = [...outline.notices, ...(facts.told ?? [])]
   return {
     name: outline.name,
     namespace: outline.namespace,
@@ -69,7 +71,7 @@ export function podStatus(outline: Outline, facts: JobFacts): PodStatus {
 }
 
 /** What the supervisor says of its containers now: a failed probe or hook. */
-const containerNotices = (state: JobState | undefined): Notice[] =>
+export const containerNotices = (state: JobState | undefined): Notice[] =>
   [...(state?.containers.values() ?? [])].flatMap(({ notice }) =>
     notice ? [{ reason: notice.reason, message: notice.message }] : []
   )

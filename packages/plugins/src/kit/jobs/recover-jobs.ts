@@ -1,6 +1,6 @@
 import { rmdir } from 'node:fs/promises'
 import { listJobDirectories, readRecords, removeJobDirectory, removeLeftovers } from './job-directory.ts'
-import { newEntry, type JobEntry } from './job-entry.ts'
+import { newEntry, takeState, type JobEntry } from './job-entry.ts'
 import { readJobState } from './job-state.ts'
 
 export interface Recovered {
@@ -44,7 +44,7 @@ async function recoverJob(root: string, dir: string): Promise<JobEntry | undefin
   const entry = newEntry(plan, dir, intent.at, intent.attempt)
   if (submission) {
     entry.jobId = submission.jobId
-    entry.state = await readJobState(dir)
+    takeState(entry, await readJobState(dir))
   }
   if (deletion) entry.deletion = deletion
   return entry

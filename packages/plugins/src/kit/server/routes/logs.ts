@@ -1,3 +1,4 @@
+import { pipeline } from 'node:stream/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import { extractContext, withSpan } from '@interlink-ts/interlink-api/telemetry'
 import { decode, type LogStruct } from '@interlink-ts/interlink-api/wire'
@@ -23,7 +24,7 @@ export const logRoutes: FastifyPluginAsync<PluginContext> = async (app, { keeper
       if (!containers.some(({ name }) => name === container))
         throw new PluginError('PLUGIN_UNKNOWN_CONTAINER', { container, pod })
       const abort = new AbortController()
-      request.raw.socket.once('close', () => abort.abort())
+      reply.raw.once('close', () => abort.abort())
       const stream = await withSpan(
         'GetLogs',
         { 'k8s.pod.uid': uid },
@@ -38,8 +39,13 @@ export const logRoutes: FastifyPluginAsync<PluginContext> = async (app, { keeper
           }),
         { kind: 'SERVER', parent: extractContext(request.headers) }
       )
-      reply.raw.once('close', () => stream.destroy())
-      return reply.type('text/plain; charset=utf-8').send(stream)
+      // A log that is followed may be silent for long; that it is there is said at once.
+      reply.hijack()
+      reply.raw.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' })
+      reply.raw.flushHeaders()
+      await pipeline(stream, reply.raw).catch((err: unknown) =>
+        request.log.debug({ err, uid }, 'a log was not read to its end')
+      )
     }
   })
 }

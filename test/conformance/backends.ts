@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { startApi } from '@interlink-ts/interlink-api/server'
+import { startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
+import { processBackend } from '@interlink-ts/plugins/process'
+
+/** A backend under test, and what its pods are made of. */
+export interface Subject {
+  readonly module: BackendModule
+  /** An image with a POSIX shell and the usual tools. */
+  readonly image: string
+  /** The backend's own section of the plugin configuration. */
+  readonly options: Record<string, unknown>
+}
+
+export const subjects: Readonly<Record<string, Subject>> = {
+  process: { module: processBackend, image: 'host', options: {} }
+}
+
+export interface Running {
+  /** Of the API server in front of the plugin. */
+  readonly url: string
+  /** Removes the job directories too. */
+  close(): Promise<void>
+}
+
+/** The plugin with the API server in front of it, on sockets of a directory of their own. */
+export async function startSubject({ module, options }: Subject): Promise<Running> {
+  const dir = await mkdtemp(join(tmpdir(), 'interlink-conformance-'))
+  const logger = pino({ level: 'warn' }, pino.destination({ dest: join(dir, 'log'), sync: true }))
+  const listen = `unix://${dir}/plugin.sock`
+  const plugin = await startPlugin({
+    module,
+    config: {
+      listen,
+      root: join(dir, 'jobs'),
+      options,
+      retention: { deletedSeconds: 0, tombstoneSeconds: 60 }
+    },
+    log: logger
+  })
+  const url = `unix://${dir}/api.sock`
+  const api = await startApi({ listen: url, plugins: [{ name: module.name, url: listen }] }, { logger })
+  return {
+    url,
+    close: async () => {
+      await api.close()
+      await plugin.close()
+      await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+    }
+  }
+}
