@@ -72,7 +72,8 @@ t.test('no import points up, or sideways out of a folder that stands alone', asy
 })
 
 t.test('packages import each other in no circle', async (t) => {
-  t.equal(cycle(sourceFiles('packages')), undefined)
+  const sources = sourceFiles('packages').filter(({ path }) => /^packages\/[^/]+\/src\//.test(path))
+  t.equal(cycle(sources), undefined)
 })
 
 t.test(`no file is longer than ${maxLines} lines`, async (t) => {
