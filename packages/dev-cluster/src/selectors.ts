@@ -6,7 +6,7 @@ import type { Resource } from './resources.ts'
 export type Predicate = (object: KubeObject) => boolean
 
 const requirement =
-  /^\s*(!?)\s*([A-Za-z0-9./_-]+)\s*(?:(==|=|!=|>|<)\s*([^,]*)|\s(in|notin)\s*\(([^)]*)\))?\s*$/
+  /^\s*(!?)\s*([A-Za-z0-9./_-]+)\s*(?:(==|=|!=|>|<)\s*([A-Za-z0-9._-]*)|\s(in|notin)\s*\(([^)]*)\))?\s*$/
 
 /** A predicate for `a=b,c!=d,e in (f,g),!h`; undefined when the text asks for nothing. */
 export function labelSelector(text: string | undefined): Predicate | undefined {

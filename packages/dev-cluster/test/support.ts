@@ -79,13 +79,11 @@ export async function devCluster(t: Test, options?: DevClusterOptions): Promise<
     ca,
     async api(method, path, body, headers = {}) {
       const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-      const answer = await open(
-        path,
-        { method, headers: { 'content-type': type, ...headers } },
-        body === undefined ? undefined : JSON.stringify(body)
-      )
-      const text = await collect(answer)
-      return { status: answer.statusCode!, body: JSON.parse(text) as Loose, headers: answer.headers }
+      const text = body === undefined ? '' : JSON.stringify(body)
+      const framed = { 'content-type': type, 'content-length': String(Buffer.byteLength(text)), ...headers }
+      const answer = await open(path, { method, headers: framed }, text)
+      const told = await collect(answer)
+      return { status: answer.statusCode!, body: JSON.parse(told) as Loose, headers: answer.headers }
     },
     async watch(path) {
       const answer = await open(path, { method: 'GET' })
