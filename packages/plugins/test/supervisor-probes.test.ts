@@ -72,9 +72,12 @@ everywhere(
       containers: [
         {
           name: 'sick',
-          run: `trap 'echo term; exit 0' TERM; echo up; ${LOOP}`,
+          run: `trap 'echo term; exit 0' TERM; : >"$JOB/armed"; ${LOOP}`,
           probes: {
-            liveness: probe(sh('test -e "$JOB/healed" || { echo ill >&2; exit 3; }'), { failureThreshold: 2 })
+            liveness: probe(
+              sh('test ! -e "$JOB/armed" || test -e "$JOB/healed" || { echo ill >&2; exit 3; }'),
+              { failureThreshold: 2 }
+            )
           }
         },
         { name: 'well', run: POLITE }
@@ -83,7 +86,7 @@ everywhere(
     const sick = await job.container('sick', ({ restarts }) => restarts > 0)
     await writeFile(join(job.dir, 'healed'), '')
     t.match(sick.last, { exitCode: 0 }, world.name)
-    t.match(text(await job.log('sick', 0).catch(() => 'up\nterm\n')), /term/)
+    t.match(text(await job.log('sick', 0).catch(() => 'term\n')), /term/)
     t.match((await job.state()).containers.get('well'), { state: 'running', restarts: 0 })
     await job.stop(5)
     await job.ended
@@ -94,6 +97,7 @@ everywhere(
   'a probe that hangs is ended at its timeout with all it started, and counts as failed',
   async (t, world) => {
     const job = await startJob(t, world, {
+      secondMs: 500,
       containers: [
         {
           name: 'c',
@@ -278,12 +282,11 @@ everywhere('preStop runs before the signal, in the time of the grace', async (t,
         preStop: sh('echo hook >"$JOB/order"; sleep 0.2; cat "$JOB/log/calm.0" >>"$JOB/order"')
       },
       { name: 'slow', run: `trap '' TERM; echo up; ${LOOP}`, preStop: { type: 'sleep', seconds: 1000 } },
-      { name: 'wrong', run: POLITE, preStop: sh('echo oops; exit 1') }
+      { name: 'wrong', run: `trap 'exit 0' TERM; echo up; ${LOOP}`, preStop: sh('echo oops; exit 1') }
     ]
   })
-  for (const name of ['calm', 'slow'])
+  for (const name of ['calm', 'slow', 'wrong'])
     await until(async () => text(await job.log(name).catch(() => '')) === 'up\n', 'up')
-  await job.container('wrong', ({ state }) => state === 'running')
   await job.stop(60)
   await job.ended
   const { containers } = await job.state()
