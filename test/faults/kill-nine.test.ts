@@ -53,9 +53,8 @@ eachCluster(t, async (t, cluster) => {
   const pods = async () =>
     (JSON.parse((await kubectl(['get', 'pods', '-o', 'json'])).stdout) as { items: Pod[] }).items
   const create = async (items: Pod[]) => {
-    const result = await kubectl(['create', '-f', '-'], {
-      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
-    })
+    const input = items.map((item) => JSON.stringify(item)).join('\n---\n')
+    const result = await kubectl(['create', '-f', '-'], { input })
     if (result.code !== 0) throw new Error(result.stderr)
   }
   const name = (prefix: string, index: number) => `${prefix}-${String(index).padStart(3, '0')}`
