@@ -27,9 +27,12 @@ export interface Running {
 }
 
 /** The plugin with the API server in front of it, on sockets of a directory of their own. */
-export async function startSubject({ module, options }: Subject): Promise<Running> {
+export async function startSubject({ module, options }: Subject, logFile?: string): Promise<Running> {
   const dir = await mkdtemp(join(tmpdir(), 'interlink-conformance-'))
-  const logger = pino({ level: 'warn' }, pino.destination({ dest: join(dir, 'log'), sync: true }))
+  const logger = pino(
+    { level: 'warn' },
+    pino.destination({ dest: logFile ?? '/dev/null', append: true, sync: true })
+  )
   const listen = `unix://${dir}/plugin.sock`
   const plugin = await startPlugin({
     module,

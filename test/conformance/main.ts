@@ -1,4 +1,4 @@
-/** `npm run conformance -- --backend NAME [--json] [--only TEXT]`: the same pods on any backend. */
+/** `npm run conformance -- --backend NAME [--json] [--only TEXT] [--log FILE]`: the same pods on any backend. */
 import { parseArgs } from 'node:util'
 import { startSubject, subjects } from './backends.ts'
 import { cases } from './cases/index.ts'
@@ -9,6 +9,7 @@ const { values } = parseArgs({
     backend: { type: 'string', default: 'process' },
     json: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    log: { type: 'string' },
     parallel: { type: 'string', default: '6' }
   }
 })
@@ -27,7 +28,7 @@ const show = ({ name, outcome, detail, ms }: Result) => {
 }
 const marks = { passed: '✓', failed: '✗', refused: '–', skipped: '·' } as const
 
-const running = await startSubject(subject)
+const running = await startSubject(subject, values.log)
 const counts = { passed: 0, failed: 0, refused: 0, skipped: 0 }
 try {
   for await (const result of runCases(chosen, running.url, subject.image, Number(values.parallel))) {

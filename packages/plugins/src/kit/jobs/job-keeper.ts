@@ -153,9 +153,12 @@ export class JobKeeper {
     if (!entry) return this.#deleteUnknown(uid)
     const grace = graceSeconds ?? entry.outline.graceSeconds
     const before = entry.deletion
-    if (before && before.graceSeconds <= grace) return
+    if (entry.retiredAt !== undefined || (before && before.graceSeconds <= grace)) return
     entry.deletion = { at: before?.at ?? this.#now(), graceSeconds: grace }
-    await writeDeletion(entry.dir, entry.deletion)
+    await writeDeletion(entry.dir, entry.deletion).catch((error: unknown) => {
+      // It has come to its end, and its directory with it, while a second wish was written.
+      if (entry.retiredAt === undefined) throw cannotWrite(error)
+    })
     if (before && entry.jobId !== undefined && !hasStopped(entry)) await this.#cancel(entry, grace)
     this.#reap(entry)
   }
