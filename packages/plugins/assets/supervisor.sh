@@ -306,7 +306,8 @@ exec_action() {
   $sh "$DIR/c/$name/enter" "$@" 3>&-
 }
 
-sleep_action() { sleep "$(fraction $(($1 * second)))"; }
+# Not every sleep knows fractions; with whole seconds there are none.
+sleep_action() { sleep "$(fraction $(($1 * second)))" 2>/dev/null || sleep "$1"; }
 
 talk_perl='
 use strict; use Socket qw(:DEFAULT getaddrinfo);
@@ -515,8 +516,8 @@ write_state() {
   line notice.message "$notice_message"
   line notice.at "$notice_at"
   [ "$text" = "$written" ] && return
-  put "$DIR/state/c.$name" "$text"
-  written=$text
+  # What could not be written, on a full disk, is tried again.
+  put "$DIR/state/c.$name" "$text" && written=$text
 }
 
 notice() { notice_reason=$1 notice_message=$2 notice_at=$now; }
@@ -1019,7 +1020,7 @@ nap() {
     read -r -t "$pause" _ <&3
   else
     if [ "$now" -ge "$tick_at" ] || [ "$next" -lt "$tick_at" ]; then
-      { sleep "$pause"; wake; } &
+      { sleep "$pause" 2>/dev/null || sleep 1; wake; } &
       tick_at=$next
     fi
     read -r _ <&3
@@ -1036,7 +1037,7 @@ finish() {
   line message "$pod_message"
   beat
   put "$DIR/state/pod" "$text"
-  rm -rf "$run"
+  rm -rf "$private" "$run"
 }
 
 # A second start of the same job (a requeue) cannot know what became of the first: nothing is run twice.
@@ -1061,6 +1062,7 @@ finished=$now"
 
 run_job() {
   trap : HUP
+  private=
   trap 'asked=1' TERM INT
   asked= tick_at=0
   exec </dev/null >>"$DIR/supervisor.log" 2>&1
@@ -1076,7 +1078,10 @@ run_job() {
   begun=$now memory_at=$now
   mkdir -p "$DIR/state" "$DIR/log" "$DIR/message"
   mkdir "$run" 2>/dev/null || refuse_second_start
-  mkfifo "$run/wake"
+  if ! mkfifo "$run/wake" 2>/dev/null; then
+    # Some shared file systems have no pipes.
+    private=$(mktemp -d "${TMPDIR:-/tmp}/interlink.XXXXXX") && rmdir "$run" && ln -s "$private" "$run" && mkfifo "$run/wake"
+  fi
   exec 3<>"$run/wake"
   timed_read=
   # shellcheck disable=SC3045
