@@ -11,16 +11,19 @@ import { shellPod } from '../e2e/workloads.ts'
 const count = 200
 const roles: readonly Role[] = ['plugin', 'vk', 'api-0', 'api-1']
 
-/** Kills the parts one after the other, each a little later in its work than the time before, until told to stop. */
+/**
+ * Kills the parts one after the other, each a little later in its work than the time before, until told to stop.
+ * Between two kills the parts are up for a moment, or nothing would ever be done.
+ */
 function chaos(stack: Stack): { stop(): Promise<number> } {
   let stopped = false
   let kills = 0
   const loop = (async () => {
     for (let turn = 0; !stopped; turn++) {
-      await delay(150 + 130 * (turn % 7))
-      if (stopped) break
       await stack.restart(roles[turn % roles.length]!)
       kills++
+      await stack.up()
+      await delay(200 + 170 * (turn % 7))
     }
   })()
   return {

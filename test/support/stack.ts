@@ -23,6 +23,8 @@ export interface Stack {
   /** SIGKILL, as a crash would. */
   kill(role: Role): Promise<void>
   restart(role: Role): Promise<void>
+  /** Resolves when the plugin answers through an API server and the node serves its page. */
+  up(): Promise<void>
   pid(role: Role): number
   log(role: Role): Promise<string>
   stop(): Promise<void>
@@ -50,10 +52,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const directory = temporaryDirectory('stack')
   const dir = directory.path
   const nodeName = options.nodeName ?? 'interlink'
+  // the balancer takes its port first, or it might take one of those that are chosen here
+  const targets: string[] = []
+  const balancer = await startRoundRobin(targets)
   const [api0, api1, kubelet, page] = (await freePorts(4)) as [number, number, number, number]
+  targets.push(`http://127.0.0.1:${api0}`, `http://127.0.0.1:${api1}`)
   const jobs = join(dir, 'jobs')
   await mkdir(jobs, { mode: 0o700 })
-  const balancer = await startRoundRobin([`http://127.0.0.1:${api0}`, `http://127.0.0.1:${api1}`])
   const pluginUrl = `unix://${join(dir, 'plugin.sock')}`
 
   const configs: Record<Role, object> = {
@@ -110,6 +115,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await kill(role)
       await start(role)
     },
+    up: async () => {
+      const answers = async (url: string) => (await fetch(url)).ok
+      await eventually(
+        async () => (await answers(`${balancer.url}/readyz`)) && (await answers(`http://127.0.0.1:${page}/`)),
+        {
+          deadlineMs: 60_000,
+          everyMs: 50
+        }
+      )
+    },
     pid: (role) => running.get(role)!.pid!,
     log: (role) => readFile(join(dir, `${role}.log`), 'utf8'),
     stop: async () => {
@@ -125,7 +140,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }
   }
   try {
-    await eventually(async () => (await fetch(`${balancer.url}/readyz`)).ok, { deadlineMs: 60_000 })
+    await stack.up()
   } catch (error) {
     const logs = await Promise.all(
       (Object.keys(configs) as Role[]).map((role) => stack.log(role).catch(() => ''))
