@@ -229,6 +229,7 @@ t.test(
     // As if killed between the create and its record.
     const path = `/api/v1/namespaces/${node.namespace}/pods`
     await node.kube.patch(`${path}/r1`, { metadata: { annotations: { JobID: null } } }, 'merge')
+    const calm = await node.pod('r3')
     const restarted = node.restart()
     node.backend.set(second ?? '', { terminated: { exitCode: 0 } })
     await restarted
@@ -238,6 +239,12 @@ t.test(
       (pod) => pod?.metadata.annotations?.JobID === node.backend.jobs.get(first ?? '')?.JID
     )
     t.equal(node.backend.count('create'), 3)
+    const after = await node.pod('r3')
+    t.equal(
+      after?.metadata.resourceVersion,
+      calm?.metadata.resourceVersion,
+      'what is the same is not written'
+    )
   }
 )
 
@@ -295,6 +302,27 @@ t.test('the API object of a deleted pod goes only when the backend has stopped',
   t.ok((await node.events('slow')).some((one) => one.reason === 'Killing'))
 })
 
+t.test(
+  'a job that ends without a last word ends the deletion, and the pod says that it is not known how',
+  async (t) => {
+    const node = await startVirtualNode(cluster, { endsAtOnce: false })
+    t.teardown(() => node.close())
+    const { metadata } = await node.create('mute', { metadata: { finalizers: ['example.com/keep'] } })
+    await node.until('mute', phase('Running'))
+    const path = `/api/v1/namespaces/${node.namespace}/pods/mute`
+    await node.kube.delete(path, { gracePeriodSeconds: 30 })
+    await eventually(() => node.backend.count('delete') === 1)
+    node.backend.forget(metadata.uid ?? '')
+    const pod = await node.until('mute', (one) => one?.metadata.deletionGracePeriodSeconds === 0)
+    t.match(pod?.status, {
+      phase: 'Failed',
+      containerStatuses: [{ state: { terminated: { exitCode: 137, reason: 'ContainerStatusUnknown' } } }]
+    })
+    await node.kube.patch(path, { metadata: { finalizers: null } }, 'merge')
+    await node.until('mute', (one) => one === undefined)
+  }
+)
+
 t.test('a pod that is removed by force is stopped in the backend too', async (t) => {
   const node = await startVirtualNode(cluster)
   t.teardown(() => node.close())
@@ -327,8 +355,12 @@ t.test('a job whose pod was removed while the node was down is deleted at its st
     node.backend.jobs.set('0-0', { ...job, UID: '0-0', name: 'gone', nodeName: spec.nodeName ?? '' })
     node.backend.jobs.set('0-1', { ...job, UID: '0-1', name: 'foreign', nodeName: undefined })
   }
+  node.backend.fail('delete', { status: 500, body: 'no' })
   await node.restart()
-  await eventually(() => !node.backend.jobs.has('0-0'))
+  await eventually(async () => {
+    await node.ping()
+    return !node.backend.jobs.has('0-0')
+  })
   t.ok(node.backend.jobs.has('0-1'), 'a job without the name of the node may be of another')
   t.equal((await node.pod('orphan'))?.status?.phase, 'Running')
 })

@@ -34,8 +34,9 @@ export interface EventRecorderOptions {
   readonly clock?: Clock
   /** While true, events are sent one at a time and `slowMs` apart. */
   readonly busy?: () => boolean
+  /** @default 100 */
   readonly slowMs?: number
-  /** Events sent at once while nothing else is busy. @default 4 */
+  /** Events sent at once while nothing else is busy. @default 2 */
   readonly concurrency?: number
 }
 
@@ -52,6 +53,7 @@ interface Entry {
 /** Repeats are told apart for as long as this many other events; the API server keeps events for an hour. */
 const remembered = 4096
 const maxMessage = 1024
+const flushConcurrency = 16
 
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
   const {
@@ -60,8 +62,8 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     log,
     clock = systemClock,
     component = 'interlink',
-    concurrency = 4,
-    slowMs = 20
+    concurrency = 2,
+    slowMs = 100
   } = options
   const queue = new Set<Entry>()
   const known = new Map<string, Entry>()
@@ -112,7 +114,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   function pump() {
     while (queue.size > 0 && !resting) {
       const slow = !flushing && (options.busy?.() ?? false)
-      if (active >= (slow ? 1 : concurrency)) return
+      if (active >= (slow ? 1 : flushing ? flushConcurrency : concurrency)) return
       const [entry] = queue
       if (!entry) return
       queue.delete(entry)

@@ -20,7 +20,8 @@ export function containerStatus(input: ContainerInput): ContainerStatus {
   const { container, restartPolicy, remote, before, waiting, now } = input
   const state: ContainerState = final(before, restartPolicy) ??
     normalState(remote?.state, before, now) ??
-    started(before) ?? { waiting }
+    started(before) ??
+    between(before) ?? { waiting }
   const running = state.running !== undefined
   const probed = container.readinessProbe ?? container.startupProbe
   const lastState =
@@ -54,6 +55,10 @@ const final = (before: ContainerStatus | undefined, restartPolicy: string) => {
 
 const started = (status: ContainerStatus | undefined) =>
   status?.state?.running || status?.state?.terminated ? status.state : undefined
+
+/** Waiting to be started again. */
+const between = (status: ContainerStatus | undefined) =>
+  status?.state?.waiting && status.lastState?.terminated ? status.state : undefined
 
 function normalState(
   state: ContainerState | undefined,

@@ -65,9 +65,11 @@ async function stopRemote(context: PodContext, record: PodRecord, grace: number)
   if (!feed.started) return { afterMs: pollMs }
   const ended = isTerminal(record.pod.status?.phase)
   if (record.stopAsked === undefined) context.teller.stopping(record.pod)
-  if (record.stopAsked === undefined || grace < record.stopAsked || feed.capabilities.has('delete.durable')) {
+  const forgotten = clock.now() - record.stopAskedAt >= remindMs
+  if (record.stopAsked === undefined || grace < record.stopAsked || forgotten) {
     await askToStop(context, record, record.pod)
     record.stopAsked = Math.min(grace, record.stopAsked ?? grace)
+    record.stopAskedAt = clock.now()
   }
   // The job of a finished pod was deleted to tidy up: nothing of it runs.
   if (record.stopped || ended || allEnded(record.remote)) {

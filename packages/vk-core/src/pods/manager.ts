@@ -2,7 +2,7 @@
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { InterlinkError } from '@interlink-ts/interlink-api/errors'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
-import type { Pod, PodStatus } from '@interlink-ts/interlink-api/wire'
+import type { Pod, PodRef, PodStatus } from '@interlink-ts/interlink-api/wire'
 import { systemClock, type Clock } from '../kube/clock.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { Log } from '../kube/log.ts'
@@ -71,6 +71,8 @@ export function createPodManager(options: PodManagerOptions): PodManager {
   let pendingPing: { readonly capabilities?: Iterable<string> } | undefined
   /** Pods whose backend was away when they were tried. */
   const held = new Set<string>()
+  /** Jobs without a pod that are not deleted yet; tried at every ping. */
+  const orphans = new Map<string, PodRef>()
 
   const feed = createStatusFeed({
     client: interlink,
@@ -202,6 +204,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       missingSince: undefined,
       createError: undefined,
       stopAsked: undefined,
+      stopAskedAt: 0,
       stopped: false,
       seenAt: formatSeconds(clock.now()),
       inherited: !synced,
@@ -248,7 +251,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       record.job = 'absent'
       return lifecycle.add(uid)
     }
-    if (record.stopAsked !== undefined) {
+    if (record.stopAsked !== undefined || record.pod.metadata.deletionTimestamp) {
       record.stopped = true
       return lifecycle.add(uid)
     }
@@ -261,20 +264,25 @@ export function createPodManager(options: PodManagerOptions): PodManager {
     for (const record of store.all()) if (!jobs.has(record.uid)) onGone(record.uid)
     for (const [uid, status] of jobs) {
       // Without the node's name on it the job may be another node's.
-      if (status.nodeName === nodeName && !store.get(uid)) removeOrphan(status)
+      if (status.nodeName === nodeName && !store.get(uid)) rememberOrphan(status)
     }
+    deleteOrphans()
   }
 
   /** A job of this node whose pod was deleted while nobody looked. */
-  function removeOrphan({ UID: uid, name, namespace }: PodStatus) {
+  function rememberOrphan({ UID: uid, name, namespace }: PodStatus) {
     log.warn({ node: nodeName, uid }, 'job without a pod, deleting it')
     const deletionTimestamp = formatSeconds(clock.now())
-    interlink
-      .delete(
-        { metadata: { uid, name, namespace, deletionTimestamp, deletionGracePeriodSeconds: 0 } },
-        { node: nodeName }
+    orphans.set(uid, { metadata: { uid, name, namespace, deletionTimestamp, deletionGracePeriodSeconds: 0 } })
+  }
+
+  function deleteOrphans() {
+    for (const [uid, ref] of orphans) {
+      interlink.delete(ref, { node: nodeName }).then(
+        () => orphans.delete(uid),
+        (error) => log.warn({ node: nodeName, uid, err: error }, 'job without a pod not deleted')
       )
-      .catch((error) => log.warn({ node: nodeName, uid, err: error }, 'orphan not deleted'))
+    }
   }
 
   /** Whom a backend without a watch is asked about. */
@@ -315,6 +323,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       if (first) for (const { uid } of store.all()) lifecycle.add(uid)
       for (const uid of held) lifecycle.add(uid)
       held.clear()
+      deleteOrphans()
     }
   }
 }

@@ -29,6 +29,8 @@ export interface PodRecord extends Owner {
   createError: string | undefined
   /** Smallest grace period that the backend has been asked to stop with. */
   stopAsked: number | undefined
+  /** When that was, in milliseconds. */
+  stopAskedAt: number
   /** The backend has nothing running of the pod. */
   stopped: boolean
   /** RFC 3339: when this node first saw the pod. */

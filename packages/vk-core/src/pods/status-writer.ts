@@ -11,7 +11,7 @@ import { jobIdAnnotation, podPath, type PodRecord } from './record.ts'
 /** Resolves with true when something was written. */
 export async function writeStatus(context: PodContext, record: PodRecord): Promise<boolean> {
   const { pod } = record
-  if (record.vanished || isTerminal(pod.status?.phase)) return false
+  if (record.vanished || isTerminal(pod.status?.phase) || unheard(record)) return false
   const wanted = computePodStatus({
     pod,
     remote: record.remote,
@@ -46,6 +46,14 @@ export async function writeStatus(context: PodContext, record: PodRecord): Promi
   context.teller.changed(pod, pod.status, wanted)
   return true
 }
+
+/** What the API has of a pod from before this process is right until the backend has said something else. */
+const unheard = (record: PodRecord) =>
+  record.inherited &&
+  record.remote === undefined &&
+  record.verdict === undefined &&
+  !record.stopped &&
+  (record.job === 'unknown' || record.job === 'submitted')
 
 /** Not older than what is known: watch events and answers to patches overtake each other. */
 export function newer(pod: Pod, known: Pod): boolean {
