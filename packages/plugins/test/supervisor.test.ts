@@ -186,7 +186,7 @@ everywhere(
 )
 
 everywhere('the deadline ends the pod and is its reason', async (t, world) => {
-  const job = await startJob(t, world, { deadlineSeconds: 3, containers: [{ name: 'c', run: LOOP }] })
+  const job = await startJob(t, world, { deadlineSeconds: 30, containers: [{ name: 'c', run: LOOP }] })
   t.equal(await job.ended, 1)
   const { finished, containers } = await job.state()
   t.match(finished, { reason: 'DeadlineExceeded', message: /longer than the specified deadline/ }, world.name)
