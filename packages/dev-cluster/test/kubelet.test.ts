@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { createPki } from '../src/pki.ts'
-import { devCluster, kubectlMissing, node, pod, podsPath, until, type Fixture } from './support.ts'
+import { devCluster, withoutKubectl, node, pod, podsPath, until, type Fixture } from './support.ts'
 
 /** The kubelet port of a node: TLS, and a client certificate of the cluster's CA or 401. */
 async function kubelet(
@@ -36,14 +36,13 @@ async function kubelet(
   await api('POST', podsPath, pod('p', { nodeName: 'n1' }))
 }
 
-void t.test('a log comes from the node, with every flag, to whom the cluster vouches for', async (t) => {
+void t.test('a log comes from the node, with every flag', { skip: withoutKubectl }, async (t) => {
   const fixture = await devCluster(t)
   const asked: string[] = []
   await kubelet(t, fixture, (request, response) => {
     asked.push(request.url!)
     response.end('line\n')
   })
-  if (kubectlMissing()) return t.skip(kubectlMissing()!)
   const { stdout } = await fixture.kubectl(
     'logs p --tail=5 --timestamps --since=10s --limit-bytes=99 --previous'
   )

@@ -44,9 +44,11 @@ export interface Watching {
   close(): void
 }
 
-export const kubectlMissing = (): string | undefined =>
+/** Why tests that need kubectl are skipped; false where they run, or where they must. */
+export const withoutKubectl: string | false =
+  process.env.REQUIRE_REAL !== undefined ||
   (process.env.PATH ?? '').split(delimiter).some((dir) => existsSync(join(dir, 'kubectl')))
-    ? undefined
+    ? false
     : 'there is no kubectl on the path'
 
 /** A cluster of the test's own, closed at its end. */

@@ -43,7 +43,10 @@ export function shapeOf(name: string): Shape | undefined {
   if (ready) return ready
   const line = lines.get(name)
   if (!line) return undefined
-  const all = line.split(/ (?![^(]*\))/).slice(1).map(parseField)
+  const all = line
+    .split(/ (?![^(]*\))/)
+    .slice(1)
+    .map(parseField)
   const shape: Shape = {
     name,
     fields: new Map(all.filter((field) => field.name !== '*').map((field) => [field.name, field])),

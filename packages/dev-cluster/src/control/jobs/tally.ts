@@ -152,7 +152,7 @@ export function numbers(text: unknown): number[] {
   })
 }
 
-/** [0,1,2,5] as "0-2,5". */
+/** [0,1,2,5] as "0-2,5"; two neighbours are joined by a comma, as the real controller writes them. */
 export function ranges(indexes: Iterable<number>): string {
   const parts: [number, number][] = []
   for (const index of [...indexes].sort((a, b) => a - b)) {
@@ -160,5 +160,7 @@ export function ranges(indexes: Iterable<number>): string {
     if (last && index === last[1] + 1) last[1] = index
     else parts.push([index, index])
   }
-  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',')
+  return parts
+    .map(([from, to]) => (from === to ? `${from}` : `${from}${to === from + 1 ? ',' : '-'}${to}`))
+    .join(',')
 }
