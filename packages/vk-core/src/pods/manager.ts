@@ -60,6 +60,9 @@ const firstStatusMs = 1000
 /** What others have changed is put right after a moment, so that two that disagree do not race. */
 const repairMs = 500
 
+/** Reasons for which a kubelet warns. Source: kubernetes/pkg/kubelet/events. */
+const warns = /^(Unhealthy|BackOff|Failed|ProbeWarning)/
+
 export function createPodManager(options: PodManagerOptions): PodManager {
   const { kube, interlink, nodeName, nodeIP, allocatable, config = {}, clock = systemClock, log } = options
   const { objects, recorder, source } = options
@@ -240,7 +243,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       const key = `${reason}\0${message}`
       if (record.told.has(key)) continue
       record.told.add(key)
-      if (!old) teller.tell(record.pod, 'Normal', reason, message)
+      if (!old) teller.tell(record.pod, warns.test(reason) ? 'Warning' : 'Normal', reason, message)
     }
   }
 
