@@ -16,6 +16,8 @@ export interface DeleteOptions {
 }
 
 const namespaces = known('v1', 'Namespace')
+/** Kinds whose generation counts the changes of what is asked of them. */
+const generational = new Set(['Pod', 'Job', 'Deployment', 'ReplicaSet', 'DaemonSet', 'PriorityClass'])
 
 /** The verbs of the API over the store: metadata, defaults, validation, finalizers, graceful deletion. */
 export class Cluster {
@@ -46,7 +48,7 @@ export class Cluster {
           ...(resource.namespaced ? { namespace } : {}),
           uid: randomUUID(),
           resourceVersion: '',
-          ...(resource.namespaced && 'spec' in body ? { generation: 1 } : {}),
+          ...(generational.has(resource.kind) ? { generation: 1 } : {}),
           creationTimestamp: now()
         },
         ...rest,

@@ -6,7 +6,7 @@ type Defaults = (object: KubeObject) => KubeObject
 
 const defaults: Readonly<Record<string, Defaults>> = {
   Pod: (object) => {
-    const spec = podSpec(at<Json>(object, 'spec') ?? {})
+    const spec = { enableServiceLinks: true, ...podSpec(at<Json>(object, 'spec') ?? {}) }
     return { ...object, spec, status: { phase: 'Pending', qosClass: qosClass(spec) } }
   },
   Namespace: (object) => ({
@@ -42,11 +42,14 @@ const defaults: Readonly<Record<string, Defaults>> = {
       'controller-uid': object.metadata.uid,
       'job-name': object.metadata.name
     }
+    const own = { ...at<Record<string, string>>(spec, 'template', 'metadata', 'labels'), ...labels }
     const single = spec.completions === undefined && spec.parallelism === undefined
     return {
       ...object,
+      metadata: { ...object.metadata, labels: object.metadata.labels ?? own },
       spec: {
         parallelism: 1,
+        manualSelector: false,
         ...(single ? { completions: 1 } : {}),
         backoffLimit: spec.backoffLimitPerIndex === undefined ? 6 : 2147483647,
         completionMode: 'NonIndexed',
@@ -110,12 +113,27 @@ const defaults: Readonly<Record<string, Defaults>> = {
       status: { loadBalancer: {} }
     }
   },
+  PriorityClass: (object) => ({ preemptionPolicy: 'PreemptLowerPriority', ...object }),
+  RoleBinding: withSubjects,
+  ClusterRoleBinding: withSubjects,
   PersistentVolumeClaim: (object) => ({
     ...object,
     spec: { volumeMode: 'Filesystem', ...at<Json>(object, 'spec') },
     status: { phase: 'Pending' }
   }),
   CertificateSigningRequest: (object) => ({ ...object, status: {} })
+}
+
+function withSubjects(object: KubeObject): KubeObject {
+  const subjects = at<Json[]>(object, 'subjects')
+  return subjects
+    ? {
+        ...object,
+        subjects: subjects.map((one) =>
+          one.kind === 'ServiceAccount' ? one : { apiGroup: 'rbac.authorization.k8s.io', ...one }
+        )
+      }
+    : object
 }
 
 export const applyDefaults = (resource: Resource, object: KubeObject): KubeObject =>
@@ -126,7 +144,7 @@ const workload = (object: KubeObject, extra: Json): KubeObject => {
   return {
     ...object,
     spec: { replicas: 1, ...extra, ...spec, template: template(at<Json>(spec, 'template'), {}) },
-    status: { replicas: 0 }
+    status: {}
   }
 }
 
@@ -191,16 +209,23 @@ const handler = (given: Json): Json => ({
   ...(given.grpc ? { grpc: { service: '', ...(given.grpc as Json) } } : {})
 })
 
-const envVar = (variable: Json): Json =>
-  at(variable, 'valueFrom', 'fieldRef')
-    ? {
-        ...variable,
-        valueFrom: { fieldRef: { apiVersion: 'v1', ...at<Json>(variable, 'valueFrom', 'fieldRef') } }
-      }
-    : variable
+const envVar = (variable: Json): Json => {
+  const from = variable.valueFrom as Json | undefined
+  return from ? { ...variable, valueFrom: reference(from) } : variable
+}
+
+const reference = (given: Json): Json => ({
+  ...given,
+  ...(given.fieldRef ? { fieldRef: { apiVersion: 'v1', ...(given.fieldRef as Json) } } : {}),
+  ...(given.resourceFieldRef
+    ? { resourceFieldRef: { divisor: '0', ...(given.resourceFieldRef as Json) } }
+    : {})
+})
 
 const volume = (given: Json): Json => {
-  const filled = { ...given }
+  // a volume that says nothing is an empty directory
+  const isBare = Object.keys(given).every((key) => key === 'name')
+  const filled: Json = { ...given, ...(isBare ? { emptyDir: {} } : {}) }
   for (const kind of ['configMap', 'secret', 'projected', 'downwardAPI'])
     if (given[kind]) filled[kind] = { defaultMode: 420, ...(given[kind] as Json) }
   if (given.hostPath) filled.hostPath = { type: '', ...(given.hostPath as Json) }
@@ -223,9 +248,7 @@ const downward = (given: Json): Json => ({
   ...given,
   ...(Array.isArray(given.items)
     ? {
-        items: (given.items as Json[]).map((item) =>
-          item.fieldRef ? { ...item, fieldRef: { apiVersion: 'v1', ...(item.fieldRef as Json) } } : item
-        )
+        items: (given.items as Json[]).map(reference)
       }
     : {})
 })

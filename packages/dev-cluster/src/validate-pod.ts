@@ -1,5 +1,5 @@
 import { duplicate, faulty, forbidden, required, same, type Cause } from './causes.ts'
-import { quantity } from './control/quantity.ts'
+import { quantity } from './quantity.ts'
 import { at, type Json, type KubeObject } from './object.ts'
 
 const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/

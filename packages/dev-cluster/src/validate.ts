@@ -16,9 +16,9 @@ export function validate(
   const spec = at<Json>(object, 'spec') ?? {}
   const shape = shapeOf(`${resource.kind}Spec`)
   if (shape && shaped.has(resource.kind)) causes.push(...shapeCauses(shape, spec, 'spec'))
-  // a missing field would only be reported again by the rules below
-  if (causes.length > 0) return causes
-  return [...causes, ...(rules[resource.kind]?.(object, before, subresource) ?? [])]
+  const told = new Set(causes.map(({ field }) => field))
+  const more = rules[resource.kind]?.(object, before, subresource) ?? []
+  return [...causes, ...more.filter(({ field }) => !told.has(field))]
 }
 
 type Rule = (object: KubeObject, before: KubeObject | undefined, subresource?: string) => Cause[]

@@ -178,7 +178,7 @@ void t.test(
     t.match((body.status!.conditions as unknown as unknown[])[0], { lastHeartbeatTime: /T\d\d:\d\d:\d\dZ$/ })
     const lease = {
       metadata: { name: 'n1' },
-      spec: { renewTime: '2026-01-01T00:00:00.1Z', holderIdentity: 'n1' }
+      spec: { renewTime: '2026-01-01T00:00:00.100000Z', holderIdentity: 'n1' }
     }
     t.match(await api('POST', '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases', lease), {
       body: { spec: { renewTime: '2026-01-01T00:00:00.100000Z' } }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { canonical, quantity } from '../src/quantity.ts'
 import { devCluster, pod, podsPath, type Loose } from './support.ts'
 
 const create = async (t: Parameters<typeof devCluster>[0]) => {
@@ -27,7 +28,7 @@ void t.test('a pod is filled in as the real API server does', async (t) => {
       },
       { name: 'latest', image: 'python' }
     ],
-    volumes: [{ name: 'v', configMap: { name: 'c' } }]
+    volumes: [{ name: 'v', configMap: { name: 'c' } }, { name: 'nothing' }]
   })
   t.match(body.spec, {
     restartPolicy: 'Always',
@@ -42,6 +43,7 @@ void t.test('a pod is filled in as the real API server does', async (t) => {
     ],
     volumes: [
       { configMap: { defaultMode: 420 } },
+      { name: 'nothing', emptyDir: {} },
       {
         name: /^kube-api-access-[a-z0-9]{5}$/,
         projected: { sources: [{ serviceAccountToken: { expirationSeconds: 3607, path: 'token' } }, {}, {}] }
@@ -100,14 +102,18 @@ void t.test('every mistake in a pod is named by its field', async (t) => {
       { name: 'twice', image: 'x', livenessProbe: {} },
       { name: 'twice', image: '' }
     ],
-    volumes: [{ name: 'empty' }, { name: 'both', emptyDir: {}, hostPath: { path: '/' } }]
+    volumes: [
+      { name: 'empty' },
+      { name: 'empty', secret: {} },
+      { name: 'both', emptyDir: {}, hostPath: { path: '/' } }
+    ]
   })
   t.equal(status, 422)
   t.match(body, { reason: 'Invalid', message: /^Pod "p0" is invalid: / })
   const fields = causes(body)
   for (const expected of [
-    ['spec.volumes[0]', 'Required value: must specify a volume type'],
-    ['spec.volumes[1].hostPath', 'Forbidden: may not specify more than 1 volume type'],
+    ['spec.volumes[2].hostPath', 'Forbidden: may not specify more than 1 volume type'],
+    ['spec.volumes[1].name', 'Duplicate value: "empty"'],
     ['spec.containers[0].volumeMounts[0].name', 'Not found: "missing"'],
     ['spec.containers[1].livenessProbe', 'Required value: must specify a handler type'],
     ['spec.containers[2].name', 'Duplicate value: "twice"'],
@@ -182,4 +188,29 @@ void t.test('what a pod is cannot be changed later, but for a few fields', async
   })
   t.match(await replace('/spec/activeDeadlineSeconds', 9), { status: 200 })
   t.match(await replace('/spec/tolerations', []), { status: 200 }, 'admission puts the tolerations back')
+})
+
+void t.test('quantities are written the one way the real API writes them', (t) => {
+  for (const [given, written] of [
+    ['0.5', '500m'],
+    ['1024Mi', '1Gi'],
+    ['1.5Gi', '1536Mi'],
+    ['1000m', '1'],
+    ['2000k', '2M'],
+    ['1023', '1023'],
+    ['0.1Ki', '102400m'],
+    ['1e3', '1e3'],
+    ['12e6', '12e6'],
+    ['-1500m', '-1500m'],
+    ['0Gi', '0'],
+    ['.5', '500m'],
+    ['1n', '1n'],
+    ['0.1n', '1n'],
+    ['1Zi', undefined],
+    ['', undefined]
+  ] as const)
+    t.equal(canonical(given), written, given)
+  t.equal(quantity('1.5Gi'), 1.5 * 2 ** 30)
+  t.equal(quantity('100m'), 0.1)
+  t.end()
 })

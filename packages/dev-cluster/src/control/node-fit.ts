@@ -1,6 +1,6 @@
 /** Whether a node takes a pod, and how well it suits. Pure. Source: "Assigning Pods to Nodes", "Taints and Tolerations". */
 import { at, type Json } from '../object.ts'
-import { quantity } from './quantity.ts'
+import { quantity } from '../quantity.ts'
 
 export type Usage = ReadonlyMap<string, number>
 

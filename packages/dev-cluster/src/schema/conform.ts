@@ -1,5 +1,6 @@
 import { badRequest, type Cause } from '../errors.ts'
 import type { Json } from '../object.ts'
+import { canonical } from '../quantity.ts'
 import { shapeOf, type Field, type Shape } from './shape.ts'
 
 /**
@@ -18,10 +19,21 @@ function fieldsOf(shape: Shape, given: Json, path: string, unknown: string[]): J
     if (value === null || value === undefined) continue
     const field = shape.fields.get(key)
     const here = path ? `${path}.${key}` : key
-    if (field) result[key] = valueOf(field, value, here, unknown)
-    else unknown.push(here)
+    if (!field) {
+      unknown.push(here)
+      continue
+    }
+    const valid = valueOf(field, value, here, unknown)
+    if (!isOmitted(field, valid)) result[key] = valid
   }
   return result
+}
+
+/** What Go's JSON leaves out: the zero of anything that is neither a pointer nor required. */
+function isOmitted(field: Field, value: unknown): boolean {
+  if (field.required || field.type === 'j') return false
+  if (field.many) return Object.keys(value as object).length === 0
+  return !field.pointer && (value === '' || value === 0 || value === false)
 }
 
 function valueOf(field: Field, value: unknown, path: string, unknown: string[]): unknown {
@@ -57,9 +69,7 @@ function single(field: Field, value: unknown, path: string, unknown: string[]): 
       if (typeof value !== 'string' || !base64.test(value)) throw wrong(path, 'base64', value)
       return value
     case 'q':
-      if ((typeof value !== 'string' && typeof value !== 'number') || !quantity.test(String(value)))
-        throw wrong(path, 'a quantity such as 100m, 2 or 1Gi', value)
-      return String(value)
+      return quantityOf(value, path)
     case 't':
     case 'T':
       return timeOf(value, path, field.type === 'T')
@@ -76,15 +86,25 @@ function single(field: Field, value: unknown, path: string, unknown: string[]): 
 }
 
 const base64 = /^[A-Za-z0-9+/\s]*={0,2}\s*$/
-const quantity = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?$/
+
+function quantityOf(value: unknown, path: string): string {
+  const text = typeof value === 'string' || typeof value === 'number' ? canonical(String(value)) : undefined
+  if (text === undefined) throw wrong(path, 'a quantity such as 100m, 2 or 1Gi', value)
+  return text
+}
 
 function timeOf(value: unknown, path: string, micro: boolean): string {
-  const ms = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : NaN
-  if (Number.isNaN(ms)) throw wrong(path, 'a time such as 2026-01-31T12:00:00Z', value)
+  const form = micro ? microTime : wholeTime
+  const ms = typeof value === 'string' && form.test(value) ? Date.parse(value) : NaN
+  if (Number.isNaN(ms))
+    throw wrong(path, `a time such as 2026-01-31T12:00:00${micro ? '.000000' : ''}Z`, value)
   const whole = new Date(ms).toISOString().slice(0, 19)
-  const fraction = /\.(\d+)/.exec(value as string)?.[1] ?? ''
-  return micro ? `${whole}.${fraction.slice(0, 6).padEnd(6, '0')}Z` : `${whole}Z`
+  return micro ? `${whole}${/\.\d{6}/.exec(value as string)![0]}Z` : `${whole}Z`
 }
+
+const wholeTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/
+/** The real API reads exactly six digits here, and so must its clients write. */
+const microTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$/
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
