@@ -21,7 +21,7 @@ export { loadPluginConfig, pluginConfigSchema, resolvePluginConfig } from './ser
 export { startPlugin } from './server/start-plugin.ts'
 export { JobKeeper } from './jobs/job-keeper.ts'
 export type { PreparedJob } from './jobs/prepare-job.ts'
-export type { JobKeeperOptions } from './jobs/job-keeper.ts'
+export type { JobKeeperOptions } from './jobs/job-keeper-options.ts'
 export type { PluginServerOptions } from './server/build-plugin-server.ts'
 export type { LoadPluginConfig, PluginConfig, PluginConfigInput } from './server/config.ts'
 export type { RunningPlugin, StartPluginOptions } from './server/start-plugin.ts'

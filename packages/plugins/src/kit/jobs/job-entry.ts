@@ -1,4 +1,4 @@
-import type { BackendState, SubmittedJob } from '../backend.ts'
+import type { BackendState, Job, SubmittedJob } from '../backend.ts'
 import type { Notice, Plan } from '../plan/plan.ts'
 import type { Deletion } from './job-directory.ts'
 import type { JobState } from './job-state.ts'
@@ -71,4 +71,26 @@ export function stopped(entry: JobEntry, ms: number): Promise<void> {
     timer.unref()
     entry.waiters.add(end)
   })
+}
+
+export const jobOf = (entry: JobEntry, plan: Plan): Job => ({
+  uid: entry.uid,
+  namespace: plan.pod.namespace,
+  name: plan.pod.name,
+  dir: entry.dir,
+  plan
+})
+
+export type JobCounts = Record<'submitting' | 'active' | 'stopped' | 'deleted', number>
+
+export function countJobs(entries: Iterable<JobEntry>): JobCounts {
+  const counts = { submitting: 0, active: 0, stopped: 0, deleted: 0 }
+  for (const entry of entries) counts[standing(entry)]++
+  return counts
+}
+
+function standing(entry: JobEntry): keyof JobCounts {
+  if (entry.deletion) return 'deleted'
+  if (hasStopped(entry)) return 'stopped'
+  return entry.jobId === undefined ? 'submitting' : 'active'
 }

@@ -1,54 +1,31 @@
 import type { CreateStruct, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { withSpan } from '@interlink-ts/interlink-api/telemetry'
 import { PluginError } from '../../errors.ts'
-import type { Backend, BackendContext, Job } from '../backend.ts'
 import type { Plan } from '../plan/plan.ts'
-import type { SitePolicy } from '../plan/policy.ts'
 import { join } from 'node:path'
 import { readJson, writeDurable } from './durable-file.ts'
+import { planFile, removeJobDirectory, writeDeletion, writeIntent, writeSubmission } from './job-directory.ts'
 import {
-  makeJobDirectory,
-  planFile,
-  removeJobDirectory,
-  writeDeletion,
-  writeIntent,
-  writePlan,
-  writeSubmission
-} from './job-directory.ts'
-import {
+  countJobs,
   hasStopped,
+  jobOf,
   newEntry,
   statusOf,
   stopped,
   submittedJob,
   takeState,
+  type JobCounts,
   type JobEntry
 } from './job-entry.ts'
+import { backendFailed, cannotWrite } from './job-failures.ts'
+import type { JobKeeperOptions } from './job-keeper-options.ts'
 import { readJobState, type JobState } from './job-state.ts'
-import { prepareJob, type PreparedJob } from './prepare-job.ts'
+import { prepareJob } from './prepare-job.ts'
 import { recoverJobs } from './recover-jobs.ts'
 import { StateFeed } from './state-feed.ts'
 import { StatusBoard } from './status-board.ts'
 import { openTombstones, type Tombstones } from './tombstones.ts'
-import { writeJobFiles } from './write-job-files.ts'
-
-export interface JobKeeperOptions {
-  readonly backend: Backend
-  /** Absolute, 0700. */
-  readonly root: string
-  readonly policy: SitePolicy
-  readonly log: BackendContext['log']
-  /** How long the directory of a deleted job, and so its log, is kept after the job has stopped. */
-  readonly deletedSeconds: number
-  /** How long a deleted UID is remembered, so that a late create of it starts nothing. */
-  readonly tombstoneSeconds: number
-  /** How long a job may be unknown to the backend, and silent, before it is taken as lost. */
-  readonly lostSeconds: number
-  /** Between two questions to the backend. */
-  readonly listSeconds: number
-  /** Epoch ms. @default Date.now */
-  readonly now?: () => number
-}
+import { writeJobDirectory } from './write-job-directory.ts'
 
 const uidShape = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/
 const retryMs = [1000, 2000, 4000, 8000, 15_000, 30_000] as const
@@ -111,19 +88,8 @@ export class JobKeeper {
     return this.#jobs.get(uid)
   }
 
-  counts(): Record<'submitting' | 'active' | 'stopped' | 'deleted', number> {
-    const counts = { submitting: 0, active: 0, stopped: 0, deleted: 0 }
-    for (const entry of this.#jobs.values())
-      counts[
-        entry.deletion
-          ? 'deleted'
-          : hasStopped(entry)
-            ? 'stopped'
-            : entry.jobId === undefined
-              ? 'submitting'
-              : 'active'
-      ]++
-    return counts
+  counts(): JobCounts {
+    return countJobs(this.#jobs.values())
   }
 
   /**
@@ -213,7 +179,7 @@ export class JobKeeper {
     const reason = this.#damaged.get(dir)
     if (reason !== undefined) throw new PluginError('PLUGIN_DAMAGED_JOB', { dir, reason })
     const entry = newEntry(plan, dir, this.#now())
-    await this.#writeFiles(prepared)
+    await writeJobDirectory(this.#options.root, prepared)
     if (this.#tombstones.has(uid)) {
       await removeJobDirectory(this.#options.root, dir)
       throw new PluginError('PLUGIN_DELETED', { uid })
@@ -226,17 +192,6 @@ export class JobKeeper {
       throw cannotWrite(error)
     }
     return this.#submit(entry, plan)
-  }
-
-  async #writeFiles(prepared: PreparedJob): Promise<void> {
-    try {
-      await makeJobDirectory(prepared.dir)
-      await writePlan(prepared.dir, prepared.plan)
-      await writeJobFiles(prepared)
-    } catch (error) {
-      await removeJobDirectory(this.#options.root, prepared.dir).catch(() => {})
-      throw cannotWrite(error)
-    }
   }
 
   /** Goes on with a create that was interrupted after its intent: the backend is asked first. */
@@ -427,23 +382,3 @@ export class JobKeeper {
     await this.#tombstones.sweep()
   }
 }
-
-const jobOf = (entry: JobEntry, plan: Plan): Job => ({
-  uid: entry.uid,
-  namespace: plan.pod.namespace,
-  name: plan.pod.name,
-  dir: entry.dir,
-  plan
-})
-
-function cannotWrite(error: unknown): unknown {
-  const { code, message } = error as NodeJS.ErrnoException
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS' || code === 'EACCES'
-    ? new PluginError('PLUGIN_NO_SPACE', { reason: message }, error)
-    : error
-}
-
-const backendFailed = (backend: string, action: string, error: unknown): unknown =>
-  error instanceof PluginError
-    ? error
-    : new PluginError('PLUGIN_BACKEND_FAILED', { backend, action, reason: (error as Error).message }, error)
