@@ -46,7 +46,7 @@ export interface Watching {
 
 /** Why tests that need kubectl are skipped; false where they run, or where they must. */
 export const withoutKubectl: string | false =
-  process.env.REQUIRE_REAL !== undefined ||
+  process.env.REQUIRE_REAL === '1' ||
   (process.env.PATH ?? '').split(delimiter).some((dir) => existsSync(join(dir, 'kubectl')))
     ? false
     : 'there is no kubectl on the path'
