@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readFile, writeFile  } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { startDevCluster } from '@interlink-ts/dev-cluster'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { join } from 'node:path'
