@@ -136,7 +136,7 @@ async function workDirectory(
 ): Promise<string> {
   if (!asked) {
     const dir = await mkdtemp(join(tmpdir(), 'interlink-'))
-    cleanups.push(() => rm(dir, { recursive: true, force: true }))
+    cleanups.push(() => rm(dir, { recursive: true, force: true, maxRetries: 10 }))
     return dir
   }
   const dir = resolve(asked)
