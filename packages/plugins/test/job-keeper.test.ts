@@ -1,0 +1,242 @@
+import t from 'tap'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { decode } from '@interlink-ts/interlink-api/wire'
+import type { Backend } from '../src/kit/backend.ts'
+import { processBackend } from '../src/process/index.ts'
+import { isOver, log, openKeeper, shellPod, startsIn, until, workDirectory } from './support-plugin.ts'
+
+const data = (pod: ReturnType<typeof shellPod>) => decode('RetrievedPodData', pod)
+
+/** The process backend with some of its functions in another way. */
+const backendWith = (root: string, changed: (real: Backend) => Partial<Backend>): Backend => {
+  const real = processBackend.create({}, { root, log })
+  const base: Backend = {
+    name: real.name,
+    check: () => real.check(),
+    render: (...args) => real.render(...args),
+    submit: (job) => real.submit(job),
+    find: (job) => real.find(job),
+    list: (jobs) => real.list(jobs),
+    cancel: (...args) => real.cancel(...args)
+  }
+  return { ...base, ...changed(real) }
+}
+
+t.test('creates of one UID at the same time start one job, whatever their specs say', async (t) => {
+  const root = await workDirectory(t)
+  const keeper = await openKeeper(t, root)
+  const marker = join(root, 'marker')
+  const pods = [0, 1, 2, 3].map((n) => shellPod(`echo ${n} >>${marker}`, { uid: 'same' }))
+  const answers = await Promise.all(pods.map((pod) => keeper.create(data(pod))))
+  t.equal(new Set(answers.map(({ PodJID }) => PodJID)).size, 1)
+  await until(() => isOver(keeper.board.get('same')), 'ended')
+  t.same(await keeper.create(data(pods[3]!)), answers[0])
+  t.equal(await startsIn(marker), 1)
+})
+
+t.test('what a job directory holds is for its owner alone', async (t) => {
+  const root = await workDirectory(t)
+  const keeper = await openKeeper(t, root)
+  const pod = shellPod('true', { container: { env: [{ name: 'TOKEN', value: 'secret' }] } })
+  await keeper.create(data(pod))
+  const dir = keeper.get(pod.pod.metadata.uid)!.dir
+  const { stat } = await import('node:fs/promises')
+  t.equal((await stat(dir)).mode & 0o777, 0o700)
+  for (const file of ['plan.json', 'c/main/env', 'intent.json', 'job.json'])
+    t.equal((await stat(join(dir, file))).mode & 0o077, 0, file)
+})
+
+t.test(
+  'a backend that fails to take a pod is asked again by the next create, and asked what it has first',
+  async (t) => {
+    const root = await workDirectory(t)
+    let failures = 2
+    let finds = 0
+    const backend = backendWith(root, (real) => ({
+      submit: async (job) => {
+        if (failures-- > 0) throw new Error('the queue is closed')
+        return real.submit(job)
+      },
+      find: (job) => {
+        finds++
+        return real.find(job)
+      }
+    }))
+    const keeper = await openKeeper(t, root, { backend })
+    const pod = shellPod('true')
+    for (let turn = 0; turn < 2; turn++)
+      await t.rejects(keeper.create(data(pod)), {
+        code: 'PLUGIN_BACKEND_FAILED',
+        retry: 'yes',
+        message: /queue is closed/
+      })
+    await keeper.create(data(pod))
+    t.equal(finds, 2)
+    await until(() => isOver(keeper.board.get(pod.pod.metadata.uid)), 'ended')
+  }
+)
+
+t.test('a submission whose answer was lost is found, not repeated', async (t) => {
+  const root = await workDirectory(t)
+  const marker = join(root, 'marker')
+  let first = true
+  const backend = backendWith(root, (real) => ({
+    submit: async (job) => {
+      const answer = await real.submit(job)
+      if (!first) return answer
+      first = false
+      throw new Error('timed out')
+    }
+  }))
+  const keeper = await openKeeper(t, root, { backend })
+  const pod = shellPod(`echo started >>${marker}; sleep 2`)
+  await t.rejects(keeper.create(data(pod)), { code: 'PLUGIN_BACKEND_FAILED' })
+  await keeper.create(data(pod))
+  await until(() => isOver(keeper.board.get(pod.pod.metadata.uid)), 'ended')
+  t.equal(await startsIn(marker), 1)
+})
+
+t.test('a deletion while the job is handed over ends it', async (t) => {
+  const root = await workDirectory(t)
+  let release = () => {}
+  const handed = new Promise<void>((resolve) => (release = resolve))
+  const backend = backendWith(root, (real) => ({
+    submit: async (job) => {
+      const answer = await real.submit(job)
+      await handed
+      return answer
+    }
+  }))
+  const keeper = await openKeeper(t, root, { backend })
+  const pod = shellPod('sleep 600')
+  const { uid } = pod.pod.metadata
+  const creating = keeper.create(data(pod))
+  await until(() => keeper.get(uid), 'under way')
+  await until(async () => (await readdir(keeper.get(uid)!.dir)).includes('state'), 'started')
+  await keeper.delete(uid, 1)
+  release()
+  await creating
+  await until(() => keeper.get(uid) === undefined, 'removed')
+  t.throws(() => keeper.create(data(pod)), { code: 'PLUGIN_DELETED' })
+})
+
+t.test('a deletion before anything is on disk turns the create away', async (t) => {
+  const root = await workDirectory(t)
+  let release = () => {}
+  const held = new Promise<void>((resolve) => (release = resolve))
+  const backend = backendWith(root, (real) => ({
+    render: async (...args) => {
+      await held
+      return real.render(...args)
+    }
+  }))
+  const keeper = await openKeeper(t, root, { backend })
+  const pod = shellPod('sleep 600')
+  const creating = keeper.create(data(pod))
+  await keeper.delete(pod.pod.metadata.uid, 1)
+  release()
+  await t.rejects(creating, { code: 'PLUGIN_DELETED' })
+  t.same(
+    (await readdir(root)).filter((name) => !name.startsWith('.')),
+    []
+  )
+})
+
+t.test('a cancel that fails is repeated until the backend has stopped', async (t) => {
+  const root = await workDirectory(t)
+  let failures = 2
+  const backend = backendWith(root, (real) => ({
+    cancel: async (...args) => {
+      if (failures-- > 0) throw new Error('no answer')
+      return real.cancel(...args)
+    }
+  }))
+  const keeper = await openKeeper(t, root, { backend })
+  const pod = shellPod('sleep 600')
+  const { uid } = pod.pod.metadata
+  await keeper.create(data(pod))
+  await keeper.delete(uid, 1)
+  await until(() => keeper.board.get(uid) === undefined, 'gone')
+  t.ok(failures < 0)
+})
+
+t.test('a job that is lost is told so, its processes are ended, and it is never started again', async (t) => {
+  const root = await workDirectory(t)
+  const marker = join(root, 'marker')
+  const keeper = await openKeeper(t, root, { lostSeconds: 1 })
+  const pod = shellPod(`echo started >>${marker}; echo $$$$ >${marker}.pid; sleep 600`)
+  const { uid } = pod.pod.metadata
+  await keeper.create(data(pod))
+  const state = await until(() => keeper.get(uid)?.state?.supervisor, 'supervised')
+  const pid = Number(await until(() => readFile(`${marker}.pid`, 'utf8').catch(() => ''), 'running'))
+  process.kill(state.pid, 'SIGKILL')
+  const lost = await until(() => {
+    const now = keeper.board.get(uid)
+    return isOver(now) && now
+  }, 'lost')
+  t.equal(lost.reason, 'NodeLost')
+  t.match(lost.containers[0]!.state!.terminated, { exitCode: 137, reason: 'ContainerStatusUnknown' })
+  await until(() => {
+    try {
+      return !process.kill(pid, 0)
+    } catch {
+      return true
+    }
+  }, 'its process is ended')
+  await keeper.create(data(pod))
+  t.equal(await startsIn(marker), 1)
+
+  await keeper.close()
+  const next = await openKeeper(t, root, { lostSeconds: 1 })
+  t.same(next.board.get(uid), lost, 'the next plugin says the same, from the start')
+})
+
+t.test('a damaged job directory is left alone, and everything else is served', async (t) => {
+  const root = await workDirectory(t)
+  const first = await openKeeper(t, root)
+  const [good, bad] = [shellPod('sleep 600'), shellPod('sleep 600')]
+  for (const pod of [good, bad]) await first.create(data(pod))
+  const { dir } = first.get(bad.pod.metadata.uid)!
+  const jobId = first.get(bad.pod.metadata.uid)!.jobId!
+  await first.close()
+  const plan = await readFile(join(dir, 'plan.json'), 'utf8')
+  await writeFile(join(dir, 'plan.json'), '{"version": 1, "pod')
+  await mkdir(join(root, 'something-else'))
+
+  const second = await openKeeper(t, root)
+  t.same([...second.damaged.keys()], [dir])
+  t.ok(second.board.get(good.pod.metadata.uid))
+  await t.rejects(second.create(data(bad)), { code: 'PLUGIN_DAMAGED_JOB', retry: 'no' })
+  await second.delete(bad.pod.metadata.uid, 0)
+  await until(
+    async () => (await readFile(join(dir, 'state/pod'), 'utf8').catch(() => '')) !== '',
+    'it was asked to stop'
+  )
+  await second.close()
+
+  await writeFile(join(dir, 'plan.json'), plan)
+  const third = await openKeeper(t, root)
+  t.equal(third.damaged.size, 0)
+  t.equal(third.get(bad.pod.metadata.uid)?.jobId, jobId)
+  for (const pod of [good, bad]) await third.delete(pod.pod.metadata.uid, 0)
+  await until(() => third.size === 0, 'all gone')
+})
+
+t.test('directories that even their owner cannot write to are removed with their job', async (t) => {
+  const root = await workDirectory(t)
+  const keeper = await openKeeper(t, root)
+  const pod = shellPod('mkdir -p /data/a/b && touch /data/a/b/c && chmod -R a-w /data/a', {
+    container: { volumeMounts: [{ name: 'data', mountPath: '/data' }] },
+    spec: { volumes: [{ name: 'data', emptyDir: {} }] }
+  })
+  const { uid } = pod.pod.metadata
+  await keeper.create(data(pod))
+  await until(() => isOver(keeper.board.get(uid)), 'ended')
+  await keeper.delete(uid)
+  await until(() => keeper.get(uid) === undefined, 'removed')
+  t.same(
+    (await readdir(root)).filter((name) => name.includes(uid)),
+    []
+  )
+})
