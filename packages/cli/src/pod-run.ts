@@ -49,7 +49,11 @@ export async function followPod(
         if (['Succeeded', 'Failed'].includes(now)) return true
         say.phase(subject, phase, now, (performance.now() - since) / 1000)
         phase = now
-        if (now === 'Running') logged ??= streamLog(kube, pod, say, signal)
+        if (now === 'Running' && !logged) {
+          logged = streamLog(kube, pod, say, signal)
+          // Awaited below; an interrupt ends both this and the watch, and only one of them has a listener then.
+          logged.catch(() => undefined)
+        }
       }
       return false
     }
