@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { numbers, ranges } from '../src/control/jobs/tally.ts'
+import { judge, numbers, ranges, tally } from '../src/control/jobs/tally.ts'
 import { devCluster, node, podsPath, until, type Loose } from './support.ts'
 
 const jobsPath = '/apis/batch/v1/namespaces/default/jobs'
@@ -177,9 +177,11 @@ void t.test('a suspended job has no pods until it is resumed', async (t) => {
 void t.test('a job past its deadline fails, and waits for its last pod to end', async (t) => {
   const { api, job, active, status } = await bench(t)
   await api('POST', '/api/v1/nodes', node('n1'))
-  await job('j', { activeDeadlineSeconds: 1 })
+  await job('j', {})
   const [only] = await active('j', 1)
   await api('POST', `${podsPath}/${only!.metadata.name}/binding`, { target: { kind: 'Node', name: 'n1' } })
+  // only now: the pod must be on its node before the deadline can pass
+  await api('PATCH', `${jobsPath}/j`, { spec: { activeDeadlineSeconds: 1 } })
   const failing = await status('j', has('FailureTarget'))
   t.equal(reasonOf(failing, 'FailureTarget'), 'DeadlineExceeded')
   t.notOk(has('Failed')(failing), 'its pod is still ending')
@@ -218,6 +220,17 @@ void t.test('mistakes in a job are named by field', async (t) => {
     status: 422,
     body: { details: { causes: [{ field: 'spec.backoffLimitPerIndex' }] } }
   })
+})
+
+void t.test('a deadline never passes early, whatever fraction of a second the start has lost', (t) => {
+  const round = tally({ metadata: {}, spec: {} } as never, [])
+  const startTime = '2026-01-01T00:00:00Z'
+  const at = (ms: number) => judge({ activeDeadlineSeconds: 1, completions: 1 }, round, startTime, ms)?.reason
+  const latestStart = Date.parse(startTime) + 999
+  t.equal(at(latestStart + 20), undefined)
+  t.equal(at(latestStart + 999), undefined)
+  t.equal(at(latestStart + 1001), 'DeadlineExceeded')
+  t.end()
 })
 
 void t.test('lists of indexes are written as ranges and read back', async (t) => {

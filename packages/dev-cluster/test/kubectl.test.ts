@@ -1,5 +1,5 @@
 import t from 'tap'
-import { devCluster, node, withoutKubectl, type Fixture } from './support.ts'
+import { devCluster, node, until, withoutKubectl, type Fixture } from './support.ts'
 
 const taint = { key: 'virtual-node.interlink/no-schedule', value: 'true', effect: 'NoSchedule' }
 
@@ -103,14 +103,13 @@ void t.test('kubectl, as it is', { skip: withoutKubectl }, async (t) => {
   })
 
   await t.test('watches pods come and go', async (t) => {
-    const watching = fixture.kubectl('get pods -w --request-timeout=4s')
-    const settled = new Promise((resolve) => setTimeout(resolve, 1000))
-    await settled
+    const printed = fixture.following('get pods -w')
+    // the watch goes on from the list: once that is printed, nothing is missed
+    await until(() => printed().includes('hello'))
     await k('run seen --image=host')
+    await until(() => /seen +0\/1 +Pending/.test(printed()))
     await k('delete pod seen')
-    const { stdout } = await watching
-    t.match(stdout, /seen +0\/1 +Pending/)
-    t.equal(stdout.match(/NAME/g)!.length, 1)
+    t.equal(printed().match(/NAME/g)!.length, 1)
   })
 
   await t.test('rolls out, waits for deletion, drains and cleans up', async (t) => {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request, type RequestOptions } from 'node:https'
@@ -30,6 +30,8 @@ export interface Fixture {
   /** Opens a watch; lines are collected until the test ends. */
   watch(path: string): Promise<Watching>
   kubectl(args: string, input?: string): Promise<Answer>
+  /** A kubectl that runs until the test ends; what it has printed so far. */
+  following(args: string): () => string
 }
 
 export interface Reply {
@@ -102,6 +104,13 @@ export async function devCluster(t: Test, options?: DevClusterOptions): Promise<
         for (const line of lines) watching.events.push(JSON.parse(line) as Watching['events'][number])
       })
       return watching
+    },
+    following(args) {
+      let printed = ''
+      const child = spawn('kubectl', args.split(' '), { env, stdio: ['ignore', 'pipe', 'ignore'] })
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
+      t.teardown(() => void child.kill())
+      return () => printed
     },
     kubectl: (args, input) =>
       new Promise((resolve) => {

@@ -12,7 +12,7 @@
 #   sub VOLUME SUBPATH PATH     a part of VOLUME appears at PATH; a directory is made where there is none
 #   directory PATH | file PATH  made where there is none
 #   readonly PATH               the mount at PATH
-#   readonly-root PATH          every mount but those of /dev, /proc and /sys, and those bound; the directory PATH stays writable
+#   readonly-root PATH          every mount but those of /dev, /proc and /sys, and those bound; the directory PATH, if any, stays writable
 #   hostname NAME
 #   pivot                       the new root becomes the root of the namespace
 #
@@ -128,8 +128,10 @@ sub() {
 
 # mountinfo writes space, tab, newline and backslash as octal numbers.
 readonly_root() {
-  try mount --bind "$1" "$root$1"
-  printf '%s\n' "$1" >>"$kept"
+  if [ "$1" ]; then
+    try mount --bind "$1" "$root$1"
+    printf '%s\n' "$1" >>"$kept"
+  fi
   while read -r _ _ _ _ point _; do
     point=$(printf %b "$(printf %s "$point" | sed 's/\\\([0-7]\{3\}\)/\\0\1/g')")
     case $point in

@@ -17,6 +17,8 @@ export interface Laid {
   readonly steps: readonly string[]
   /** Directories of the machine that get a private copy, as entries had to be added. */
   readonly rebuilt: readonly string[]
+  /** Something of the container lies over the directory `watched`, so that it cannot be seen from within. */
+  readonly hides: boolean
 }
 
 interface Resolved {
@@ -42,7 +44,7 @@ const maxLinks = 40
  * In the machine's own root nothing may be made: a directory that lacks an entry is rebuilt around it.
  * @throws PlacementError
  */
-export async function layOut(placements: readonly Placement[], root: string): Promise<Laid> {
+export async function layOut(placements: readonly Placement[], root: string, watched: string): Promise<Laid> {
   const resolved = await Promise.all(
     placements.map(async (placement) => ({ ...placement, at: await resolveIn(root, placement.path) }))
   )
@@ -62,7 +64,12 @@ export async function layOut(placements: readonly Placement[], root: string): Pr
     if (readOnly) readonly.push('readonly', at.path)
     placed.push(at.path)
   }
-  return { ...rootSteps(root, rebuilds, binds, readonly), rebuilt: [...rebuilds.keys()] }
+  const { path: seen } = await resolveIn('', watched)
+  return {
+    ...rootSteps(root, rebuilds, binds, readonly),
+    rebuilt: [...rebuilds.keys()],
+    hides: placed.some((above) => isBelow(seen, above))
+  }
 }
 
 function rootSteps(
@@ -121,4 +128,5 @@ async function resolveIn(root: string, path: string): Promise<Resolved> {
 }
 
 const depth = (path: string): number => (path === '/' ? 0 : path.split('/').length)
-const isBelow = (path: string, above: string): boolean => path === above || path.startsWith(`${above}/`)
+const isBelow = (path: string, above: string): boolean =>
+  above === '/' || path === above || path.startsWith(`${above}/`)

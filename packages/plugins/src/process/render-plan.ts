@@ -79,7 +79,7 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
   ]
   let laid
   try {
-    laid = await layOut(placements, root)
+    laid = await layOut(placements, root, dir)
   } catch (error) {
     if (!(error instanceof PlacementError)) throw error
     const index = container.mounts.findIndex(({ mountPath }) => mountPath === error.path)
@@ -96,9 +96,15 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
     `--mount=${own}/proc/ns/mnt`,
     `--uts=${own}/proc/ns/uts`
   ]
+  // A volume over the job directory would hide the scripts: as with an image, the root is then entered last.
+  const pivots = root === '' && !laid.hides
   const steps = [
     ...laid.steps,
-    ...(container.readOnlyRoot ? (root === '' ? ['readonly-root', dir] : ['readonly', '']) : []),
+    ...(container.readOnlyRoot
+      ? root === ''
+        ? ['readonly-root', pivots ? dir : '']
+        : ['readonly', '']
+      : []),
     'hostname',
     plan.pod.hostname
   ]
@@ -116,7 +122,7 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
   ]
   const wait = [machine.shell, '-c', untilStarted, 'enter', own, join(dir, 'run', `${container.name}.pid`)]
   const notices = await rebuiltNotices(laid.rebuilt, machine, container)
-  if (root === '')
+  if (pivots)
     return {
       outer: {
         start: [...outer, 'pivot', '--', ...(identity ? [...become, '--'] : [])],

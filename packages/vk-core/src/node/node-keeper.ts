@@ -1,5 +1,6 @@
 /** Keeps one Node object registered, in shape, and its lease renewed. Level-triggered: any wake-up does all that is due. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LimitFunction } from 'p-limit'
 import type { Logger } from 'pino'
 import { isConflict, isNotFound, type KubeClient } from '../kube/index.ts'
 import type { NodeConfig } from '../config.ts'
@@ -16,6 +17,8 @@ export interface NodeKeeperOptions {
   readonly kube: KubeClient
   readonly pinger: Pinger
   readonly wheel: Wheel
+  /** Shared by the nodes of a process, around the writes of one. */
+  readonly gate: LimitFunction
   readonly log: Logger
   readonly address: string
   /** Asked at every sync: a listener may have taken a free port. */
@@ -45,7 +48,7 @@ const firstPingMs = 1_000
 const maxRetryMs = 10_000
 
 export function createNodeKeeper(options: NodeKeeperOptions): NodeKeeper {
-  const { config, kube, pinger, wheel, log, address, version } = options
+  const { config, kube, pinger, wheel, gate, log, address, version } = options
   const { now = () => new Date() } = options
   const path = `/api/v1/nodes/${config.name}`
   const closed = new AbortController()
@@ -116,12 +119,13 @@ export function createNodeKeeper(options: NodeKeeperOptions): NodeKeeper {
       for (let failures = 0; wanted && !closed.signal.aborted;) {
         wanted = false
         try {
-          await sync()
+          await gate(sync)
           failures = 0
         } catch (error) {
           wanted = true
           object = undefined
-          if (!isConflict(error) && !isNotFound(error)) log.warn({ err: error }, 'node could not be written')
+          if (!isConflict(error) && !isNotFound(error))
+            log.warn({ reason: textOf(error) }, 'node could not be written')
           await sleep(Math.min(maxRetryMs, 100 * 2 ** failures++), undefined, { signal: closed.signal })
         }
       }
@@ -140,7 +144,7 @@ export function createNodeKeeper(options: NodeKeeperOptions): NodeKeeper {
       ownedLease = uid
       return undefined
     } catch (error) {
-      if (!closed.signal.aborted) log.warn({ err: error }, 'lease could not be renewed')
+      if (!closed.signal.aborted) log.warn({ reason: textOf(error) }, 'lease could not be renewed')
       return 1_000
     }
   }
@@ -190,6 +194,8 @@ export function createNodeKeeper(options: NodeKeeperOptions): NodeKeeper {
     }
   }
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** A watch may still tell of states before our own last patch. */
 function isNewer(seen: NodeObject, known: NodeObject): boolean {

@@ -1,5 +1,6 @@
 /** Puts the virtual nodes of one process together: Kubernetes client, pods, kubelet ports, page, and the nodes themselves. */
 import type { FastifyBaseLogger } from 'fastify'
+import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { createMetrics } from '@interlink-ts/interlink-api/telemetry'
@@ -32,6 +33,9 @@ export interface StartOptions {
   /** Used instead of the configuration's cluster, and left open at the end. */
   readonly kube?: KubeClient
 }
+
+/** Half of the Kubernetes client's connections: a thousand registrations must not bar one lease. */
+const writesAtOnce = 16
 
 /** Resolves once everything is served and each node's registration is under way. */
 export async function startVirtualNodes(config: VkConfig, options: StartOptions): Promise<VirtualNodes> {
@@ -67,6 +71,7 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
     closing.push(() => listeners.close())
 
     const wheel = createWheel()
+    const gate = pLimit(writesAtOnce)
     closing.push(() => wheel.close())
     for (const node of config.nodes) {
       const { recorder, onBackendReachable } = pods.of(node.name)
@@ -82,6 +87,7 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
           kube,
           pinger,
           wheel,
+          gate,
           version,
           address: addresses.get(node.name)!,
           kubeletPort: () => listeners.portOf(node.name),

@@ -5,6 +5,7 @@ import type { Controller, ControlContext } from '../controller.ts'
 import { tell } from '../events.ts'
 import { controllerOf } from '../workloads.ts'
 import {
+  deadlineOf,
   failureCountKey,
   indexKey,
   judge,
@@ -54,10 +55,8 @@ export const jobController: Controller = {
         verdict.type === 'Complete' ? 'Completed' : verdict.reason,
         verdict.type === 'Complete' ? 'Job completed' : verdict.message
       )
-    const deadline = Number(spec.activeDeadlineSeconds ?? 0)
-    return deadline > 0 && startTime && !done
-      ? Math.max(10, Date.parse(startTime) + deadline * 1000 - Date.now())
-      : undefined
+    const deadlineMs = done ? undefined : deadlineOf(spec, startTime)
+    return deadlineMs === undefined ? undefined : Math.max(10, deadlineMs - Date.now())
   }
 }
 

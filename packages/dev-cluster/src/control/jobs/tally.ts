@@ -101,8 +101,8 @@ export function judge(
   nowMs: number
 ): Verdict | undefined {
   if (round.fatal) return failedFor('PodFailurePolicy', round.fatal)
-  const deadline = Number(spec.activeDeadlineSeconds ?? 0)
-  if (deadline > 0 && startTime && nowMs >= Date.parse(startTime) + deadline * 1000)
+  const deadlineMs = deadlineOf(spec, startTime)
+  if (deadlineMs !== undefined && nowMs >= deadlineMs)
     return failedFor('DeadlineExceeded', 'Job was active longer than specified deadline')
   if (round.failed > Number(spec.backoffLimit ?? 6))
     return failedFor('BackoffLimitExceeded', 'Job has reached the specified backoff limit')
@@ -121,6 +121,15 @@ export function judge(
   return round.failedIndexes.size > 0
     ? failedFor('FailedIndexes', 'Job has failed indexes')
     : { type: 'Complete', reason: 'CompletionsReached', message: 'Reached expected number of succeeded pods' }
+}
+
+/**
+ * When a job has been active for longer than it may, in milliseconds since 1970. `startTime` has lost its fraction of
+ * a second: counted from the end of that second, no job is ever ended early.
+ */
+export function deadlineOf(spec: Json, startTime: string | undefined): number | undefined {
+  const seconds = Number(spec.activeDeadlineSeconds ?? 0)
+  return seconds > 0 && startTime ? Date.parse(startTime) + (seconds + 1) * 1000 : undefined
 }
 
 /** The indexes that a pod is to be made for now; as many undefined where the job has none. */
