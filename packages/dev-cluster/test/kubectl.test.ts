@@ -67,6 +67,71 @@ void t.test('kubectl, as it is', { skip: withoutKubectl }, async (t) => {
     t.match(typo.stderr, /unknown field "spec.tolerattions"/)
   })
 
+  await t.test('takes lists, and names what is wrong in them', async (t) => {
+    const item = (name: string, more = {}) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: {
+        containers: [
+          {
+            name: 'a',
+            image: 'host',
+            ports: [{ containerPort: 80 }],
+            resources: { limits: { cpu: 1, memory: '1Gi' } },
+            livenessProbe: { httpGet: { port: 80 } }
+          }
+        ],
+        ...more
+      }
+    })
+    const map = (data: object) => ({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'listed' },
+      data
+    })
+    const list = (...items: object[]) => JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
+    t.equal(
+      await k('create -f -', list(item('l1'), map({ a: '1' }))),
+      'pod/l1 created\nconfigmap/listed created\n'
+    )
+    t.equal(
+      await k('apply -f -', list(item('l2'), map({ a: '2' }))),
+      'pod/l2 created\nconfigmap/listed configured\n'
+    )
+    t.equal(await k('replace -f -', list(map({ a: '3' }))), 'configmap/listed replaced\n')
+    t.equal(await k('get cm listed -o jsonpath={.data}'), '{"a":"3"}')
+    for (const mode of ['create', 'apply', 'replace', 'create --validate=strict']) {
+      const { code, stdout, stderr } = await fixture.kubectl(
+        `${mode} -f -`,
+        list(item('l3', { tolerattions: [], restartPolicy: {} }))
+      )
+      t.not(code, 0, mode)
+      t.match(stderr, /unknown field "tolerattions" in PodSpec/)
+      t.match(stderr, /invalid type for .*PodSpec\.restartPolicy: got "map", expected "string"/)
+      t.equal(stdout, '')
+    }
+    const warned = await fixture.kubectl(
+      'create --validate=warn -f -',
+      list(item('l3', { tolerattions: [] }))
+    )
+    t.equal(warned.stdout, 'pod/l3 created\n')
+    t.match(warned.stderr, /Warning: unknown field "spec.tolerattions"/)
+    const lacking = await fixture.kubectl('create -f -', list({ ...item('l3'), spec: {} }))
+    t.match(lacking.stderr, /missing required field "containers" in .*PodSpec/)
+    await k('delete -f -', list(item('l1'), item('l2'), item('l3'), map({})))
+  })
+
+  await t.test('explains by either document', async (t) => {
+    for (const output of ['plaintext', 'plaintext-openapiv2'])
+      t.match(
+        await k(`explain pod.spec.containers.env --output=${output}`),
+        /valueFrom\s+<(EnvVarSource|Object)>/,
+        output
+      )
+  })
+
   await t.test('creates what is typed, in protobuf', async (t) => {
     t.equal(await k('create configmap c --from-literal=x=1'), 'configmap/c created\n')
     t.equal(await k('get cm c -o jsonpath={.data.x}'), '1')

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { groupVersion, resources, type Resource } from '../resources.ts'
-import { openapi } from './openapi.ts'
+import { gnosticDocument } from '../schema/gnostic.ts'
+import { openapi, openapiV2 } from './openapi.ts'
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 const reviews = [
@@ -43,6 +44,13 @@ export async function discovery(app: FastifyInstance): Promise<void> {
   }))
   app.get<{ Params: { '*': string } }>('/openapi/v3/*', async ({ params }) =>
     openapi(params['*'].replace(/^apis?\//, ''))
+  )
+  app.get('/openapi/v2', async ({ headers }, reply) =>
+    headers.accept?.includes('proto-openapi')
+      ? reply
+          .type('application/com.github.proto-openapi.spec.v2.v1.0+protobuf')
+          .send(gnosticDocument(openapiV2().definitions))
+      : openapiV2()
   )
 }
 

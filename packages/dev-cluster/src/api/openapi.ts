@@ -1,10 +1,11 @@
-/** OpenAPI v3 from the shapes: enough for `kubectl explain` and for what kubectl asks before it sends. */
+/** OpenAPI from the shapes: enough for `kubectl explain` and for what kubectl asks before it sends. */
 import { groupVersion, resources, type Resource } from '../resources.ts'
+import type { SchemaV2 } from '../schema/gnostic.ts'
 import { shapeOf, shapeOfResource, type Field, type Shape } from '../schema/shape.ts'
 
 const documents = new Map<string, object>()
 
-/** The document of one group and version, such as `v1` or `apps/v1`. */
+/** The OpenAPI v3 document of one group and version, such as `v1` or `apps/v1`. */
 export function openapi(version: string): object {
   let document = documents.get(version)
   if (!document) documents.set(version, (document = build(version)))
@@ -13,30 +14,58 @@ export function openapi(version: string): object {
 
 function build(version: string): object {
   const own = resources.filter((resource) => groupVersion(resource) === version)
+  return {
+    openapi: '3.0.0',
+    info,
+    paths: Object.fromEntries(own.flatMap(paths)),
+    components: {
+      schemas: schemasOf(own, (name) => ({ allOf: [{ $ref: `#/components/schemas/${name}` }], default: {} }))
+    }
+  }
+}
+
+let documentV2: { definitions: Record<string, SchemaV2> } | undefined
+
+/**
+ * The OpenAPI v2 document of everything: kubectl validates a `v1 List` by it and nothing else. It has no paths,
+ * from which kubectl would only learn what the v3 documents tell it.
+ */
+export const openapiV2 = () =>
+  (documentV2 ??= {
+    swagger: '2.0',
+    info,
+    paths: {},
+    definitions: schemasOf(resources, (name) => ({ $ref: `#/definitions/${name}` })) as Record<
+      string,
+      SchemaV2
+    >
+  } as { definitions: Record<string, SchemaV2> })
+
+const info = { title: 'dev-cluster', version: 'v1.35.0' }
+
+/** The schemas of the resources and of all that they are made of. */
+function schemasOf(own: readonly Resource[], reference: (name: string) => object): Record<string, object> {
   const schemas: Record<string, object> = {}
-  const add = (shape: Shape, resource?: Resource) => {
+  const add = (shape: Shape) => {
     if (schemas[shape.name]) return
-    schemas[shape.name] = {}
     const fields = [...shape.fields.values()]
     schemas[shape.name] = {
       type: 'object',
       description: '',
-      properties: Object.fromEntries(fields.map((field) => [field.name, property(field)])),
-      required: fields.filter((field) => field.required).map((field) => field.name),
-      ...(resource ? { 'x-kubernetes-group-version-kind': [kindOf(resource)] } : {})
+      properties: Object.fromEntries(fields.map((field) => [field.name, property(field, reference)])),
+      required: fields.filter((field) => field.required).map((field) => field.name)
     }
     for (const field of fields) {
       const inner = shapeOf(field.type)
       if (inner) add(inner)
     }
   }
-  for (const resource of own) add(shapeOfResource(resource), resource)
-  return {
-    openapi: '3.0.0',
-    info: { title: 'dev-cluster', version: 'v1.35.0' },
-    paths: Object.fromEntries(own.flatMap(paths)),
-    components: { schemas }
+  for (const resource of own) {
+    const shape = shapeOfResource(resource)
+    add(shape)
+    Object.assign(schemas[shape.name]!, { 'x-kubernetes-group-version-kind': [kindOf(resource)] })
   }
+  return schemas
 }
 
 function paths(resource: Resource): [string, object][] {
@@ -63,8 +92,8 @@ const parameters = ['fieldValidation', 'dryRun', 'fieldManager'].map((name) => (
 
 const kindOf = ({ group, version, kind }: Resource) => ({ group, version, kind })
 
-function property(field: Field): object {
-  const one = plain[field.type] ?? { allOf: [{ $ref: `#/components/schemas/${field.type}` }], default: {} }
+function property(field: Field, reference: (name: string) => object): object {
+  const one = plain[field.type] ?? reference(field.type)
   const value = field.values ? { ...one, enum: field.values } : one
   switch (field.many) {
     case 'list':
