@@ -24,34 +24,27 @@ function build(version: string): object {
   }
 }
 
-let documentV2: { definitions: Record<string, SchemaV2> } | undefined
+let definitions: Record<string, SchemaV2> | undefined
 
 /**
  * The OpenAPI v2 document of everything: kubectl validates a `v1 List` by it and nothing else. It has no paths,
  * from which kubectl would only learn what the v3 documents tell it.
  */
-export const openapiV2 = () =>
-  (documentV2 ??= {
-    swagger: '2.0',
-    info,
-    paths: {},
-    definitions: schemasOf(resources, (name) => ({ $ref: `#/definitions/${name}` })) as Record<
-      string,
-      SchemaV2
-    >
-  } as { definitions: Record<string, SchemaV2> })
+export function openapiV2() {
+  definitions ??= schemasOf(resources, (name) => ({ $ref: `#/definitions/${name}` }))
+  return { swagger: '2.0', info, paths: {}, definitions }
+}
 
 const info = { title: 'dev-cluster', version: 'v1.35.0' }
 
 /** The schemas of the resources and of all that they are made of. */
-function schemasOf(own: readonly Resource[], reference: (name: string) => object): Record<string, object> {
-  const schemas: Record<string, object> = {}
+function schemasOf(own: readonly Resource[], reference: (name: string) => object): Record<string, SchemaV2> {
+  const schemas: Record<string, SchemaV2> = {}
   const add = (shape: Shape) => {
     if (schemas[shape.name]) return
     const fields = [...shape.fields.values()]
     schemas[shape.name] = {
       type: 'object',
-      description: '',
       properties: Object.fromEntries(fields.map((field) => [field.name, property(field, reference)])),
       required: fields.filter((field) => field.required).map((field) => field.name)
     }
