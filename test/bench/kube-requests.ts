@@ -23,29 +23,46 @@ export class KubeRequests {
   }
 
   async post<T>(path: string, body: unknown): Promise<T> {
-    return JSON.parse(await text(await this.#send('POST', path, 'application/json', body))) as T
+    return JSON.parse(await text(await this.#send('POST', path, { type: 'application/json', body }))) as T
   }
 
   async mergePatch(path: string, body: unknown): Promise<void> {
-    await text(await this.#send('PATCH', path, 'application/merge-patch+json', body))
+    await text(await this.#send('PATCH', path, { type: 'application/merge-patch+json', body }))
   }
 
-  /** Calls back for each event until closed. The watch has a connection of its own. */
+  /**
+   * Calls back for each event until closed. The watch has a connection of its own, and goes on where it was when the
+   * API server ends it, as it does with watchers that fall behind.
+   */
   async watch(path: string, onEvent: (event: WatchEvent) => void): Promise<{ close(): void }> {
     const agent = new Agent(this.#target.admin)
-    const response = await this.#send(
-      'GET',
-      `${path}${path.includes('?') ? '&' : '?'}watch=1`,
-      undefined,
-      undefined,
-      agent
-    )
-    const lines = createInterface({ input: response })
-    lines.on('line', (line) => onEvent(JSON.parse(line) as WatchEvent))
-    // An aborted response makes readline throw.
-    lines.on('error', () => {})
-    response.on('error', () => {})
-    return { close: () => response.destroy() }
+    const base = `${path}${path.includes('?') ? '&' : '?'}watch=1`
+    let seen = ''
+    let closed = false
+    let response: IncomingMessage
+    const open = async (): Promise<void> => {
+      response = await this.#send('GET', seen ? `${base}&resourceVersion=${seen}` : base, { agent })
+      const lines = createInterface({ input: response })
+      lines.on('line', (line) => {
+        const event = JSON.parse(line) as WatchEvent
+        if (event.type === 'ERROR') throw new Error(`watch of ${path}: ${line}`)
+        seen = event.object.metadata.resourceVersion
+        onEvent(event)
+      })
+      // An aborted response makes readline throw.
+      lines.on('error', () => {})
+      response.on('error', () => {})
+      lines.once('close', () => {
+        if (!closed) void open()
+      })
+    }
+    await open()
+    return {
+      close() {
+        closed = true
+        response.destroy()
+      }
+    }
   }
 
   close(): void {
@@ -55,9 +72,7 @@ export class KubeRequests {
   #send(
     method: string,
     path: string,
-    type?: string,
-    body?: unknown,
-    agent = this.#agent
+    { type, body, agent = this.#agent }: { type?: string; body?: unknown; agent?: Agent } = {}
   ): Promise<IncomingMessage> {
     const payload = body === undefined ? undefined : JSON.stringify(body)
     const options: RequestOptions = {
@@ -81,7 +96,7 @@ export class KubeRequests {
 export interface WatchEvent {
   type: string
   object: {
-    metadata: { name: string; uid: string }
+    metadata: { name: string; uid: string; resourceVersion: string }
     status?: { phase?: string }
   }
 }
