@@ -6,12 +6,15 @@ export interface Interrupt {
   dispose(): void
 }
 
-export function onInterrupt(first: () => void): Interrupt {
+export function onInterrupt(first: () => void, second: () => void = () => {}): Interrupt {
   const controller = new AbortController()
   let settle = () => {}
   const done = new Promise<void>((resolve) => (settle = resolve))
   const handler = () => {
-    if (controller.signal.aborted) process.exit(130)
+    if (controller.signal.aborted) {
+      second()
+      process.exit(130)
+    }
     controller.abort()
     first()
     settle()

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import { levels } from './log.ts'
 import { completion, type Shell } from './completion.ts'
@@ -37,7 +37,7 @@ Examples:
     )
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
-    .option('--page-port <port>', 'port of the page', '0')
+    .option('--page-port <port>', 'port of the page; 0: any that is free', portNumber, 0)
     .option(
       '--dir <directory>',
       'where jobs, sockets and the kubeconfig live; default: a new temporary directory'
@@ -117,3 +117,9 @@ const service = (command: Command): Command =>
         'pretty'
       ])
     )
+
+function portNumber(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
+  if (port > 65535) throw new InvalidArgumentError('Expected a number from 0 to 65535.')
+  return port
+}

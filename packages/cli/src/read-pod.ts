@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { text as readAll } from 'node:stream/consumers'
 import { loadAll } from 'js-yaml'
 import { parseAllDocuments, type Document } from 'yaml'
 import { decode, Pod, ConfigMap, Secret } from '@interlink-ts/interlink-api/wire'
@@ -13,6 +15,21 @@ export interface Manifests {
   readonly pod: Pod
   readonly configMaps: readonly ConfigMap[]
   readonly secrets: readonly Secret[]
+}
+
+/** The text of a file, `-` being standard input. */
+export async function readInput(file: string): Promise<string> {
+  try {
+    return file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${whyUnreadable(error as NodeJS.ErrnoException)}`)
+  }
+}
+
+function whyUnreadable({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EACCES') return 'permission denied'
+  return code === 'EISDIR' ? 'it is a directory' : message
 }
 
 /** The first pod of a YAML text, or the one that a Job, Deployment, ReplicaSet, StatefulSet, DaemonSet or CronJob makes. */

@@ -7,6 +7,7 @@ import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { loadApiConfig } from '@interlink-ts/interlink-api/server'
 import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
 import { backendModule } from '../backends.ts'
+import { askRights, nameOf, reachCluster, rightsOfNode } from '../cluster-access.ts'
 import { createLogger } from '../log.ts'
 import { UsageError, explain } from '../errors.ts'
 
@@ -69,25 +70,15 @@ async function cluster(kubeconfig: string | undefined): Promise<Check[]> {
     const kube = createKubeClient(await loadKubeConfig(kubeconfig ? { path: kubeconfig } : {}), {
       userAgent: 'interlink-doctor'
     })
-    const { gitVersion } = await kube.get<{ gitVersion: string }>('/version')
-    found.push({ name: 'API server', ok: true, detail: `${kube.server} ${gitVersion}` })
-    for (const [verb, group, resource, subresource] of needs) {
-      const review = await kube.create<{ status: { allowed: boolean } }>(
-        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
-        {
-          apiVersion: 'authorization.k8s.io/v1',
-          kind: 'SelfSubjectAccessReview',
-          spec: { resourceAttributes: { verb, group, resource, ...(subresource ? { subresource } : {}) } }
-        }
-      )
-      const name = `${verb} ${resource}${subresource ? `/${subresource}` : ''}`
+    found.push({ name: 'API server', ok: true, detail: `${kube.server} ${await reachCluster(kube)}` })
+    const allowed = await askRights(kube, rightsOfNode)
+    for (const [index, right] of rightsOfNode.entries())
       found.push({
-        name,
-        ok: review.status.allowed,
-        detail: review.status.allowed ? 'allowed' : 'not allowed',
+        name: nameOf(right),
+        ok: allowed[index]!,
+        detail: allowed[index] ? 'allowed' : 'not allowed',
         fix: 'kubectl apply -f deploy/kubernetes/rbac.yaml'
       })
-    }
     await kube.close()
   } catch (error) {
     found.push({
@@ -99,21 +90,6 @@ async function cluster(kubeconfig: string | undefined): Promise<Check[]> {
   }
   return found
 }
-
-const needs: readonly (readonly [verb: string, group: string, resource: string, subresource?: string])[] = [
-  ['create', '', 'nodes'],
-  ['patch', '', 'nodes', 'status'],
-  ['watch', '', 'pods'],
-  ['patch', '', 'pods', 'status'],
-  ['delete', '', 'pods'],
-  ['get', '', 'configmaps'],
-  ['get', '', 'secrets'],
-  ['create', '', 'serviceaccounts', 'token'],
-  ['create', '', 'events'],
-  ['create', 'authentication.k8s.io', 'tokenreviews'],
-  ['create', 'authorization.k8s.io', 'subjectaccessreviews'],
-  ['create', 'certificates.k8s.io', 'certificatesigningrequests']
-]
 
 async function apiPlugins(path: string): Promise<Check[]> {
   const config = await loadApiConfig({ path, env: process.env })

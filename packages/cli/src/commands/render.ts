@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { text as readAll } from 'node:stream/consumers'
 import { join } from 'node:path'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { retrievedPodData } from '@interlink-ts/interlink-api/server'
@@ -17,7 +15,7 @@ import { collectTokens, createRequest, tokenKey } from '@interlink-ts/vk-core/mo
 import { backendModule } from '../backends.ts'
 import { UsageError } from '../errors.ts'
 import { createLogger } from '../log.ts'
-import { readManifests, type Manifests } from '../read-pod.ts'
+import { readInput, readManifests, type Manifests } from '../read-pod.ts'
 
 interface RenderOptions {
   readonly backend: string
@@ -28,8 +26,7 @@ interface RenderOptions {
 
 /** `interlink render`: the plan and the scripts a pod would become. Nothing is run, nothing is written. */
 export async function render(file: string, options: RenderOptions): Promise<void> {
-  const source = file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8')
-  const manifests = readManifests(source, file)
+  const manifests = readManifests(await readInput(file), file)
   const plan = planOf(manifests, options.node, file)
   const dir = join('/', 'jobs', `${plan.pod.namespace}-${plan.pod.uid}`)
   const backend = backendModule(options.backend).create({}, { root: '/jobs', log: createLogger('silent') })

@@ -1,18 +1,21 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { startTelemetry } from '@interlink-ts/interlink-api/telemetry'
 import { startDevCluster } from '@interlink-ts/dev-cluster'
 import { createKubeClient, loadKubeConfig, type KubeClient } from '@interlink-ts/vk-core/kube'
 import { startVirtualNodes } from '@interlink-ts/vk-core/node'
 import { loadVkConfig } from '@interlink-ts/vk-core/config'
+import { mayJoin, reachCluster } from '../cluster-access.ts'
 import { createLogger } from '../log.ts'
 import { createNarrator, type Narrator } from '../narrator.ts'
 import { startBacking } from '../roles.ts'
 import { onInterrupt } from '../interrupt.ts'
-import { applyPod, followPod, nodeReady, podsOnNode, removePod } from '../pod-run.ts'
-import { readPod } from '../read-pod.ts'
+import { applyPod, followPod, nodeReady, podsAtWork, podsOnNode, removePod } from '../pod-run.ts'
+import { readInput, readPod } from '../read-pod.ts'
 import { version } from '../program.ts'
 
 interface UpOptions {
@@ -22,11 +25,25 @@ interface UpOptions {
   readonly backend: string
   /** A file, true for the example, false for none. */
   readonly pod?: string | boolean
-  readonly pagePort: string
+  readonly pagePort: number
   readonly dir?: string
   readonly exit?: boolean
   readonly logLevel?: string
   readonly logFormat?: string
+}
+
+/** What is under way, for the steps that end it in the opposite order. */
+interface Session {
+  readonly options: UpOptions
+  readonly say: Narrator
+  readonly log: Logger
+  readonly signal: AbortSignal
+  readonly cleanups: (() => Promise<unknown>)[]
+  dir?: string
+  /** The pod that we have made. */
+  applied?: Pod
+  /** Pods of others go on: neither the node object nor the jobs' directory may go. */
+  inUse?: boolean
 }
 
 const examplePod = new URL('../../../../examples/hello.yaml', import.meta.url)
@@ -35,37 +52,33 @@ const examplePod = new URL('../../../../examples/hello.yaml', import.meta.url)
 export async function up(options: UpOptions): Promise<void> {
   const log = createLogger(options.logLevel ?? 'warn', options.logFormat)
   const say = createNarrator(process.stdout)
+  const pod = options.pod === false ? undefined : await podToRun(options)
   const telemetry = await startTelemetry({ serviceName: 'interlink' })
-  const cleanups: (() => Promise<unknown>)[] = []
-  const interrupted = onInterrupt(() => say.note('ending the pods; Ctrl-C again ends at once'))
-  const cleanUp = async () => {
-    for (const step of cleanups.reverse())
-      await step().catch((error) => log.warn({ err: error }, 'clean-up failed'))
-    await telemetry?.shutdown()
-  }
+  const interrupted = onInterrupt(
+    () => say.note('ending the pods; Ctrl-C again ends at once'),
+    () => say.note(`left as they are: the pods that have not ended, and ${session.dir ?? 'nothing else'}`)
+  )
+  const session: Session = { options, say, log, signal: interrupted.signal, cleanups: [] }
   try {
-    const started = await bringUp(options, say, log, cleanups, interrupted.signal)
-    if (!started) return
-    if (options.exit) process.exitCode = started.succeeded ? 0 : 1
+    const succeeded = await bringUp(session, pod)
+    if (options.exit) process.exitCode = succeeded ? 0 : 1
     else await interrupted.done
   } catch (error) {
     if (!interrupted.signal.aborted) throw error
+    if (options.exit) process.exitCode = 130
   } finally {
-    await cleanUp()
+    for (const step of session.cleanups.reverse())
+      await step().catch((error) => log.warn({ err: error }, 'clean-up failed'))
+    await telemetry?.shutdown()
     interrupted.dispose()
   }
 }
 
-async function bringUp(
-  options: UpOptions,
-  say: Narrator,
-  log: ReturnType<typeof createLogger>,
-  cleanups: (() => Promise<unknown>)[],
-  signal: AbortSignal
-): Promise<{ succeeded: boolean } | undefined> {
-  const pod = options.pod === false ? undefined : await podToRun(options)
+/** Whether the pod, if one was to be run, has succeeded. */
+async function bringUp(session: Session, pod: Pod | undefined): Promise<boolean> {
+  const { options, say, log, signal, cleanups } = session
   say.title(`interlink ${version}`)
-  const dir = await workDirectory(options.dir, cleanups)
+  const dir = (session.dir = await workDirectory(session))
 
   const kubeconfigPath = options.kubeconfig ? resolve(options.kubeconfig) : join(dir, 'kubeconfig')
   if (!options.kubeconfig) {
@@ -77,7 +90,9 @@ async function bringUp(
     { userAgent: `interlink-up/${version}` }
   )
   cleanups.push(() => kube.close())
-  say.step('cluster', options.kubeconfig ? kube.server : `${kube.server}  (in memory)`)
+  const cluster = await reachCluster(kube)
+  if (options.kubeconfig) await mayJoin(kube, options.node)
+  say.step('cluster', `${kube.server}  ${options.kubeconfig ? cluster : '(in memory)'}`)
 
   const backing = await startBacking(options.backend, dir, log)
   cleanups.push(() => backing.close())
@@ -91,38 +106,39 @@ async function bringUp(
       ...(options.context ? { context: options.context } : {}),
       interlink: { url: backing.apiUrl },
       nodes: [{ name: options.node }],
-      page: { port: Number(options.pagePort) },
+      page: { port: options.pagePort },
       stateDirectory: join(dir, 'node')
     }
   })
   const since = performance.now()
+  if (options.kubeconfig) cleanups.push(() => removeNode(kube, session, dir))
   const nodes = await startVirtualNodes(config, { log: log.child({ role: 'vk' }) })
   cleanups.push(() => nodes.close())
-  cleanups.push(() => endPods(kube, options, pod, say))
+  cleanups.push(() => endPods(kube, session))
   await nodeReady(kube, options.node, signal)
   say.step('node', `${options.node}  Ready after ${((performance.now() - since) / 1000).toFixed(1)} s`)
   const pageUrl = nodes.nodes[0]?.pageUrl
   if (pageUrl) say.step('page', pageUrl)
   say.blank()
 
-  const kubectl = `kubectl --kubeconfig ${kubeconfigPath}`
+  const kubectl = `kubectl --kubeconfig ${kubeconfigPath}${options.context ? ` --context ${options.context}` : ''}`
   if (!pod) {
     say.note(`go on with:  ${kubectl} get nodes,pods`)
-    return { succeeded: true }
+    return true
   }
-  await applyPod(kube, pod)
-  const outcome = await followPod(kube, pod, say, signal)
+  session.applied = await applyPod(kube, pod)
+  const outcome = await followPod(kube, session.applied, say, signal)
   say.blank()
   say.note(`page:        ${pageUrl ?? 'off'}`)
   say.note(`go on with:  ${kubectl} get pods -o wide`)
   if (!options.exit) say.note('Ctrl-C ends everything')
-  return { succeeded: outcome === 'Succeeded' }
+  return outcome === 'Succeeded'
 }
 
 /** The pod to apply, told to run on this very node. */
 async function podToRun(options: UpOptions): Promise<Pod> {
-  const file = typeof options.pod === 'string' ? options.pod : undefined
-  const pod = readPod(await readFile(file ?? examplePod, 'utf8'), file ?? 'examples/hello.yaml')
+  const file = typeof options.pod === 'string' ? options.pod : fileURLToPath(examplePod)
+  const pod = readPod(await readInput(file), file)
   return {
     ...pod,
     metadata: { ...pod.metadata, namespace: pod.metadata.namespace ?? 'default' },
@@ -130,42 +146,35 @@ async function podToRun(options: UpOptions): Promise<Pod> {
   }
 }
 
-async function workDirectory(
-  asked: string | undefined,
-  cleanups: (() => Promise<unknown>)[]
-): Promise<string> {
+async function workDirectory(session: Session): Promise<string> {
+  const asked = session.options.dir
   if (!asked) {
     const dir = await mkdtemp(join(tmpdir(), 'interlink-'))
-    cleanups.push(() => rm(dir, { recursive: true, force: true, maxRetries: 10 }))
+    session.cleanups.push(
+      async () => session.inUse || rm(dir, { recursive: true, force: true, maxRetries: 10 })
+    )
     return dir
   }
   const dir = resolve(asked)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   await chmod(dir, 0o700)
-  await writeFile(join(dir, '.keep'), '')
   return dir
 }
 
-/**
- * On the in-memory cluster every pod of the node ends with it. On a cluster of somebody's own only our example does;
- * the node object goes too unless pods of others still run on it.
- */
-async function endPods(
-  kube: KubeClient,
-  options: UpOptions,
-  example: Pod | undefined,
-  say: Narrator
-): Promise<void> {
+/** On the in-memory cluster every pod of the node ends with it, on a cluster of somebody's own only ours does. */
+async function endPods(kube: KubeClient, { options, applied }: Session): Promise<void> {
+  if (options.kubeconfig) return applied && removePod(kube, applied)
   // what a controller makes in the place of a pod that goes must find no room here
-  if (!options.kubeconfig)
-    await kube.patch(`/api/v1/nodes/${options.node}`, { spec: { unschedulable: true } }, 'merge')
-  const mine = options.kubeconfig ? (example ? [example] : []) : await podsOnNode(kube, options.node)
-  await Promise.all(mine.map((pod) => removePod(kube, pod)))
-  if (!options.kubeconfig) return
-  const left = await podsOnNode(kube, options.node)
-  if (left.length === 0) await kube.delete(`/api/v1/nodes/${options.node}`)
-  else
-    say.note(
-      `${left.length} pods stay on ${options.node}; run up again with the same --dir to take them back`
-    )
+  await kube.patch(`/api/v1/nodes/${options.node}`, { spec: { unschedulable: true } }, 'merge')
+  await Promise.all((await podsOnNode(kube, options.node)).map((pod) => removePod(kube, pod)))
+}
+
+/** Once nobody keeps the node any more: while somebody does, it would be registered anew. */
+async function removeNode(kube: KubeClient, session: Session, dir: string): Promise<void> {
+  const { node, kubeconfig } = session.options
+  const left = await podsAtWork(kube, node)
+  session.inUse = left.length > 0
+  if (!session.inUse) return void (await kube.delete(`/api/v1/nodes/${node}`))
+  session.say.note(`${left.length} pods of others go on on ${node}; take them back by:`)
+  session.say.note(`  interlink up --kubeconfig ${kubeconfig} --node ${node} --no-pod --dir ${dir}`)
 }
