@@ -68,6 +68,7 @@ spec:
   t.equal(code, 1)
   t.match(stdout, /│ before/)
   t.match(stdout, /→ Failed/)
+  t.match(stdout, /container main ended with exit code 3 \(Error\)/)
 })
 
 t.test('a pod file with an error is refused before anything starts, by file and line', async (t) => {

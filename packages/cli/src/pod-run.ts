@@ -48,7 +48,10 @@ export async function followPod(
     say.phase(subject, phase, next, (performance.now() - since) / 1000)
     phase = next
   }
-  const log = () => streamLog(kube, pod, say, signal).catch((error) => say.note(`no log: ${explain(error)}`))
+  const log = () =>
+    streamLog(kube, pod, say, signal).catch((error) => {
+      if (!signal.aborted) say.note(`the log cannot be read: ${explain(error)}`)
+    })
   let last: Pod | undefined
   await watchUntil<Pod>(
     kube,
@@ -71,7 +74,7 @@ export async function followPod(
   await (logged ?? (last?.status?.phase === 'Succeeded' ? log() : undefined))
   signal.throwIfAborted()
   tell(last?.status?.phase ?? 'Deleted')
-  if (phase === 'Failed') say.note([last?.status?.reason, last?.status?.message].filter(Boolean).join(': '))
+  if (phase === 'Failed') say.note(failureOf(last!))
   return phase!
 }
 
@@ -88,6 +91,18 @@ function troubleOf({ status }: Pod): string | undefined {
   )
   const said = waiting.find((one) => one?.message)
   return said && `${said.reason ?? 'waiting'}: ${said.message}`
+}
+
+function failureOf({ status }: Pod): string {
+  if (status?.reason || status?.message) return [status.reason, status.message].filter(Boolean).join(': ')
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+    .flatMap(({ name, state }) => {
+      const end = state?.terminated
+      if (!end || end.exitCode === 0) return []
+      const more = [end.reason, end.message].filter(Boolean).join(': ')
+      return `container ${name} ended with exit code ${end.exitCode}${more && ` (${more})`}`
+    })
+    .join('; ')
 }
 
 async function streamLog(kube: KubeClient, pod: Pod, say: Narrator, signal: AbortSignal): Promise<void> {

@@ -76,8 +76,12 @@ async function inCluster(
 async function fromFile(file: string, contextName?: string): Promise<KubeConfig> {
   const document = parseDocument(await readText(file, 'the kubeconfig'))
   const problem = document.errors[0]
-  if (problem) throw new KubeConfigError(`${file}: ${problem.message}`)
+  if (problem) {
+    const line = problem.linePos?.[0].line ?? 1
+    throw new KubeConfigError(`${file}:${line}: ${problem.message.split('\n')[0]}`)
+  }
   const raw = (document.toJS() ?? {}) as Record<string, unknown>
+  if (typeof raw !== 'object') throw new KubeConfigError(`${file}: this is no kubeconfig`)
   const { contexts, clusters, users } = entries(file, raw)
   const wanted = contextName ?? (raw['current-context'] as string | undefined)
   if (!wanted) throw new KubeConfigError(`${file}: current-context is not set: set it, or name a context`)
@@ -223,6 +227,12 @@ const beside = (file: string, path: string) => resolve(dirname(file), path)
 
 async function readText(path: string, what: string) {
   return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new KubeConfigError(`${what} ${path} cannot be read (${error.code ?? error.message})`)
+    throw new KubeConfigError(`${what} ${path} cannot be read: ${whyUnreadable(error)}`)
   })
+}
+
+function whyUnreadable({ code, message }: NodeJS.ErrnoException) {
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EACCES') return 'permission denied'
+  return code === 'EISDIR' ? 'it is a directory' : message
 }
