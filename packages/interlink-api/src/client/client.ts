@@ -97,6 +97,8 @@ export interface InterlinkClient {
   watch(options?: WatchOptions): AsyncGenerator<WatchEvent, void, undefined>
   /** The raw answer to `GET /watch`, to be passed on. */
   openWatch(options?: WatchOptions): Promise<IncomingMessage>
+  /** For connections from now on. */
+  setTls(tls: TlsMaterial): void
   close(): Promise<void>
 }
 
@@ -291,6 +293,7 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     async *watch(watchOptions) {
       yield* readWatch(await openWatch(watchOptions), url, watchSilenceMs)
     },
+    setTls: transport.setTls,
     close: async () => transport.close()
   }
 }

@@ -7,4 +7,5 @@ export type {
   PingResult,
   WatchOptions
 } from './client.ts'
+export { followTlsFiles, type TlsFiles } from './tls-files.ts'
 export type { TlsMaterial } from './transport.ts'

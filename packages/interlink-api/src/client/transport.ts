@@ -28,6 +28,8 @@ export interface Transport {
   /** Resolves at the answer's headers, whatever the status. The stream then is the caller's to read or destroy. */
   send(call: Call): Promise<IncomingMessage>
   readonly server: string
+  /** For connections from now on; those that are open stay. */
+  setTls(tls: TlsMaterial): void
   close(): void
 }
 
@@ -53,16 +55,17 @@ export function createTransport(url: string, tls?: TlsMaterial): Transport {
       ? new https.Agent({
           ...agentOptions,
           minVersion: 'TLSv1.2',
-          cert: tls?.cert,
-          key: tls?.key,
-          ca: tls?.ca === undefined ? undefined : toPem(tls.ca),
-          rejectUnauthorized: !tls?.insecure
+          ...agentTls(tls)
         })
       : new http.Agent(agentOptions)
   const request = target.protocol === 'https:' ? https.request : http.request
 
   return {
     server: url,
+    // The agent names its sockets after the material, so that none of another is taken.
+    setTls(fresh) {
+      if (agent instanceof https.Agent) Object.assign(agent.options, agentTls(fresh))
+    },
     close: () => agent.destroy(),
     send: (call) =>
       new Promise((resolve, reject) => {
@@ -150,6 +153,13 @@ function targetOf(url: string): Target {
     connect: { hostname: parsed.hostname.replace(/^\[|\]$/g, ''), port: parsed.port || undefined }
   }
 }
+
+const agentTls = (tls: TlsMaterial = {}) => ({
+  cert: tls.cert,
+  key: tls.key,
+  ca: tls.ca === undefined ? undefined : toPem(tls.ca),
+  rejectUnauthorized: !tls.insecure
+})
 
 function toPem(ca: string | Buffer): string | Buffer {
   if (typeof ca === 'string' || ca.includes('-----BEGIN')) return ca

@@ -12,6 +12,7 @@ import { handleErrors } from './errors-to-json.ts'
 import { readBodies } from './read-bodies.ts'
 import { createPluginLink } from './plugin-link.ts'
 import { measure } from './measure.ts'
+import { httpsOptions, type ServerTls } from './tls.ts'
 import { createRoutes } from './routes/create.ts'
 import { deleteRoutes } from './routes/delete.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -25,8 +26,7 @@ import { watchRoutes } from './routes/watch.ts'
 
 export interface ApiServerOptions {
   readonly logger?: FastifyBaseLogger
-  /** PEM. With `ca`, clients are asked for a certificate; who shows none needs another kind of authentication. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer }
+  readonly tls?: ServerTls
 }
 
 export type ApiServer = FastifyInstance
@@ -36,16 +36,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
   const { logger, tls } = options
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : {}),
-    ...(tls
-      ? {
-          https: {
-            ...tls,
-            minVersion: 'TLSv1.2',
-            requestCert: Boolean(tls.ca),
-            rejectUnauthorized: false
-          } as never
-        }
-      : {}),
+    ...(tls ? { https: httpsOptions(tls) as never } : {}),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'session' }),
     exposeHeadRoutes: false,
     bodyLimit: config.bodyLimit,
@@ -67,12 +58,13 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
     config.plugins.map((plugin) =>
       createPluginLink(plugin, {
         timeoutMs: config.pluginTimeoutSeconds * 1000,
-        statusConcurrency: config.statusConcurrency
+        statusConcurrency: config.statusConcurrency,
+        log: app.log
       })
     )
   )
   app.addHook('onClose', async () => {
-    await Promise.all(plugins.map(({ client }) => client.close()))
+    await Promise.all(plugins.map((plugin) => plugin.close()))
   })
 
   const closing = new AbortController()

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { ConfigError } from '../config/yaml.ts'
+import type { FastifyBaseLogger } from 'fastify'
 import {
   createInterlinkClient,
   type CallOptions,
   type InterlinkClient,
   type PingResult
 } from '../client/client.ts'
+import { followTlsFiles } from '../client/tls-files.ts'
 import { InterlinkError } from '../errors.ts'
 import type { PodRef, PodStatus } from '../wire/messages.ts'
 import type { PluginConfig } from './config.ts'
@@ -17,11 +18,13 @@ export interface PluginLink extends PluginConfig {
   ping(options: CallOptions): Promise<PingResult>
   /** The pods it knows of those asked for, matched by UID. */
   status(pods: readonly PodRef[], options: CallOptions): Promise<PodStatus[]>
+  close(): Promise<void>
 }
 
 interface LinkOptions {
   readonly timeoutMs: number
   readonly statusConcurrency: number
+  readonly log: FastifyBaseLogger
   /** Milliseconds, monotonic. */
   readonly now?: () => number
 }
@@ -29,15 +32,19 @@ interface LinkOptions {
 const capabilitiesForMs = 30_000
 
 export async function createPluginLink(config: PluginConfig, options: LinkOptions): Promise<PluginLink> {
-  const { timeoutMs, statusConcurrency, now = () => performance.now() } = options
+  const { timeoutMs, statusConcurrency, log, now = () => performance.now() } = options
   const client = createInterlinkClient({
     url: config.url,
     verbs: 'plugin',
     createBody: config.createBody,
     timeoutMs,
-    ...(config.tokenFile ? { token: async () => (await readFile(config.tokenFile!, 'utf8')).trim() } : {}),
-    ...(config.tls ? { tls: await readTls(config.tls) } : {})
+    ...(config.tokenFile ? { token: async () => (await readFile(config.tokenFile!, 'utf8')).trim() } : {})
   })
+  const unfollow =
+    config.tls &&
+    (await followTlsFiles(client, config.tls, 'plugins.tls', {
+      onError: (err) => log.warn({ err, plugin: config.name }, 'TLS files changed and cannot be used')
+    }))
   let offered: { readonly at: number; readonly capabilities: ReadonlySet<string> } | undefined
   /** It answers for one pod although it was asked for several, as plugins that read only the first do. */
   let answersOne = false
@@ -73,6 +80,10 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     ...config,
     client,
     ping,
+    async close() {
+      unfollow?.()
+      await client.close()
+    },
     async status(pods, call) {
       if (pods.length <= 1) return singly(pods, call)
       const batch = await offersBatch(call)
@@ -113,19 +124,4 @@ export function relay(error: unknown, plugin: string): unknown {
   if (code === 'IL_FAILED') return new InterlinkError('IL_PLUGIN_FAILED', more, error)
   const { message, retry } = error
   return new InterlinkError({ code, message, status, retry }, more, error)
-}
-
-async function readTls(tls: NonNullable<PluginConfig['tls']>) {
-  const read = (path: string | undefined) =>
-    path === undefined
-      ? undefined
-      : readFile(path).catch((error: NodeJS.ErrnoException) => {
-          throw new ConfigError(
-            `plugins: tls: ${path} cannot be read: ${error.code}`,
-            { field: 'plugins' },
-            error
-          )
-        })
-  const [ca, cert, key] = await Promise.all([read(tls.caFile), read(tls.certFile), read(tls.keyFile)])
-  return { ca, cert, key, insecure: tls.insecure }
 }

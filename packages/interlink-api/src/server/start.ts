@@ -1,10 +1,11 @@
-import { readFile } from 'node:fs/promises'
+import type { Server } from 'node:https'
 import type { FastifyBaseLogger } from 'fastify'
 import { ConfigError } from '../config/yaml.ts'
 import { buildApiServer } from './app.ts'
 import type { ApiConfig, ApiConfigInput } from './config.ts'
 import { isLocal, listen, listenTarget, type ListenTarget } from './listen.ts'
 import { resolveApiConfig } from './load-config.ts'
+import { followTls, readTls } from './tls.ts'
 
 export interface RunningApi {
   /** Where it is reached; with port 0 the one that was taken. */
@@ -13,19 +14,30 @@ export interface RunningApi {
   close(): Promise<void>
 }
 
+export interface StartApiOptions {
+  readonly logger?: FastifyBaseLogger
+  /** Milliseconds between two looks at the TLS files. @default 5000 */
+  readonly tlsPollMs?: number
+}
+
 /**
  * Starts the API server.
  * @throws ConfigError for a configuration that must not be served, such as a public address without authentication.
  */
-export async function startApi(
-  input: ApiConfigInput,
-  options: { readonly logger?: FastifyBaseLogger } = {}
-): Promise<RunningApi> {
+export async function startApi(input: ApiConfigInput, options: StartApiOptions = {}): Promise<RunningApi> {
   const config = resolveApiConfig(input)
   const target = listenTarget(config.listen)
   checkExposure(config, target)
-  const app = await buildApiServer(config, { ...options, tls: await readTls(config, target) })
+  const files = target.kind === 'tcp' ? config.tls : undefined
+  const app = await buildApiServer(config, {
+    ...(options.logger && { logger: options.logger }),
+    ...(files && { tls: await readTls(files) })
+  })
   try {
+    if (files) {
+      const stop = await followTls(files, app.server as unknown as Server, app.log, options.tlsPollMs)
+      app.addHook('onClose', async () => stop())
+    }
     const url = await listen(app, target, Number.parseInt(config.socketMode, 8))
     return { url, close: () => app.close() }
   } catch (error) {
@@ -49,17 +61,4 @@ function checkExposure(config: ApiConfig, target: ListenTarget): void {
       'configure auth.tokenFile, auth.oidc or tls.clientCaFile, listen on loopback or a unix socket, or say insecure: true',
     { field: 'listen' }
   )
-}
-
-async function readTls({ tls }: ApiConfig, target: ListenTarget) {
-  if (!tls || target.kind === 'unix') return undefined
-  const read = (path: string, field: string) =>
-    readFile(path).catch((error: NodeJS.ErrnoException) => {
-      throw new ConfigError(`${field}: ${path} cannot be read: ${error.code}`, { field }, error)
-    })
-  return {
-    cert: await read(tls.certFile, 'tls.certFile'),
-    key: await read(tls.keyFile, 'tls.keyFile'),
-    ...(tls.clientCaFile ? { ca: await read(tls.clientCaFile, 'tls.clientCaFile') } : {})
-  }
 }

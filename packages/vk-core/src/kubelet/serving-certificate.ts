@@ -3,9 +3,11 @@
  * certificate is asked for in the background and replaced when 80 % of its life is over; connections never stop.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createSecureContext } from 'node:tls'
 import type { Logger } from 'pino'
+import { followFiles } from '@interlink-ts/interlink-api/config'
 import { isNotFound, type KubeClient } from '../kube/index.ts'
 import { certificateFiles } from './certificate-files.ts'
 import { createKeyRequest, createSelfSigned, type Identity, type KeyPair } from './key-request.ts'
@@ -62,23 +64,20 @@ export async function openServingCertificate(
   let current: KeyPair = files
     ? await readFiles(files)
     : (usable ?? (await createSelfSigned(identity, now())))
-  if (files) void followFiles(files).catch(() => undefined)
-  else if (options.csr) void keepSigned(usable).catch(() => undefined)
-
-  async function followFiles({ certFile, keyFile }: NonNullable<typeof files>): Promise<void> {
-    for (let seen = await modified(certFile, keyFile); ;) {
-      await pause(pollMs)
-      const found = await modified(certFile, keyFile)
-      if (found === seen) continue
-      try {
-        adopt(await readFiles({ certFile, keyFile }))
-        seen = found
+  if (files) {
+    const stop = await followFiles(
+      [files.certFile, files.keyFile],
+      async () => {
+        adopt(await readFiles(files))
         log.info('serving certificate read again')
-      } catch (error) {
-        log.warn({ err: error }, 'serving certificate could not be read again')
+      },
+      {
+        everyMs: pollMs,
+        onError: (err) => log.warn({ err }, 'serving certificate changed and cannot be used')
       }
-    }
-  }
+    )
+    closed.signal.addEventListener('abort', stop)
+  } else if (options.csr) void keepSigned(usable).catch(() => undefined)
 
   async function keepSigned(signed: KeyPair | undefined): Promise<void> {
     for (let have = signed; ;) {
@@ -173,20 +172,10 @@ export async function openServingCertificate(
 
 const readFiles = async (files: { certFile: string; keyFile: string }): Promise<KeyPair> => {
   const [cert, key] = await Promise.all([readFile(files.certFile, 'utf8'), readFile(files.keyFile, 'utf8')])
+  // Throws where the one does not fit the other, as in the middle of a change.
+  createSecureContext({ cert, key })
   return { cert, key }
 }
-
-const modified = async (...files: string[]): Promise<string> =>
-  (
-    await Promise.all(
-      files.map((file) =>
-        stat(file).then(
-          (info) => info.mtimeMs,
-          () => 0
-        )
-      )
-    )
-  ).join()
 
 /** Fits its key, has some life left, and names every address we are reached at. */
 export function isUsable({ cert, key }: KeyPair, { hosts }: Identity, now: number): boolean {

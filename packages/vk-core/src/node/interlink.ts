@@ -1,25 +1,37 @@
 import { readFile } from 'node:fs/promises'
-import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
+import type { Logger } from 'pino'
+import {
+  createInterlinkClient,
+  followTlsFiles,
+  type InterlinkClient
+} from '@interlink-ts/interlink-api/client'
 import type { InterlinkEndpoint } from '../config.ts'
 import type { PingAnswer } from './pinger.ts'
 
-/** The client of an endpoint of the configuration; its token is read anew for each call, so that it may be rotated. */
-export async function openInterlink(endpoint: InterlinkEndpoint): Promise<InterlinkClient> {
-  const { url, tokenFile, tls } = endpoint
-  const [ca, cert, key] = await Promise.all([tls?.caFile, tls?.certFile, tls?.keyFile].map(optionalFile))
-  return createInterlinkClient({
-    url,
-    tls: {
-      ...(ca && { ca }),
-      ...(cert && { cert }),
-      ...(key && { key }),
-      ...(tls?.insecureSkipVerify && { insecure: true })
-    },
-    ...(tokenFile && { token: () => readToken(tokenFile) })
-  })
+/** The client of an endpoint of the configuration. Its token and certificates are read anew, so that they may be rotated. */
+export async function openInterlink(
+  { url, tokenFile, tls }: InterlinkEndpoint,
+  log: Logger
+): Promise<InterlinkClient> {
+  const client = createInterlinkClient({ url, ...(tokenFile && { token: () => readToken(tokenFile) }) })
+  if (!tls) return client
+  const { insecureSkipVerify: insecure, ...files } = tls
+  const unfollow = await followTlsFiles(
+    client,
+    { ...files, ...(insecure && { insecure }) },
+    'interlink.tls',
+    {
+      onError: (err) => log.warn({ err, url }, 'TLS files changed and cannot be used')
+    }
+  )
+  return {
+    ...client,
+    async close() {
+      unfollow()
+      await client.close()
+    }
+  }
 }
-
-const optionalFile = async (file: string | undefined) => (file ? readFile(file) : undefined)
 
 /** A secret that is not there yet sends no token: the answer then says what is missing. */
 const readToken = async (file: string): Promise<string | undefined> => {

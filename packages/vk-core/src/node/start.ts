@@ -51,7 +51,7 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
     const towards = addressTowards(kube.server)
     const addresses = new Map<string, string>()
     for (const { name, address } of config.nodes) addresses.set(name, address ?? (await towards))
-    const interlinks = await openInterlinks(config.nodes)
+    const interlinks = await openInterlinks(config.nodes, log)
     closing.push(() => Promise.all([...new Set(interlinks.values())].map((client) => client.close())))
 
     const metrics = createMetrics('interlink-vk')
@@ -145,12 +145,15 @@ const openKube = async ({ kubeconfig, context }: VkConfig): Promise<KubeClient> 
   )
 
 /** Nodes of one endpoint share its client, and so its connections. */
-async function openInterlinks(nodes: readonly NodeConfig[]): Promise<Map<string, InterlinkClient>> {
+async function openInterlinks(
+  nodes: readonly NodeConfig[],
+  log: Logger
+): Promise<Map<string, InterlinkClient>> {
   const clients = new Map<string, InterlinkClient>()
   const byNode = new Map<string, InterlinkClient>()
   const key = ({ url, tokenFile, tls }: InterlinkEndpoint) => JSON.stringify([url, tokenFile, tls])
   for (const { name, interlink } of nodes) {
-    const client = clients.get(key(interlink)) ?? (await openInterlink(interlink))
+    const client = clients.get(key(interlink)) ?? (await openInterlink(interlink, log))
     clients.set(key(interlink), client)
     byNode.set(name, client)
   }
