@@ -7,7 +7,8 @@ const packages = {
   bwrap: 'bubblewrap',
   busybox: 'busybox-static',
   chromium: 'chromium',
-  openssl: 'openssl'
+  openssl: 'openssl',
+  shellcheck: 'shellcheck'
 }
 /** Chromium alone draws no text. */
 const font = { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', package: 'fonts-dejavu-core' }

@@ -4,14 +4,29 @@ import type { Launch } from '../backend.ts'
 import type { Plan } from '../plan/plan.ts'
 import { renderJob, type RenderOptions } from './render-job.ts'
 
-/** The supervisor's program; the same file for sources and for what is built from them. */
-export const supervisorPath = new URL('../../../assets/supervisor.sh', import.meta.url)
+/** The parts of the supervisor in the order of its file: what each is built upon comes before it, the start last. */
+export const supervisorParts = [
+  'base',
+  'become',
+  'logs',
+  'talk',
+  'actions',
+  'state',
+  'probes',
+  'stop',
+  'container',
+  'memory',
+  'order',
+  'main'
+].map((name) => new URL(`../../../assets/supervisor/${name}.sh`, import.meta.url))
 
 let program: Promise<string> | undefined
 
-/** The text of the supervisor, read once. */
+/** The text of the supervisor: one file from its parts, read once. */
 export function supervisorProgram(): Promise<string> {
-  program ??= readFile(supervisorPath, 'utf8')
+  program ??= Promise.all(supervisorParts.map((part) => readFile(part, 'utf8'))).then((texts) =>
+    texts.join('\n')
+  )
   return program
 }
 

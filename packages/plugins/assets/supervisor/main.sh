@@ -1,0 +1,172 @@
+# The job from its start to its end, and the commands of this program.
+
+soon() { [ "$1" -lt "$next" ] && next=$1; return 0; }
+
+# Until `next` or a word from a child. dash cannot read with a timeout, so there a process says when it is time.
+nap() {
+  tell_time
+  pause=$((next - now))
+  [ "$pause" -ge 10 ] || pause=10
+  set_seconds "$pause"
+  if [ "$timed_read" ]; then
+    # shellcheck disable=SC3045
+    read -r -t "$seconds" _ <&3
+  else
+    if [ "$now" -ge "$tick_at" ] || [ "$next" -lt "$tick_at" ]; then
+      { sleep "$seconds" 2>/dev/null || sleep 1; wake; } &
+      tick_at=$next
+    fi
+    read -r _ <&3
+  fi
+  # Takes note of the children that have ended; `wait` for one of them is not safe beside traps in bash.
+  jobs >/dev/null 2>&1
+}
+
+# Arguments: REASON MESSAGE
+finish() {
+  tell_time
+  # shellcheck disable=SC2086
+  kill_marked $containers
+  text="finished=$now"
+  line reason "$1"
+  line message "$2"
+  beat
+  put "$DIR/state/pod" "$text"
+  rm -rf "$private" "$run"
+}
+
+# A second start of the same job (a requeue) cannot know what became of the first: nothing is run twice.
+refuse_second_start() {
+  if [ -e "$DIR/state/pod" ]; then exit 0; fi
+  old=$(sed -n 's/^pid=//p' "$DIR/state/supervisor" 2>/dev/null)
+  if [ "$old" ] && grep -qszxF -- "$DIR" "/proc/$old/cmdline"; then exit 3; fi
+  # shellcheck disable=SC2086
+  kill_marked $containers
+  for name in $containers; do
+    grep -qs '^state=terminated' "$DIR/state/c.$name" && continue
+    put "$DIR/state/c.$name" "$(grep -sE '^(restarts|started)=' "$DIR/state/c.$name")
+state=terminated
+reason=ContainerStatusUnknown
+message=The job was started a second time and could not learn what became of the container
+exit=137
+finished=$now"
+  done
+  finish NodeLost 'The job was interrupted and started a second time; it is not run twice'
+  exit 1
+}
+
+# The clock, the folders, and the pipe by which children wake this process.
+open_job() {
+  second=${INTERLINK_SECOND_MS:-1000} run=$DIR/run private= tick_at=0
+  boot=0
+  set_clock
+  tell_time
+  begun=$now
+  mkdir -p "$DIR/state" "$DIR/log" "$DIR/message"
+  mkdir "$run" 2>/dev/null || refuse_second_start
+  if ! mkfifo "$run/wake" 2>/dev/null; then
+    # Some shared file systems have no pipes.
+    private=$(mktemp -d "${TMPDIR:-/tmp}/interlink.XXXXXX") && rmdir "$run" && ln -s "$private" "$run" && mkfifo "$run/wake"
+  fi
+  exec 3<>"$run/wake"
+  timed_read=
+  # shellcheck disable=SC3045
+  wake && read -r -t 0.5 _ <&3 2>/dev/null && timed_read=1
+  beat
+  find_tools
+  [ "$session" ] || {
+    finish StartError 'neither setsid nor perl is installed where the job runs; install util-linux'
+    exit 1
+  }
+}
+
+declare_containers() {
+  count=0 ordered=
+  for name in $containers; do
+    i=$((count += 1))
+    declare_container "$name"
+    case $kind in main) ;; *) ordered=1 ;; esac
+  done
+}
+
+announce() {
+  [ "$ordered" ] || reason=ContainerCreating
+  write_state
+}
+
+take_step() {
+  step
+  write_state
+}
+
+conclude() {
+  write_state
+  [ "$kind" = sidecar ] || [ "$code" = 0 ] || failed=1
+}
+
+run_job() {
+  asked=
+  trap : HUP
+  trap 'asked=1' TERM INT
+  exec </dev/null >>"$DIR/supervisor.log" 2>&1
+  cd /
+  # shellcheck source=/dev/null
+  . "$DIR/conf"
+  open_job
+  declare_containers
+  each announce
+  pod_reason= pod_message= stopping= stop_until= heard= init_failed= started_all= passed=0 memory_at=$now
+
+  while :; do
+    tell_time
+    next=$((now + second))
+    look_for_stop
+    [ "$stopping$started_all" ] || advance
+    each take_step
+    [ -z "$init_failed" ] && ! all_of main || [ "$stopping" ] || begin_end "$grace"
+    if [ "$stopping" ]; then
+      step_end
+      all_of '*' && break
+    fi
+    [ "$stopping$started_all" ] || look_again
+    if [ "$now" -ge "$memory_at" ]; then
+      each watch_memory
+      memory_at=$((now + 2 * second))
+    fi
+    if [ "$now" -ge "$beat_at" ]; then
+      set_clock
+      beat
+    fi
+    nap
+  done
+
+  failed=0
+  each conclude
+  finish "$pod_reason" "$pod_message"
+  exit "$failed"
+}
+
+mode=${1:-} DIR=${2:-}
+case $mode in
+run) run_job ;;
+start | enter)
+  name=$3
+  shift 3
+  become "$@"
+  ;;
+action)
+  name=$3
+  sh=${INTERLINK_SH:-/bin/sh} second=${INTERLINK_SECOND_MS:-1000} perl=$5 python=$6
+  act "$4"
+  ;;
+reap)
+  # shellcheck source=/dev/null
+  . "$DIR/conf"
+  # shellcheck disable=SC2086
+  kill_marked $containers
+  ;;
+*)
+  echo 'usage: supervisor.sh run|reap DIR' >&2
+  exit 2
+  ;;
+esac

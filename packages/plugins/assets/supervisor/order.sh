@@ -1,0 +1,97 @@
+# The order of the containers. Offers `advance` while the pod starts, `look_for_stop`, `begin_end` and `step_end`
+# while it ends.
+
+# The order of a start: an init container to its end, a sidecar until it is up, then all main containers.
+advance() {
+  i=0
+  while [ $((i += 1)) -le "$count" ]; do
+    load "$i"
+    if [ "$phase" = idle ]; then
+      launch
+      save
+    fi
+    case $kind in
+    init) [ "$phase" = done ] && [ "$code" = 0 ] || return 0 ;;
+    sidecar) [ "$state" = running ] && [ "$up" = 1 ] || [ "$passed" -ge "$i" ] || return 0 ;;
+    esac
+    [ "$passed" -ge "$i" ] || passed=$i
+  done
+  started_all=1
+}
+
+begin_end() {
+  stopping=1
+  stop_until=$((now + $1 * second))
+}
+
+# A wish to stop: a signal, or the file with the grace in seconds; a later and shorter one counts.
+look_for_stop() {
+  wish=
+  if [ -f "$DIR/stop" ]; then
+    read -r wish <"$DIR/stop"
+    case $wish in '' | *[!0-9]* | ????????*) wish=$grace ;; esac
+  elif [ "$asked" ]; then
+    wish=$grace
+  fi
+  if [ "$wish" ] && [ "$wish" != "$heard" ]; then
+    if [ -z "$heard" ] && [ -z "$stopping" ]; then
+      begin_end "$wish"
+    elif [ $((now + wish * second)) -lt "$stop_until" ]; then
+      stop_until=$((now + wish * second))
+    fi
+    heard=$wish
+  fi
+  if [ "$deadline" ] && [ -z "$stopping" ]; then
+    if [ "$now" -ge $((begun + deadline * second)) ]; then
+      pod_reason=DeadlineExceeded
+      pod_message='Pod was active on the node longer than the specified deadline'
+      begin_end "$grace"
+    else
+      soon $((begun + deadline * second))
+    fi
+  fi
+}
+
+end_other() {
+  case $phase in
+  idle) phase=done ;;
+  hook | run) [ "$kind" = sidecar ] || begin_stop "$stop_until" ;;
+  esac
+  [ "$kind" = sidecar ] || [ "$phase" = done ] || others=1
+}
+
+# While the pod ends: main and init containers at once, then the sidecars from the last to the first.
+step_end() {
+  others=
+  each end_other
+  [ -z "$others" ] || [ "$now" -ge "$stop_until" ] || return 0
+  i=$((count + 1))
+  while [ $((i -= 1)) -gt 0 ]; do
+    load "$i"
+    if [ "$kind" = sidecar ] && [ "$phase" != done ]; then
+      case $phase in hook | run) begin_stop "$stop_until" && save ;; esac
+      [ "$now" -ge "$stop_until" ] || return 0
+    fi
+  done
+}
+
+# Whether all containers of a kind, which may be a pattern, are done.
+all_of() {
+  j=0
+  while [ $((j += 1)) -le "$count" ]; do
+    eval "k=\$c${j}_kind p=\$c${j}_phase"
+    # shellcheck disable=SC2254
+    case $k in $1) [ "$p" = done ] || return 1 ;; esac
+  done
+}
+
+# What a step made possible (an init container has ended, a sidecar is up) need not wait for the next round.
+look_again() {
+  i=0
+  while [ $((i += 1)) -le "$count" ]; do
+    eval "k=\$c${i}_kind p=\$c${i}_phase u=\$c${i}_up"
+    [ "$i" -gt "$passed" ] || continue
+    case $k$p$u in initdone? | sidecarrun1) soon "$now" ;; esac
+    return 0
+  done
+}
