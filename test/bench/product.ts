@@ -40,7 +40,7 @@ export async function startProduct(
   const start = async (role: string, config: object): Promise<ChildProcess> => {
     const file = join(cluster.dir, `${role}.yaml`)
     await writeFile(file, stringify(config), { mode: 0o600 })
-    const child = spawnReaped(process.execPath, [interlink, role, '--config', file], {
+    const child = spawnReaped(interlink, [role, '--config', file], {
       env: { PATH: process.env.PATH, HOME: cluster.dir, POD_IP: '127.0.0.1', NODE_ENV: 'production' },
       stdio: ['ignore', 'pipe', 'pipe']
     })
