@@ -15,21 +15,46 @@ interface Span {
   readonly traceId: string
 }
 
-/** The least an OTLP collector can be: it takes http/json and remembers the spans. */
+interface Resource {
+  readonly attributes: { key: string; value: { stringValue?: string } }[]
+}
+
+const serviceOf = ({ attributes }: Resource) =>
+  attributes.find(({ key }) => key === 'service.name')?.value.stringValue ?? ''
+
+interface Point {
+  readonly attributes: { key: string; value: { stringValue?: string } }[]
+  readonly asInt?: string | number
+  readonly asDouble?: number
+  readonly count?: string | number
+}
+
+interface Metric {
+  readonly name: string
+  readonly gauge?: { readonly dataPoints: Point[] }
+  readonly sum?: { readonly dataPoints: Point[] }
+  readonly histogram?: { readonly dataPoints: Point[] }
+}
+
+/** The least an OTLP collector can be: it takes http/json and remembers the spans and the metrics. */
 async function startCollector() {
   const spans: Span[] = []
+  const metrics: Metric[] = []
   const server = createServer((request, answer) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const body = JSON.parse(Buffer.concat(chunks).toString()) as {
         resourceSpans?: {
-          resource: { attributes: { key: string; value: { stringValue?: string } }[] }
+          resource: Resource
           scopeSpans: { spans: { name: string; traceId: string }[] }[]
         }[]
+        resourceMetrics?: { scopeMetrics: { metrics: Metric[] }[] }[]
       }
+      for (const { scopeMetrics } of body.resourceMetrics ?? [])
+        metrics.push(...scopeMetrics.flatMap((scope) => scope.metrics))
       for (const { resource, scopeSpans } of body.resourceSpans ?? []) {
-        const service = resource.attributes.find(({ key }) => key === 'service.name')?.value.stringValue ?? ''
+        const service = serviceOf(resource)
         for (const { spans: found } of scopeSpans)
           for (const { name, traceId } of found) spans.push({ service, name, traceId })
       }
@@ -39,6 +64,7 @@ async function startCollector() {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     spans,
+    metrics,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: () => server.close()
   }
@@ -59,7 +85,10 @@ t.test(
         OTEL_TRACES_EXPORTER: 'otlp',
         OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
         OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
-        OTEL_BSP_SCHEDULE_DELAY: '200'
+        OTEL_BSP_SCHEDULE_DELAY: '200',
+        OTEL_METRICS_EXPORTER: 'otlp',
+        OTEL_METRIC_EXPORT_INTERVAL: '500',
+        OTEL_METRIC_EXPORT_TIMEOUT: '400'
       }
     })
     t.teardown(() => stack.stop())
@@ -87,5 +116,28 @@ t.test(
       await Promise.all((['vk', 'api-0', 'api-1', 'plugin'] as const).map((role) => stack.log(role)))
     ).join('\n')
     t.match(logs, new RegExp(trace), 'a log line carries the trace id')
+
+    const labelsOf = ({ attributes }: Point) =>
+      Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]))
+    const arrived = (name: string, right: (points: readonly Point[]) => boolean) =>
+      t.resolves(
+        eventually(() =>
+          collector.metrics.some(
+            ({ name: found, gauge, sum, histogram }) =>
+              found === name && right((gauge ?? sum ?? histogram)!.dataPoints)
+          )
+        ),
+        name
+      )
+    await arrived(
+      'interlink_vk_queue_depth',
+      (points) =>
+        points.map((point) => labelsOf(point).queue).join() === 'lifecycle,status' &&
+        points.every(({ asInt, asDouble }) => Number(asInt ?? asDouble) >= 0)
+    )
+    await arrived('interlink_vk_work_seconds', (points) => points.some(({ count }) => Number(count) > 0))
+    await arrived('interlink_api_requests', (points) =>
+      points.some((point) => labelsOf(point).route === '/create')
+    )
   }
 )

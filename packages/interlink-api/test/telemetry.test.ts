@@ -117,11 +117,18 @@ t.test('metrics are Prometheus text', async (t) => {
   calls.add(1, { op: 'a"b\n' })
   calls.add(2, { op: 'a"b\n' })
   metrics.gauge('depth', 'Depth.').set(7)
+  let waiting = 1
+  const end = metrics.observedGauge('waiting', 'Waiting.').observe(() => waiting, { queue: 'q' })
+  waiting = 2
   metrics.histogram('seconds', 'Seconds.').record(0.05, { op: 'x' })
   const lines = metrics.render().split('\n')
   t.ok(lines.includes('# TYPE calls_total counter'))
   t.ok(lines.includes('calls_total{op="a\\"b\\n"} 3'))
   t.ok(lines.includes('depth 7'))
+  t.ok(lines.includes('# TYPE waiting gauge'))
+  t.ok(lines.includes('waiting{queue="q"} 2'), 'read when it is asked for')
+  end()
+  t.notMatch(metrics.render(), /^waiting\{/m)
   t.ok(lines.includes('seconds_bucket{op="x",le="0.025"} 0'))
   t.ok(lines.includes('seconds_bucket{op="x",le="0.1"} 1'))
   t.ok(lines.includes('seconds_bucket{op="x",le="+Inf"} 1'))

@@ -11,6 +11,13 @@ export interface Counter {
 export interface Gauge {
   set(value: number, labels?: Labels): void
 }
+export interface ObservedGauge {
+  /**
+   * Reads the value whenever the metrics are asked for, and at no other time.
+   * @returns ends it
+   */
+  observe(read: () => number, labels?: Labels): () => void
+}
 export interface Histogram {
   /** Seconds. */
   record(value: number, labels?: Labels): void
@@ -22,6 +29,7 @@ export interface Metrics {
   /** Named without `_total`. */
   counter(name: string, help: string): Counter
   gauge(name: string, help: string): Gauge
+  observedGauge(name: string, help: string): ObservedGauge
   histogram(name: string, help: string): Histogram
   /** Text format 0.0.4. */
   render(): string
@@ -76,6 +84,27 @@ export function createMetrics(scope: string): Metrics {
         }
       }
     },
+    observedGauge(name: string, help: string): ObservedGauge {
+      const sources = new Set<{ readonly read: () => number; readonly labels: Labels }>()
+      meter.createObservableGauge(name, { description: help }).addCallback((result) => {
+        for (const { read, labels } of sources) result.observe(read(), labels as Attributes)
+      })
+      families.push({
+        name,
+        help,
+        type: 'gauge',
+        *lines() {
+          for (const { read, labels } of sources) yield sample(name, labelText(labels), read())
+        }
+      })
+      return {
+        observe(read, labels = {}) {
+          const source = { read, labels }
+          sources.add(source)
+          return () => sources.delete(source)
+        }
+      }
+    },
     histogram(name: string, help: string): Histogram {
       const series = new Map<string, { readonly counts: number[]; sum: number; count: number }>()
       const instrument = meter.createHistogram(name, {
@@ -113,6 +142,7 @@ export function createMetrics(scope: string): Metrics {
   return {
     counter: (name, help) => once(name, () => metrics.counter(name, help)),
     gauge: (name, help) => once(name, () => metrics.gauge(name, help)),
+    observedGauge: (name, help) => once(name, () => metrics.observedGauge(name, help)),
     histogram: (name, help) => once(name, () => metrics.histogram(name, help)),
     render: () =>
       families

@@ -44,6 +44,8 @@ export function openPods(options: PodsOptions): PodsOfNodes {
   const objects = createPodObjects({ client: kube, log })
   const managers = new Map<string, PodManager>()
   const nodes = new Map<string, NodePods>()
+  const depth = options.metrics.observedGauge('interlink_vk_queue_depth', 'Pods that wait for a step of work')
+  const unobserve: (() => void)[] = []
 
   const open = ({ name, interlink }: NodeConfig) => {
     const recorder = createEventRecorder({
@@ -69,6 +71,8 @@ export function openPods(options: PodsOptions): PodsOfNodes {
       log: log.child({ node: name })
     })
     managers.set(name, manager)
+    for (const queue of ['lifecycle', 'status'] as const)
+      unobserve.push(depth.observe(() => manager.queueStats()[queue].depth, { node: name, queue }))
     nodes.set(name, {
       view: manager.view,
       recorder,
@@ -85,6 +89,7 @@ export function openPods(options: PodsOptions): PodsOfNodes {
         manager.start().catch((error: unknown) => log.error({ err: error }, 'pods could not be followed'))
     },
     async close() {
+      unobserve.forEach((end) => end())
       await source.stop()
       await Promise.all([...managers.values()].map((manager) => manager.stop()))
       await objects.stop()
