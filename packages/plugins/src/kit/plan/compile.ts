@@ -58,7 +58,16 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
       nodeName: spec.nodeName ?? '',
       hostname: hosts.hostname,
       labels: metadata.labels ?? {},
-      annotations: metadata.annotations ?? {}
+      annotations: metadata.annotations ?? {},
+      ...(spec.nodeSelector ? { nodeSelector: spec.nodeSelector } : {}),
+      ...(spec.tolerations?.length
+        ? {
+            tolerations: spec.tolerations.map(({ key, value }) => ({
+              ...(key ? { key } : {}),
+              ...(value ? { value } : {})
+            }))
+          }
+        : {})
     },
     restartPolicy: restartPolicy ?? 'Never',
     graceSeconds: spec.terminationGracePeriodSeconds ?? policy.graceSeconds,

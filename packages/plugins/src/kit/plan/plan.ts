@@ -31,6 +31,9 @@ export interface PlannedPod {
   readonly hostname: string
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
+  /** What the pod wants of its node, for backends that choose machines. Absent where nothing is asked. */
+  readonly nodeSelector?: Readonly<Record<string, string>>
+  readonly tolerations?: readonly { readonly key?: string; readonly value?: string }[]
 }
 
 export interface PlannedContainer {
