@@ -8,8 +8,16 @@ const packages = {
   busybox: 'busybox-static',
   chromium: 'chromium',
   openssl: 'openssl',
+  munged: 'munge',
+  sbatch: 'slurm-client',
+  slurmctld: 'slurmctld',
+  slurmd: 'slurmd',
+  sshd: 'openssh-server',
   shellcheck: 'shellcheck'
 }
+/** Daemons are where the PATH of an ordinary account does not lead. */
+const daemonDirectories = ['/usr/sbin', '/sbin']
+
 /** Chromium alone draws no text. */
 const font = { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', package: 'fonts-dejavu-core' }
 
@@ -37,7 +45,9 @@ export async function ensureDebianPackages({ required }) {
 }
 
 const onPath = (program) =>
-  process.env.PATH.split(delimiter).some((directory) => existsSync(join(directory, program)))
+  [...process.env.PATH.split(delimiter), ...daemonDirectories].some((directory) =>
+    existsSync(join(directory, program))
+  )
 
 const isDebian = () =>
   existsSync('/etc/os-release') && /^ID(_LIKE)?=.*debian/m.test(readFileSync('/etc/os-release', 'utf8'))

@@ -45,6 +45,9 @@ export function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
+/** Has `sh` run a script when this process is gone, before its directories go; nothing where the script is gone too. */
+export const runAtEnd = (script: string): void => tell(`!${script}`)
+
 export interface TemporaryDirectory {
   path: string
   remove(): Promise<void>

@@ -1,0 +1,86 @@
+export interface LabShape {
+  readonly nodes: number
+  /** Of every node; declared, not real, as are memory and GPUs. */
+  readonly cpus: number
+  readonly memoryMiB: number
+  /** Of type a100. */
+  readonly gpus: number
+  /** Further lines of slurm.conf. */
+  readonly extra: readonly string[]
+}
+
+export interface LabPlace {
+  readonly dir: string
+  readonly user: string
+  readonly host: string
+  readonly controller: number
+  readonly nodes: readonly { readonly name: string; readonly port: number }[]
+}
+
+/** slurm.conf(5) of a lab in which one account is SlurmUser, SlurmdUser and the only user of jobs. */
+export function slurmConfiguration(
+  shape: LabShape,
+  { dir, user, host, controller, nodes }: LabPlace
+): string {
+  const gres = shape.gpus > 0 ? ` Gres=gpu:a100:${shape.gpus}` : ''
+  return [
+    'ClusterName=lab',
+    `SlurmctldHost=${host}(127.0.0.1)`,
+    `SlurmUser=${user}`,
+    `SlurmdUser=${user}`,
+    `SlurmctldPort=${controller}`,
+    'AuthType=auth/munge',
+    `AuthInfo=socket=${dir}/munge/socket,cred_expire=5`,
+    'CredType=cred/munge',
+    `StateSaveLocation=${dir}/state`,
+    `SlurmdSpoolDir=${dir}/spool/%n`,
+    `SlurmctldPidFile=${dir}/slurmctld.pid`,
+    `SlurmdPidFile=${dir}/slurmd-%n.pid`,
+    `SlurmctldLogFile=${dir}/log/slurmctld.log`,
+    `SlurmdLogFile=${dir}/log/slurmd-%n.log`,
+    'ProctrackType=proctrack/linuxproc',
+    'TaskPlugin=task/none',
+    'JobAcctGatherType=jobacct_gather/linux',
+    'JobAcctGatherFrequency=task=2',
+    'JobAcctGatherParams=OverMemoryKill',
+    'AccountingStorageType=accounting_storage/none',
+    'MpiDefault=none',
+    'SwitchType=switch/none',
+    'ReturnToService=2',
+    // More CPUs and memory than the machine has.
+    'SlurmdParameters=config_overrides',
+    'SelectType=select/cons_tres',
+    'SelectTypeParameters=CR_Core_Memory',
+    'DefMemPerCPU=256',
+    'GresTypes=gpu',
+    'SchedulerType=sched/backfill',
+    'SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,bf_max_job_test=2000',
+    'KillWait=3',
+    'MessageTimeout=5',
+    'JobRequeue=1',
+    'PropagateResourceLimits=NONE',
+    'MaxJobCount=20000',
+    ...shape.extra,
+    ...nodes.map(
+      ({ name, port }) =>
+        `NodeName=${name} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${shape.cpus} Boards=1 ` +
+        `SocketsPerBoard=1 CoresPerSocket=${shape.cpus} ThreadsPerCore=1 RealMemory=${shape.memoryMiB}${gres} State=UNKNOWN`
+    ),
+    'PartitionName=debug Nodes=ALL Default=YES MaxTime=01:00:00 DefaultTime=00:10:00 State=UP',
+    `PartitionName=short Nodes=${nodes[0]!.name} MaxTime=00:01:00 State=UP`,
+    ''
+  ].join('\n')
+}
+
+export const gresConfiguration = (
+  { gpus }: LabShape,
+  nodes: readonly string[],
+  devices: string | undefined
+): string =>
+  gpus === 0
+    ? ''
+    : nodes
+        .map(
+          (name) => `NodeName=${name} Name=gpu Type=a100 ${devices ? `File=${devices}` : `Count=${gpus}`}\n`
+        )
+        .join('')

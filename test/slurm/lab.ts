@@ -1,0 +1,178 @@
+/** A private Slurm of this machine's packages: its own ports, directories and key; nothing of the system's is touched. */
+import { execFile, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { hostname, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { ChildProcess } from 'node:child_process'
+import { eventually } from '../support/eventually.ts'
+import { freePorts } from '../support/free-port.ts'
+import { runAtEnd, signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
+import { gresConfiguration, slurmConfiguration, type LabShape } from './lab-configuration.ts'
+
+const call = promisify(execFile)
+
+export type Daemon = 'munged' | 'slurmctld' | `n${number}`
+
+export interface SlurmLab {
+  readonly dir: string
+  /** For clients, and for whoever starts them: SLURM_CONF, and a PATH that has them. */
+  readonly env: { readonly PATH: string; readonly SLURM_CONF: string }
+  readonly nodes: readonly string[]
+  /** Runs a client of Slurm to its end; resolves with what it printed. */
+  run(program: string, ...args: string[]): Promise<string>
+  /** SIGKILL, as a crash would. */
+  kill(daemon: Daemon): Promise<void>
+  /** SIGTERM: what it knows is saved. */
+  stop(daemon: Daemon): Promise<void>
+  /** Starts what was killed; resolves when it answers. */
+  start(daemon: Daemon): Promise<void>
+  /** SIGSTOP and SIGCONT: it is there, but says nothing. */
+  pause(daemon: Daemon): void
+  resume(daemon: Daemon): void
+  /** Ends jobs and daemons at once, and removes the directory. */
+  close(): Promise<void>
+}
+
+const programs = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'squeue', 'scontrol']
+const path = `/usr/local/sbin:/usr/sbin:/sbin:${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}`
+
+/** Why there can be no lab here, or undefined. */
+export function slurmMissing(): string | undefined {
+  const missing = programs.filter((program) => !path.split(':').some((dir) => existsSync(join(dir, program))))
+  return missing.length === 0
+    ? undefined
+    : `${missing.join(', ')} missing; apt-get install munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins`
+}
+
+/** Brings up munged, slurmctld and one slurmd per node; resolves when every node is idle. */
+export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<SlurmLab> {
+  const full: LabShape = { nodes: 2, cpus: 8, memoryMiB: 16_000, gpus: 4, extra: [], ...shape }
+  const directory = temporaryDirectory('slurm')
+  const dir = directory.path
+  const nodes = Array.from({ length: full.nodes }, (_, index) => `n${index + 1}`)
+  const [controller = 0, ...ports] = await freePorts(full.nodes + 1)
+  const env = { PATH: path, SLURM_CONF: join(dir, 'slurm.conf') }
+  const devices = makeDevices(dir, full.gpus)
+  for (const name of ['state', 'log', 'munge', ...nodes.map((node) => `spool/${node}`)])
+    await mkdir(join(dir, name), { recursive: true, mode: 0o755 })
+  await writeFile(join(dir, 'munge/key'), randomBytes(1024), { mode: 0o400 })
+  await writeFile(
+    env.SLURM_CONF,
+    slurmConfiguration(full, {
+      dir,
+      user: userInfo().username,
+      host: hostname().split('.')[0]!,
+      controller,
+      nodes: nodes.map((name, index) => ({ name, port: ports[index]! }))
+    })
+  )
+  await writeFile(join(dir, 'gres.conf'), gresConfiguration(full, nodes, devices))
+  await writeFile(join(dir, 'cgroup.conf'), 'CgroupPlugin=cgroup/v1\n')
+  await writeFile(join(dir, 'end.sh'), endOf(env.SLURM_CONF))
+  runAtEnd(join(dir, 'end.sh'))
+
+  const running = new Map<Daemon, ChildProcess>()
+  const run = async (program: string, ...args: string[]): Promise<string> =>
+    (await call(program, args, { env, timeout: 30_000, maxBuffer: 1 << 26 })).stdout
+  const socket = join(dir, 'munge/socket')
+  const commands = (daemon: Daemon): readonly [string, ...string[]] => {
+    if (daemon === 'slurmctld') return ['slurmctld', '-D']
+    if (daemon !== 'munged') return ['slurmd', '-D', '-N', daemon]
+    const files = ['key-file=key', 'pid-file=pid', 'log-file=log', 'seed-file=seed', 'socket=socket']
+    return ['munged', '-F', '--force', ...files.map((file) => `--${file.replace('=', `=${dir}/munge/`)}`)]
+  }
+  const answers = async (daemon: Daemon): Promise<boolean> => {
+    if (daemon === 'munged') return (await call('munge', ['-S', socket, '-n'], { env })).stdout !== ''
+    if (daemon === 'slurmctld') return (await run('scontrol', 'ping')).includes('is UP')
+    return /^(idle|mixed|allocated)\s*$/m.test(await run('sinfo', '-h', '-n', daemon, '-o', '%T'))
+  }
+  const spawnDaemon = (daemon: Daemon): void => {
+    const [program, ...args] = commands(daemon)
+    const child = spawnReaped(program, args, { env, cwd: dir, stdio: 'ignore' })
+    child.once('error', () => {})
+    running.set(daemon, child)
+  }
+  const start = async (daemon: Daemon): Promise<void> => {
+    spawnDaemon(daemon)
+    await eventually(() => answers(daemon), { deadlineMs: 20_000, everyMs: 20 })
+  }
+  const end = async (daemon: Daemon, how: NodeJS.Signals): Promise<void> => {
+    const child = running.get(daemon)
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, 'exit')
+    signalGroup(child, 'SIGCONT')
+    signalGroup(child, how)
+    await gone
+  }
+  const kill = (daemon: Daemon) => end(daemon, 'SIGKILL')
+  const signal = (daemon: Daemon, name: NodeJS.Signals): void => {
+    const child = running.get(daemon)
+    if (child) signalGroup(child, name)
+  }
+  const close = async (): Promise<void> => {
+    for (const node of nodes) await kill(node as Daemon)
+    await call('sh', [join(dir, 'end.sh')]).catch(() => {})
+    await kill('slurmctld')
+    await kill('munged')
+    await directory.remove()
+  }
+  try {
+    await start('munged')
+    spawnDaemon('slurmctld')
+    nodes.forEach((node) => spawnDaemon(node as Daemon))
+    await eventually(
+      async () =>
+        (await run('sinfo', '-h', '-N', '-p', 'debug', '-t', 'idle', '-o', '%N')).trim().split('\n')
+          .length === nodes.length,
+      { deadlineMs: 20_000, everyMs: 20 }
+    )
+  } catch (error) {
+    const log = await readFile(join(dir, 'log/slurmctld.log'), 'utf8').catch(() => '')
+    await close()
+    throw new Error(`Slurm did not come up:\n${log}`, { cause: error })
+  }
+  return {
+    dir,
+    env,
+    nodes,
+    run,
+    kill,
+    stop: (daemon) => end(daemon, 'SIGTERM'),
+    start,
+    pause: (daemon) => signal(daemon, 'SIGSTOP'),
+    resume: (daemon) => signal(daemon, 'SIGCONT'),
+    close
+  }
+}
+
+/** Slurm hands out devices only of files that are devices; where none can be made, it counts without files. */
+function makeDevices(dir: string, count: number): string | undefined {
+  if (count === 0) return undefined
+  for (let index = 0; index < count; index++)
+    if (spawnSync('mknod', ['-m', '666', join(dir, `gpu${index}`), 'c', '240', String(index)]).status !== 0)
+      return undefined
+  return join(dir, `gpu[0-${count - 1}]`)
+}
+
+/** Steps leave the group of their slurmd: they are found by the configuration they were started with. */
+const endOf = (conf: string): string => `
+mine=''
+for environ in /proc/[0-9]*/environ; do
+  grep -zqxF 'SLURM_CONF=${conf}' "$environ" 2>/dev/null || continue
+  pid=\${environ#/proc/}; pid=\${pid%/environ}
+  case $(cat "/proc/$pid/comm" 2>/dev/null) in slurmstepd) mine="$mine $pid" ;; esac
+done
+[ -n "$mine" ] || exit 0
+ps -eo pid=,ppid= | awk -v roots="$mine" '
+  { parent[$1] = $2 }
+  END {
+    split(roots, list, " "); for (i in list) chosen[list[i]] = 1
+    do { more = 0; for (pid in parent) if (!(pid in chosen) && (parent[pid] in chosen)) { chosen[pid] = 1; more = 1 } } while (more)
+    for (pid in chosen) print pid
+  }' | xargs -r kill -KILL 2>/dev/null
+exit 0
+`
