@@ -33,7 +33,9 @@ Examples:
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the virtual node', 'interlink')
     .addOption(
-      new Option('--backend <name>', 'backend that runs the pods').choices(['process']).default('process')
+      new Option('--backend <name>', 'backend that runs the pods')
+        .choices(['process', 'slurm'])
+        .default('process')
     )
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
@@ -62,7 +64,7 @@ Examples:
 
   service(program.command('plugin'))
     .description('Run a backend')
-    .argument('<backend>', 'process')
+    .argument('<backend>', 'process or slurm')
     .option('--config <file>', 'configuration of the plugin')
     .option('--root <directory>', 'root of the job directories')
     .option('--listen <url>', 'http://127.0.0.1:PORT or unix:///path')
@@ -76,7 +78,7 @@ Examples:
       'YAML with a Pod (or Job, Deployment …) and the ConfigMaps and Secrets it uses; - for stdin'
     )
     .addOption(
-      new Option('--backend <name>', 'backend to render for').choices(['process']).default('process')
+      new Option('--backend <name>', 'backend to render for').choices(['process', 'slurm']).default('process')
     )
     .option('--config <file>', 'configuration of the plugin')
     .option('--node <name>', 'name of the node the pod would be on', 'interlink')

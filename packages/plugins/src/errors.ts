@@ -38,6 +38,7 @@ export const errorTable = {
     message: 'backend {backend} could not {action}: {reason}',
     retry: 'yes'
   },
+  PLUGIN_BACKEND_REFUSED: { status: 422, message: '{backend} refuses the job: {reason}', retry: 'no' },
   PLUGIN_NUL: {
     status: 422,
     message: 'a value holds a NUL character, which no argument or environment variable can; remove it',

@@ -70,6 +70,12 @@ export function podStatus(outline: Outline, facts: JobFacts): PodStatus {
   }
 }
 
+/** Why a job is lost: as its backend has it, where it knows. */
+const endOf = (backend: BackendState | undefined): { reason: string; message: string } =>
+  backend?.phase === 'gone' && backend.reason !== undefined
+    ? { reason: backend.reason, message: backend.message ?? lost.message }
+    : lost
+
 /** What the supervisor says of its containers now: a failed probe or hook. */
 export const containerNotices = (state: JobState | undefined): Notice[] =>
   [...(state?.containers.values() ?? [])].flatMap(({ notice }) =>
@@ -96,7 +102,7 @@ const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kin
 
 function podReason({ state, backend, lostAt }: JobFacts): { reason?: string; message?: string } {
   if (state?.finished) return state.finished
-  if (lostAt !== undefined) return lost
+  if (lostAt !== undefined) return endOf(backend)
   return backend?.phase === 'queued' ? backend : {}
 }
 
@@ -139,7 +145,7 @@ function containerState(
   initialised: boolean,
   containerID: string
 ): ContainerState {
-  const { state, createdAt, lostAt } = facts
+  const { state, backend, createdAt, lostAt } = facts
   if (record?.state === 'terminated') return terminated(record, containerID, createdAt)
   const ended = state?.finished?.at ?? lostAt
   if (lostAt !== undefined || (ended !== undefined && record?.state === 'running')) {
@@ -147,8 +153,8 @@ function containerState(
     return terminated(
       {
         exitCode: 137,
-        reason: 'ContainerStatusUnknown',
-        message: lost.message,
+        reason: backend?.reason === 'OOMKilled' ? 'OOMKilled' : 'ContainerStatusUnknown',
+        message: endOf(backend).message,
         startedAt,
         finishedAt: ended
       },

@@ -1,0 +1,152 @@
+/** The commands of Slurm that are used, as argv, and what they print, parsed. Pure. */
+import type { SlurmJob } from './states.ts'
+
+/** Times as epochs: the clock and zone of the machine do not matter. SLURM_TIME_FORMAT is of squeue(1) and sacct(1). */
+export const slurmEnv = { SLURM_TIME_FORMAT: '%s', LC_ALL: 'C' } as const
+
+/** The script comes by standard input. The comment is the pod's UID: by it the job is found, whatever its name. */
+export const sbatchArgv = (args: readonly string[], uid: string): string[] => [
+  'sbatch',
+  '--parsable',
+  ...args,
+  `--comment=${uid}`
+]
+
+/**
+ * Holds a lock file while the command runs, or waits until nobody does: a submission that is still under way after
+ * its plugin was killed is waited for, flock(1).
+ */
+export const lockedArgv = (file: string, argv: readonly string[]): string[] => ['flock', file, ...argv]
+
+/** `1234` or, in a federation, `1234;cluster`. */
+export const parseJobId = (stdout: string): string | undefined =>
+  /^(\d+)(?:;\S*)?\s*$/.exec(stdout.trim().split('\n').at(-1) ?? '')?.[1]
+
+/**
+ * All jobs of this account, ended ones too as far as the controller still knows them. What others may write (the
+ * comment) stands last, so that no character in it can move another field.
+ */
+export const squeueArgv = (): string[] => [
+  'squeue',
+  '--noheader',
+  '--me',
+  '--states=all',
+  '--format=%A|%T|%S|%N|%r|%k'
+]
+
+/** Lines that are none of a job are passed over: a comment of somebody else's job may have several. */
+export function parseSqueue(text: string): SlurmJob[] {
+  const jobs: SlurmJob[] = []
+  for (const line of text.split('\n')) {
+    const match = /^(\d+)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/.exec(line)
+    if (match) jobs.push(jobFrom(match.slice(1)))
+  }
+  return jobs
+}
+
+/** Only allocations, not steps; from `sinceSeconds` of the epoch on. */
+export const sacctArgv = (jobIds: readonly string[]): string[] => [
+  'sacct',
+  '--noheader',
+  '--allocations',
+  '--parsable2',
+  '--duplicates',
+  `--jobs=${jobIds.join(',')}`,
+  '--format=JobIDRaw,State%40,Start,NodeList%200,Reason,Comment'
+]
+
+/** Of a job that was requeued the last line holds. */
+export function parseSacct(text: string): SlurmJob[] {
+  const jobs = new Map<string, SlurmJob>()
+  for (const line of text.split('\n')) {
+    const match = /^(\d+)\|([A-Z_]+(?: by \d+)?\+?)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/.exec(line)
+    if (match) jobs.set(match[1]!, jobFrom(match.slice(1)))
+  }
+  return [...jobs.values()]
+}
+
+const jobFrom = ([
+  jobId = '',
+  state = '',
+  start = '',
+  nodes = '',
+  reason = '',
+  comment = ''
+]: string[]): SlurmJob => ({
+  jobId,
+  state,
+  reason,
+  nodes: nodes === 'None assigned' ? '' : nodes,
+  comment: comment === '(null)' ? '' : comment,
+  ...(/^[1-9]\d*$/.test(start) ? { startAt: Number(start) * 1000 } : {})
+})
+
+/** Of a waiting job there is no batch script to signal, and scancel would wait until there is: hence the states. */
+export const cancelWaitingArgv = (jobId: string): string[] => ['scancel', '--state=PENDING', jobId]
+export const terminateArgv = (jobId: string): string[] => [
+  'scancel',
+  '--signal=TERM',
+  '--batch',
+  '--state=RUNNING',
+  jobId
+]
+export const cancelArgv = (jobId: string): string[] => ['scancel', jobId]
+
+/** Slurm has forgotten the job, or it has ended. */
+export const isUnknownJob = (stderr: string): boolean =>
+  /Invalid job id|already completing or completed|Job\/step already/i.test(stderr)
+
+export interface NodeFacts {
+  readonly name: string
+  readonly state: string
+  readonly cpus: number
+  readonly memoryMiB: number
+  /** `gpu:a100` to count. */
+  readonly gres: Readonly<Record<string, number>>
+}
+
+export const sinfoArgv = (partition?: string): string[] => [
+  'sinfo',
+  '--noheader',
+  '--Node',
+  ...(partition === undefined ? [] : [`--partition=${partition}`]),
+  '--format=%N|%T|%c|%m|%G'
+]
+
+/** A node stands there once for each of its partitions. */
+export function parseSinfo(text: string): NodeFacts[] {
+  const nodes = new Map<string, NodeFacts>()
+  for (const line of text.split('\n')) {
+    const match = /^([^|]+)\|([^|]+)\|(\d+)\+?\|(\d+)\+?\|(.*)$/.exec(line)
+    if (!match) continue
+    const [, name = '', state = '', cpus, memory, gres = ''] = match
+    nodes.set(name, {
+      name,
+      state: state.toLowerCase(),
+      cpus: Number(cpus),
+      memoryMiB: Number(memory),
+      gres: parseGres(gres)
+    })
+  }
+  return [...nodes.values()]
+}
+
+/** `gpu:a100:4(S:0-1),shard:8`, slurm.conf(5) Gres. */
+export function parseGres(text: string): Record<string, number> {
+  const counts: Record<string, number> = {}
+  if (text === '(null)' || text === '') return counts
+  for (const part of text.replace(/\([^)]*\)/g, '').split(',')) {
+    const words = part.split(':').filter((word) => word !== 'no_consume')
+    const last = words.at(-1) ?? ''
+    const count = /^(\d+)([KMG]?)$/.exec(last)
+    const name = (count ? words.slice(0, -1) : words).join(':')
+    if (name === '') continue
+    const factor = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[count?.[2] ?? ''] ?? 1
+    counts[name] = (counts[name] ?? 0) + (count ? Number(count[1]) * factor : 1)
+  }
+  return counts
+}
+
+/** A node whose resources can be given out, now or after what it runs. sinfo(1) NODE STATE CODES; flags such as `*` mean doubt. */
+export const isUsable = ({ state }: NodeFacts): boolean =>
+  /^(idle|mixed|allocated|completing|planned|reserved|blocked)[~#%$@^+-]?$/.test(state)

@@ -1,0 +1,2 @@
+export { slurmBackend } from './slurm-backend.ts'
+export { SlurmOptions } from './options.ts'

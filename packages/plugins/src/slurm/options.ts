@@ -1,0 +1,52 @@
+import { Type, type Static } from 'typebox'
+import { Value } from 'typebox/value'
+import { BatchOptions } from './batch-script.ts'
+import { ImageOptions } from './images.ts'
+import { ContainerOptionsSchema } from './launch.ts'
+
+const closed = { additionalProperties: false } as const
+
+/** The Slurm backend's own section of the plugin configuration. */
+export const SlurmOptions = Type.Object(
+  {
+    batch: BatchOptions,
+    containers: ContainerOptionsSchema,
+    images: ImageOptions,
+    conf: Type.Optional(
+      Type.String({ pattern: '^/', description: 'SLURM_CONF for Slurm’s clients; default: their own' })
+    ),
+    partition: Type.Optional(
+      Type.String({
+        pattern: '^[^-]',
+        description: 'the partition whose nodes count as capacity; default: all'
+      })
+    ),
+    submissions: Type.Integer({
+      default: 4,
+      minimum: 1,
+      maximum: 64,
+      description: 'sbatch at the same time'
+    }),
+    timeouts: Type.Object(
+      {
+        querySeconds: Type.Number({ default: 30, minimum: 1, description: 'squeue, sacct, sinfo, scancel' }),
+        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'sbatch' })
+      },
+      { ...closed, default: {} }
+    ),
+    taints: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { key: Type.String(), value: Type.Optional(Type.String()), effect: Type.String() },
+          closed
+        ),
+        { description: 'taints of the node; [] clears them' }
+      )
+    )
+  },
+  closed
+)
+export type SlurmOptions = Static<typeof SlurmOptions>
+
+export const completeOptions = (options: unknown): SlurmOptions =>
+  Value.Parse(SlurmOptions, Value.Default(SlurmOptions, structuredClone(options ?? {})))

@@ -1,0 +1,139 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type {
+  Backend,
+  BackendContext,
+  BackendModule,
+  BackendState,
+  Job,
+  SubmittedJob
+} from '../kit/backend.ts'
+import { writeDurable } from '../kit/jobs/durable-file.ts'
+import { renderBatch } from './batch-script.ts'
+import { checkSlurm } from './check.ts'
+import { jobFiles } from './job-files.ts'
+import { renderLaunches } from './launch.ts'
+import { completeOptions, SlurmOptions } from './options.ts'
+import { offeredResources } from './offered-resources.ts'
+import { SlurmClient } from './slurm-client.ts'
+import { backendState, type SlurmJob } from './states.ts'
+import { localTransport } from './transport/local.ts'
+import type { Transport } from './transport/transport.ts'
+
+/** Runs pods as jobs of a Slurm cluster, through its clients. */
+export const slurmBackend: BackendModule = {
+  name: 'slurm',
+  options: SlurmOptions,
+  create: (options, context) => new SlurmBackend(completeOptions(options), context)
+}
+
+/** What Slurm's own TERM, wait and KILL comes after, beyond the grace of the pod; seconds. */
+const patience = 5
+const resourcesMs = 60_000
+
+class SlurmBackend implements Backend {
+  readonly name = 'slurm'
+  readonly #options: SlurmOptions
+  readonly #context: BackendContext
+  readonly #transport: Transport
+  readonly #slurm: SlurmClient
+  /** When a job was first asked to end, epoch ms. */
+  readonly #cancelled = new Map<string, number>()
+  /** What the last `sacct` said; an end does not change. */
+  readonly #ended = new Map<string, SlurmJob>()
+  #offered: { readonly at: number; readonly answer: ReturnType<typeof offeredResources> } | undefined
+
+  constructor(options: SlurmOptions, context: BackendContext) {
+    this.#options = options
+    this.#context = context
+    this.#transport = localTransport(options.conf === undefined ? {} : { SLURM_CONF: options.conf })
+    this.#slurm = new SlurmClient(this.#transport, options)
+  }
+
+  check() {
+    return checkSlurm(this.#slurm, this.#context.root, this.#transport)
+  }
+
+  async honours() {
+    return {}
+  }
+
+  async render(...[plan, dir]: Parameters<Backend['render']>) {
+    const { batch, containers } = this.#options
+    const rendered = renderLaunches(plan, dir, this.#options)
+    const { refusals, notices } = renderBatch({ plan, dir }, batch, containers.shell)
+    if ('refusals' in rendered) return { refusals: [...rendered.refusals, ...refusals] }
+    return refusals.length > 0 ? { refusals } : { ...rendered, notices: [...rendered.notices, ...notices] }
+  }
+
+  async submit(job: Job) {
+    const { batch, containers } = this.#options
+    for (const { path, mode, text } of await jobFiles(job, this.#options))
+      await writeFile(join(job.dir, path), text, { mode })
+    const { args, script } = renderBatch(job, batch, containers.shell)
+    return { jobId: await this.#slurm.submit(args, job.uid, script, lockOf(job.dir)) }
+  }
+
+  /** Were there ever two jobs, the first is kept and the others end. */
+  async find(job: Job) {
+    await this.#slurm.settled(lockOf(job.dir))
+    const jobs = (await this.#slurm.jobs())
+      .filter(({ comment }) => comment === job.uid)
+      .sort((a, b) => Number(a.jobId) - Number(b.jobId))
+    const [first, ...others] = jobs
+    for (const { jobId } of others) {
+      this.#context.log.warn(
+        { uid: job.uid, jobId, kept: first!.jobId },
+        'a second job of a pod is cancelled'
+      )
+      await this.#slurm.cancel(jobId)
+    }
+    return first ? { jobId: first.jobId } : undefined
+  }
+
+  async list(jobs: readonly SubmittedJob[]) {
+    const known = new Map((await this.#slurm.jobs()).map((job) => [job.jobId, job]))
+    const forgotten = jobs.map(({ jobId }) => jobId).filter((jobId) => !known.has(jobId))
+    for (const jobId of this.#ended.keys()) if (!forgotten.includes(jobId)) this.#ended.delete(jobId)
+    const asked = forgotten.filter((jobId) => !this.#ended.has(jobId) && /^\d+$/.test(jobId))
+    for (const job of await this.#slurm.ended(asked)) this.#ended.set(job.jobId, job)
+    return new Map<string, BackendState>(
+      jobs.map(({ uid, jobId }) => {
+        const job = known.get(jobId) ?? this.#ended.get(jobId)
+        return [uid, job ? backendState(job) : { phase: 'gone' }]
+      })
+    )
+  }
+
+  /** The supervisor is asked twice, by its file and by signal: either may be out of reach. */
+  async cancel(job: SubmittedJob, graceSeconds: number) {
+    const now = Date.now()
+    const since = this.#cancelled.get(job.uid) ?? now
+    this.#cancelled.set(job.uid, since)
+    await writeDurable(join(job.dir, 'stop'), `${graceSeconds}\n`)
+    if (!/^\d+$/.test(job.jobId)) return
+    if (now - since > (graceSeconds + patience) * 1000) await this.#slurm.cancel(job.jobId)
+    else await this.#slurm.terminate(job.jobId)
+  }
+
+  async release({ uid }: SubmittedJob) {
+    this.#cancelled.delete(uid)
+  }
+
+  /** As old as a minute, so that no ping waits for Slurm but the first. */
+  async resources() {
+    const now = Date.now()
+    const before = this.#offered
+    if (before && now - before.at < resourcesMs) return before.answer
+    const answer = offeredResources(this.#slurm, this.#options)
+    this.#offered = { at: now, answer: before ? answer.catch(() => before.answer) : answer }
+    answer.catch((err: unknown) => {
+      this.#context.log.warn({ err }, 'the nodes of Slurm could not be asked for')
+      if (!before) this.#offered = undefined
+    })
+    return before ? before.answer : answer.catch(() => ({}))
+  }
+}
+
+/** Held by a submission while it is under way. */
+const lockOf = (dir: string): string => join(dir, 'submit.lock')

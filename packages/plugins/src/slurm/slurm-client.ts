@@ -1,0 +1,129 @@
+import * as commands from './commands.ts'
+import type { SlurmOptions } from './options.ts'
+import type { SlurmJob } from './states.ts'
+import { slurmWords, submitFailure } from './submit-failures.ts'
+import { atMost, type Limiter } from './at-most.ts'
+import type { Ran, Transport } from './transport/transport.ts'
+
+const accountingRetryMs = 600_000
+
+/** Slurm through its own clients: each question once, however many ask it at the same time. */
+export class SlurmClient {
+  readonly #transport: Transport
+  readonly #options: SlurmOptions
+  readonly #now: () => number
+  readonly #submitting: Limiter
+  #running: Promise<SlurmJob[]> | undefined
+  #next: Promise<SlurmJob[]> | undefined
+  /** There is no accounting before this, epoch ms. */
+  #noAccountingUntil = 0
+
+  constructor(transport: Transport, options: SlurmOptions, now: () => number = Date.now) {
+    this.#transport = transport
+    this.#options = options
+    this.#now = now
+    this.#submitting = atMost(options.submissions)
+  }
+
+  /**
+   * Hands a job over. `lock` is a file that is held meanwhile.
+   * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good, any other error where a later try may do
+   */
+  submit(args: readonly string[], uid: string, script: string, lock: string): Promise<string> {
+    return this.#submitting(async () => {
+      const argv = commands.lockedArgv(lock, commands.sbatchArgv(args, uid))
+      const ran = await this.#transport.run(argv, {
+        input: script,
+        timeoutMs: this.#options.timeouts.submitSeconds * 1000,
+        env: commands.slurmEnv
+      })
+      const jobId = ran.code === 0 ? commands.parseJobId(ran.stdout.toString()) : undefined
+      if (jobId === undefined) throw submitFailure(ran)
+      return jobId
+    })
+  }
+
+  /** Resolves when no submission of this lock file is under way any more, be it of a plugin that is gone. */
+  async settled(lock: string): Promise<void> {
+    const ran = await this.#transport.run(commands.lockedArgv(lock, ['true']), {
+      timeoutMs: this.#options.timeouts.submitSeconds * 1000
+    })
+    if (ran.code !== 0) throw failed('flock', ran)
+  }
+
+  /** Every job of this account that the controller knows. What is answered was asked after the call. */
+  jobs(): Promise<SlurmJob[]> {
+    if (!this.#running) return (this.#running = this.#askJobs())
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        return (this.#running = this.#askJobs())
+      })
+    return this.#next
+  }
+
+  async #askJobs(): Promise<SlurmJob[]> {
+    try {
+      return commands.parseSqueue(await this.#ask(commands.squeueArgv()))
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  /** Of jobs that the controller has forgotten; none where the cluster keeps no accounts or they are away. */
+  async ended(jobIds: readonly string[]): Promise<SlurmJob[]> {
+    if (jobIds.length === 0 || this.#now() < this.#noAccountingUntil) return []
+    try {
+      const found: SlurmJob[] = []
+      for (let at = 0; at < jobIds.length; at += 500)
+        found.push(...commands.parseSacct(await this.#ask(commands.sacctArgv(jobIds.slice(at, at + 500)))))
+      return found
+    } catch (error) {
+      if (/accounting storage is disabled|not there/i.test((error as Error).message))
+        this.#noAccountingUntil = this.#now() + accountingRetryMs
+      return []
+    }
+  }
+
+  /** TERM for the supervisor of a job that runs; one that waits is taken out of the queue. */
+  async terminate(jobId: string): Promise<void> {
+    await this.#cancel(commands.cancelWaitingArgv(jobId))
+    await this.#cancel(commands.terminateArgv(jobId))
+  }
+
+  /** Slurm's own way: TERM for everything, then KILL. */
+  cancel(jobId: string): Promise<void> {
+    return this.#cancel(commands.cancelArgv(jobId))
+  }
+
+  async #cancel(argv: readonly string[]): Promise<void> {
+    const ran = await this.#run(argv)
+    if (ran.code !== 0 && !commands.isUnknownJob(ran.stderr)) throw failed('scancel', ran)
+  }
+
+  async nodes(partition?: string): Promise<commands.NodeFacts[]> {
+    return commands.parseSinfo(await this.#ask(commands.sinfoArgv(partition)))
+  }
+
+  /** `22.05.8` */
+  async version(): Promise<string> {
+    return /(\d+\.\d+\S*)/.exec(await this.#ask(['sinfo', '--version']))?.[1] ?? 'unknown'
+  }
+
+  async #ask(argv: readonly string[]): Promise<string> {
+    const ran = await this.#run(argv)
+    if (ran.code !== 0) throw failed(argv[0]!, ran)
+    return ran.stdout.toString()
+  }
+
+  #run(argv: readonly string[]): Promise<Ran> {
+    return this.#transport.run(argv, {
+      timeoutMs: this.#options.timeouts.querySeconds * 1000,
+      env: commands.slurmEnv
+    })
+  }
+}
+
+const failed = (program: string, { code, stderr }: Ran): Error =>
+  new Error(slurmWords(stderr) || `${program} ended with ${code ?? 'a signal'}`)

@@ -1,0 +1,34 @@
+/** How commands reach the machine that Slurm's clients are on: this one, or one behind SSH. */
+
+export interface RunOptions {
+  /** All of standard input. */
+  readonly input?: string | Buffer
+  /** After which the command is given up. */
+  readonly timeoutMs: number
+  /** Set beside what the machine gives. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Ran {
+  /** Absent where a signal ended it. */
+  readonly code?: number
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+export interface Transport {
+  /** For messages: `this machine`, `user@host`. */
+  readonly where: string
+  /**
+   * Runs a command to its end, whatever its exit code; arguments reach it as they are.
+   * @throws TransportError where it could not be run, or did not end in time
+   */
+  run(argv: readonly string[], options: RunOptions): Promise<Ran>
+  close(): Promise<void>
+}
+
+/** The command may or may not have been run. */
+export class TransportError extends Error {}
+
+/** Bytes of standard output that are taken; more is an error, as nothing that is asked answers with as much. */
+export const maxOutput = 64 * 1024 * 1024

@@ -1,0 +1,122 @@
+import t from 'tap'
+import {
+  isUsable,
+  parseGres,
+  parseJobId,
+  parseSacct,
+  parseSinfo,
+  parseSqueue
+} from '../src/slurm/commands.ts'
+import { submitFailure } from '../src/slurm/submit-failures.ts'
+
+t.test('what squeue of 22.05 prints is read, whatever the comments hold', async (t) => {
+  const text = [
+    '2|PENDING|1795260588||Resources|uid-2',
+    '3|PENDING|N/A||JobHeldUser|(null)',
+    '1|RUNNING|1795259988|n[1-2]|None|a|b|c',
+    'a second line of somebody’s comment|x',
+    '4|PENDING|N/A||ReqNodeNotAvail, UnavailableNodes:n4|uid-4',
+    ''
+  ].join('\n')
+  t.strictSame(parseSqueue(text), [
+    {
+      jobId: '2',
+      state: 'PENDING',
+      startAt: 1_795_260_588_000,
+      nodes: '',
+      reason: 'Resources',
+      comment: 'uid-2'
+    },
+    { jobId: '3', state: 'PENDING', nodes: '', reason: 'JobHeldUser', comment: '' },
+    {
+      jobId: '1',
+      state: 'RUNNING',
+      startAt: 1_795_259_988_000,
+      nodes: 'n[1-2]',
+      reason: 'None',
+      comment: 'a|b|c'
+    },
+    {
+      jobId: '4',
+      state: 'PENDING',
+      nodes: '',
+      reason: 'ReqNodeNotAvail, UnavailableNodes:n4',
+      comment: 'uid-4'
+    }
+  ])
+})
+
+t.test('of a job that accounts know twice, the last run holds', async (t) => {
+  const text =
+    '8|NODE_FAIL|1795259000|n1|None|uid\n8|CANCELLED by 0|1795259988|n2|None|uid\n9|TIMEOUT|Unknown|None assigned|TimeLimit|\n'
+  t.match(parseSacct(text), [
+    { jobId: '8', state: 'CANCELLED by 0', nodes: 'n2' },
+    { jobId: '9', state: 'TIMEOUT', nodes: '', reason: 'TimeLimit', startAt: undefined }
+  ])
+})
+
+t.test('the job id of sbatch is the last line alone, with or without a cluster', async (t) => {
+  t.equal(parseJobId('1234\n'), '1234')
+  t.equal(parseJobId('1234;alpha\n'), '1234')
+  t.equal(parseJobId('a word of the site\n77\n'), '77')
+  t.equal(parseJobId('Submitted batch job 5\n'), undefined)
+  t.equal(parseJobId(''), undefined)
+})
+
+t.test('nodes are counted once, with their devices', async (t) => {
+  const nodes = parseSinfo(
+    'n1|mixed|8|16000|gpu:a100:4(S:0-1),shard:8\nn1|mixed|8|16000|gpu:a100:4(S:0-1),shard:8\nn2|down*|64+|256000+|(null)\n'
+  )
+  t.strictSame(nodes, [
+    { name: 'n1', state: 'mixed', cpus: 8, memoryMiB: 16000, gres: { 'gpu:a100': 4, shard: 8 } },
+    { name: 'n2', state: 'down*', cpus: 64, memoryMiB: 256_000, gres: {} }
+  ])
+  t.same(nodes.map(isUsable), [true, false])
+})
+
+t.test('devices are read as slurm.conf has them', async (t) => {
+  t.strictSame(parseGres('gpu:2'), { gpu: 2 })
+  t.strictSame(parseGres('gpu:a100:no_consume:4,gpu:a100:2,license'), { 'gpu:a100': 6, license: 1 })
+  t.strictSame(parseGres('craynetwork:4K'), { craynetwork: 4096 })
+  t.strictSame(parseGres('(null)'), {})
+})
+
+const failure = (stderr: string, code = 1) => submitFailure({ code, stdout: Buffer.alloc(0), stderr })
+
+t.test('a refusal is for good, with the words of Slurm', async (t) => {
+  for (const [stderr, words] of [
+    [
+      'sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n',
+      'slurm refuses the job: invalid partition specified: nope; Batch job submission failed: Invalid partition name specified'
+    ],
+    [
+      'sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n',
+      'slurm refuses the job: Batch job submission failed: Invalid account or account/partition combination specified'
+    ],
+    [
+      'sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy\n',
+      /QOSMaxWallDurationPerJobLimit/
+    ]
+  ] as const)
+    t.match(failure(stderr), { code: 'PLUGIN_BACKEND_REFUSED', retry: 'no', message: words })
+  t.match(
+    failure('sbatch: unrecognized option \'--bogus\'\nTry "sbatch --help" for more information\n', 255),
+    {
+      code: 'PLUGIN_BACKEND_REFUSED',
+      message: "slurm refuses the job: sbatch: unrecognized option '--bogus'"
+    }
+  )
+})
+
+t.test('what may pass is not taken for a refusal', async (t) => {
+  for (const stderr of [
+    'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n',
+    'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n',
+    'sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user’s size and/or time limits)\n',
+    'sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\n',
+    'sbatch: error: Munge encode failed: Failed to access "/run/munge/munge.socket.2"\nsbatch: error: Batch job submission failed: Protocol authentication error\n',
+    'sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received\n',
+    ''
+  ])
+    t.notMatch(failure(stderr), { code: 'PLUGIN_BACKEND_REFUSED' })
+})

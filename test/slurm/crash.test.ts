@@ -1,0 +1,85 @@
+import t from 'tap'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
+import { eventually } from '../support/eventually.ts'
+import { spawnReaped } from '../support/reaper.ts'
+import { requireReal } from '../support/require-real.ts'
+import { slurmMissing, startSlurmLab } from './lab.ts'
+import { isOver, isRunning, scriptPod, startSlurmPlugin, whenStatus } from './slurm-plugin.ts'
+
+const program = fileURLToPath(new URL('plugin-process.ts', import.meta.url))
+const loader = new URL('../../scripts/lib/typescript.mjs', import.meta.url).href
+
+if (requireReal(t, slurmMissing())) {
+  const lab = await startSlurmLab({ nodes: 1 })
+  t.teardown(() => lab.close())
+
+  // The real sbatch, slow on its way there or on its way back.
+  const slow = {
+    'while sbatch is on its way to the controller': 'touch "$0.called"; sleep 2; exec sbatch "$@"',
+    'between sbatch and its answer': 'sbatch "$@"; code=$?; touch "$0.called"; sleep 2; exit $code'
+  }
+  for (const [when, text] of Object.entries(slow))
+    t.test(`a plugin killed ${when} yields one job`, async (t) => {
+      const dir = join(lab.dir, when.replaceAll(' ', '-'))
+      await mkdir(join(dir, 'bin'), { recursive: true, mode: 0o700 })
+      const front = join(dir, 'bin/sbatch')
+      await writeFile(front, `#!/bin/sh\nPATH=${lab.env.PATH}\n${text}\n`, { mode: 0o700 })
+      const child = spawnReaped(
+        process.execPath,
+        ['--conditions=interlink-ts-source', `--import=${loader}`, program, dir, lab.env.SLURM_CONF],
+        {
+          stdio: ['ignore', 'pipe', 'inherit'],
+          env: { PATH: `${join(dir, 'bin')}:${lab.env.PATH}`, HOME: dir }
+        }
+      )
+      await once(child.stdout!, 'data')
+      const client = createInterlinkClient({ url: `unix://${join(dir, 'plugin.sock')}`, verbs: 'plugin' })
+      t.teardown(() => client.close())
+      const marker = join(dir, 'marker')
+      const pod = scriptPod(`echo started >>${marker}`)
+      const lost = t.rejects(client.create(pod), 'the call is lost with the plugin')
+      await eventually(() => readFile(`${front}.called`).then(() => true))
+      const gone = once(child, 'exit')
+      process.kill(child.pid!, 'SIGKILL')
+      await gone
+      await lost
+
+      const second = await startSlurmPlugin(t, lab, dir)
+      const { PodJID } = await second.client.create(pod)
+      const over = await whenStatus(second.client, pod, isOver)
+      t.equal(over.containers[0]!.state!.terminated!.exitCode, 0)
+      const jobs = await lab.run('squeue', '-h', '-t', 'all', '-o', '%A|%k')
+      t.same(
+        jobs.split('\n').filter((line) => line.endsWith(`|${pod.pod.metadata.uid}`)),
+        [`${PodJID}|${pod.pod.metadata.uid}`]
+      )
+      t.equal(await readFile(marker, 'utf8'), 'started\n')
+    })
+
+  t.test('while the controller is down a pod is not lost, and a create may be tried again', async (t) => {
+    const { client } = await startSlurmPlugin(t, lab)
+    const running = scriptPod('sleep 3; exit 5')
+    await client.create(running)
+    await whenStatus(client, running, isRunning)
+    await lab.stop('slurmctld')
+    const pod = scriptPod('true')
+    await t.rejects(client.create(pod, { timeoutMs: 60_000 }), {
+      code: 'PLUGIN_BACKEND_FAILED',
+      retry: 'yes',
+      message: /Unable to contact slurm controller/
+    })
+    const over = await whenStatus(client, running, isOver)
+    t.equal(
+      over.containers[0]!.state!.terminated!.exitCode,
+      5,
+      'the end of a job is seen without the controller'
+    )
+    await lab.start('slurmctld')
+    await client.create(pod, { timeoutMs: 60_000 })
+    t.equal((await whenStatus(client, pod, isOver)).containers[0]!.state!.terminated!.exitCode, 0)
+  })
+}

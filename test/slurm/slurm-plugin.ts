@@ -1,0 +1,111 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
+import { decode, type PodStatus, type RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import { startPlugin, type PluginConfigInput } from '@interlink-ts/plugins/kit'
+import { slurmBackend } from '@interlink-ts/plugins/slurm'
+import { eventually } from '../support/eventually.ts'
+import type { SlurmLab } from './lab.ts'
+
+export interface SlurmPlugin {
+  readonly root: string
+  readonly client: InterlinkClient
+  close(): Promise<void>
+}
+
+/** The configuration of a plugin of a lab, with its files in `dir`. */
+export const pluginConfig = (
+  lab: Pick<SlurmLab, 'env'>,
+  dir: string,
+  options: object = {}
+): PluginConfigInput => ({
+  listen: `unix://${join(dir, 'plugin.sock')}`,
+  root: join(dir, 'jobs'),
+  options: { conf: lab.env.SLURM_CONF, ...options },
+  retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
+  listSeconds: 0.5,
+  lostSeconds: 2
+})
+
+/** A plugin before a lab, in this process; closed after the test. */
+export async function startSlurmPlugin(
+  t: Test,
+  lab: SlurmLab,
+  dir = join(lab.dir, `plugin-${++counter}`),
+  options: object = {}
+): Promise<SlurmPlugin> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const config = pluginConfig(lab, dir, options)
+  const plugin = await startPlugin({ module: slurmBackend, config, log: pino({ level: 'silent' }) })
+  const client = createInterlinkClient({ url: plugin.url, verbs: 'plugin' })
+  let closing: Promise<void> | undefined
+  const close = () => (closing ??= client.close().then(() => plugin.close()))
+  t.teardown(close)
+  return { root: config.root!, client, close }
+}
+
+let counter = 0
+
+export interface ScriptPod {
+  readonly annotations?: Record<string, string>
+  readonly spec?: Record<string, unknown>
+  readonly container?: Record<string, unknown>
+}
+
+/** The body of a create: one container that runs a script on the node itself. */
+export function scriptPod(
+  script: string,
+  { annotations, spec, container }: ScriptPod = {}
+): RetrievedPodData {
+  const name = `pod-${++counter}`
+  return decode('RetrievedPodData', {
+    pod: {
+      metadata: { name, namespace: 'default', uid: `${name}-${process.pid}`, annotations },
+      spec: {
+        nodeName: 'vk',
+        restartPolicy: 'Never',
+        containers: [{ name: 'main', image: 'host', command: ['/bin/sh', '-c', script], ...container }],
+        ...spec
+      }
+    },
+    container: []
+  }) as RetrievedPodData
+}
+
+export const refOf = ({ pod }: RetrievedPodData) => ({
+  metadata: { name: pod.metadata.name!, namespace: pod.metadata.namespace!, uid: pod.metadata.uid! }
+})
+
+export const statusOf = async (client: InterlinkClient, pod: RetrievedPodData) =>
+  (await client.status([refOf(pod)])).find(({ UID }) => UID === pod.pod.metadata.uid)
+
+export const whenStatus = (
+  client: InterlinkClient,
+  pod: RetrievedPodData,
+  holds: (status: PodStatus) => unknown
+): Promise<PodStatus> =>
+  eventually(
+    async () => {
+      const status = await statusOf(client, pod)
+      return status && holds(status) ? status : undefined
+    },
+    { deadlineMs: 30_000, everyMs: 50 }
+  )
+
+export const isOver = ({ containers }: PodStatus) => containers.every(({ state }) => state?.terminated)
+export const isRunning = ({ containers }: PodStatus) => containers.every(({ state }) => state?.running)
+
+export async function logOf(client: InterlinkClient, { pod }: RetrievedPodData): Promise<string> {
+  const { stream } = await client.logs({
+    Namespace: pod.metadata.namespace!,
+    PodUID: pod.metadata.uid!,
+    PodName: pod.metadata.name!,
+    ContainerName: 'main',
+    Opts: decode('LogStruct', { Namespace: 'd', PodUID: 'u', PodName: 'p', ContainerName: 'c', Opts: {} })
+      .Opts
+  })
+  return text(stream)
+}
