@@ -4,13 +4,13 @@
 # and tells a command that cannot be started from one that fails.
 become_perl='
 use strict;
-my ($dir, $name, $mark, $cwd, $report, @argv) = @ARGV;
+my ($dir, $name, $mark, $cwd, $report, $prefix, @argv) = @ARGV;
 sub fail { my ($code, $text) = @_;
   if ($report ne "") { open(my $f, ">", $report); print $f $text; close $f }
   print STDERR "$text\n"; exit $code }
-if (open(my $f, "<", "$dir/c/$name/env")) { local $/ = "\0"; while (<$f>) { chomp; my ($k, $v) = split /=/, $_, 2; $ENV{$k} = $v } }
+if (open(my $f, "<", "$dir/c/$name/env")) { local $/ = "\0"; while (<$f>) { chomp; my ($k, $v) = split /=/, $_, 2; $ENV{"$prefix$k"} = $v } }
 delete @ENV{grep { /^INTERLINK_(SH|SECOND_MS)$/ } keys %ENV};
-$ENV{INTERLINK_INSTANCE} = $mark;
+$ENV{INTERLINK_INSTANCE} = $ENV{"${prefix}INTERLINK_INSTANCE"} = $mark;
 $SIG{$_} = "DEFAULT" for qw(INT QUIT HUP TERM PIPE USR1 USR2);
 chdir $cwd or fail(126, "chdir to \"$cwd\" failed: \l$!");
 my $file = $argv[0];
@@ -26,7 +26,7 @@ exec { $file } @argv or fail($!{ENOENT} ? 127 : 126, "exec: \"$file\": \l$!");
 
 become_python='
 import os, signal, sys
-d, name, mark, cwd, report, *argv = [os.fsencode(a) for a in sys.argv[1:]]
+d, name, mark, cwd, report, prefix, *argv = [os.fsencode(a) for a in sys.argv[1:]]
 def fail(code, text):
     if report:
         with open(report, "wb") as f: f.write(text)
@@ -37,10 +37,10 @@ try:
     with open(d + b"/c/" + name + b"/env", "rb") as f:
         for entry in f.read().split(b"\0"):
             k, eq, v = entry.partition(b"=")
-            if eq: env[k] = v
+            if eq: env[prefix + k] = v
 except FileNotFoundError: pass
 for k in (b"INTERLINK_SH", b"INTERLINK_SECOND_MS"): env.pop(k, None)
-env[b"INTERLINK_INSTANCE"] = mark
+env[b"INTERLINK_INSTANCE"] = env[prefix + b"INTERLINK_INSTANCE"] = mark
 for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXFSZ):
     signal.signal(s, signal.SIG_DFL)
 try: os.chdir(cwd)
@@ -97,14 +97,14 @@ become() {
   fi
   # shellcheck source=/dev/null
   . "$DIR/conf"
-  cwd=/
+  cwd=/ env_prefix=
   # shellcheck source=/dev/null
   . "$DIR/c/$name/conf"
   umask 022
   if has perl; then
-    exec perl -e "$become_perl" -- "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$@"
+    exec perl -e "$become_perl" -- "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$env_prefix" "$@"
   elif has python3; then
-    exec python3 -c "$become_python" "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$@"
+    exec python3 -c "$become_python" "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$env_prefix" "$@"
   fi
   become_shell "$report" "$cwd" "$@"
 }

@@ -22,10 +22,19 @@ find_leader() {
   [ "$leader" ]
 }
 
-# Signals go to the group: a runtime in front of the container passes them on or shares its group.
+# Sets `target`: the group, or the child of a runtime in front of the container that does not pass signals on.
+find_target() {
+  find_leader || return 1
+  target=-$leader
+  [ "$stop_child" ] || return 0
+  target=$(cat "/proc/$leader/task/"*/children 2>/dev/null)
+  target=${target%% *}
+  [ "$target" ]
+}
+
 deliver() {
-  if find_leader; then
-    kill -s "$1" -- "-$leader" 2>/dev/null
+  if find_target; then
+    kill -s "$1" -- "$target" 2>/dev/null
     stage=sent
   else
     soon $((now + 20))

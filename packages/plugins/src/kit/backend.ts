@@ -38,13 +38,28 @@ export interface Launch {
   readonly enter: readonly string[]
   /** Absolute directory where both start, made by whoever renders it. @default / */
   readonly cwd?: string
+  /**
+   * The container's variables are handed to a runtime, as `run` and `enter` are, under names with this prefix, and
+   * under other names where `names` has one; the runtime itself has the machine's environment. Without it `run` and
+   * `enter` are executed in the container's environment.
+   */
+  readonly environment?: { readonly prefix: string; readonly names?: Readonly<Record<string, string>> }
+  /** Who gets the stop signal: the process group, or the child of a runtime that would not pass it on. @default group */
+  readonly signalled?: 'group' | 'child'
   /** Where the volume directories and files of the job appear, when not by the argv itself: none by default. */
   readonly notices?: readonly Notice[]
 }
 
 /** How a backend would run a plan; what it cannot do is a refusal that names the pod's field. */
 export type Rendered =
-  | { readonly launches: Readonly<Record<string, Launch>>; readonly notices: readonly Notice[] }
+  | {
+      readonly launches: Readonly<Record<string, Launch>>
+      readonly notices: readonly Notice[]
+      /** Variables of the machine that the job hands on to its launches; see RenderOptions. */
+      readonly inherit?: readonly string[]
+      /** The job directory as the machine that runs the job sees it. @default as the plugin does */
+      readonly seenAs?: string
+    }
   | { readonly refusals: readonly Refusal[] }
 
 /** What the backend itself says of a job; the supervisor's files say the rest. */

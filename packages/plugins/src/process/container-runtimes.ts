@@ -1,5 +1,6 @@
 /** Launches for images that another runtime unpacks. */
 import type { Launch } from '../kit/backend.ts'
+import { bindMount } from '../kit/runtimes/placements.ts'
 import type { Runtime } from './image.ts'
 import { placementsOf, type Rendering } from './render-plan.ts'
 
@@ -104,16 +105,6 @@ export function podmanLaunch(
 function bindMounts(rendering: Rendering, source: string, target: string): string[] {
   return placementsOf(rendering).flatMap((placement) => {
     const from = placement.subPath ? `${placement.source}/${placement.subPath}` : placement.source
-    const fields = [
-      'type=bind',
-      field(source, from),
-      field(target, placement.path),
-      ...(placement.readOnly ? ['ro'] : [])
-    ]
-    return ['--mount', fields.join(',')]
+    return ['--mount', bindMount({ ...placement, source: from }, [source, target])]
   })
 }
-
-/** Both read the option as a line of CSV, RFC 4180. */
-const field = (name: string, value: string): string =>
-  /[",\n]/.test(value) ? `"${name}=${value.replaceAll('"', '""')}"` : `${name}=${value}`

@@ -1,16 +1,7 @@
 /** Where a container's mounts come to lie in a file system that is there already. */
 import { lstat, readlink, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-
-/** Something that is to appear at a path of the container. */
-export interface Placement {
-  /** Absolute, on this machine. */
-  readonly source: string
-  readonly subPath?: string
-  /** As the pod has it. */
-  readonly path: string
-  readonly readOnly: boolean
-}
+import type { Placement } from '../kit/runtimes/placements.ts'
 
 export interface Laid {
   /** Steps of assets/isolate.sh, flat. */

@@ -2,9 +2,10 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Launch, Rendered } from '../kit/backend.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
+import { volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
 import { apptainerLaunch, podmanLaunch } from './container-runtimes.ts'
 import { chooseRuntime } from './image.ts'
-import { layOut, PlacementError, type Placement } from './layout.ts'
+import { layOut, PlacementError } from './layout.ts'
 import type { Machine } from './machine.ts'
 import type { ProcessOptions } from './options.ts'
 
@@ -164,24 +165,10 @@ function identityOf({ machine, container }: Rendering): string[] | undefined {
 
 /** Volumes, the file for last words, and /etc/hosts. */
 export function placementsOf({ plan, dir, container }: Rendering): Placement[] {
-  const volumes = new Map(
-    plan.volumes.map((volume) => [
-      volume.name,
-      volume.kind === 'hostPath' ? volume.path : join(dir, 'volumes', volume.name)
-    ])
-  )
-  const mounts = container.mounts.map(({ volume, mountPath, subPath, readOnly }) => ({
-    source: volumes.get(volume)!,
-    path: mountPath,
-    readOnly,
-    ...(subPath ? { subPath } : {})
-  }))
-  const taken = new Set(mounts.map(({ path }) => path))
-  const extra = [
+  return withExtra(volumePlacements(plan, dir, container), [
     { source: join(dir, 'message', container.name), path: container.terminationMessagePath, readOnly: false },
     { source: join(dir, 'hosts'), path: '/etc/hosts', readOnly: true }
-  ]
-  return [...mounts, ...extra.filter(({ path }) => !taken.has(path))]
+  ])
 }
 
 /** Where somebody would look for what the pod has written beside its mounts, it is said that it is not there. */

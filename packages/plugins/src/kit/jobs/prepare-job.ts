@@ -11,6 +11,8 @@ export interface PreparedJob {
   readonly plan: Plan
   readonly dir: string
   readonly launches: Readonly<Record<string, Launch>>
+  readonly inherit?: readonly string[]
+  readonly seenAs?: string
 }
 
 /**
@@ -27,7 +29,7 @@ export async function prepareJob(
   const dir = jobDirectory(site.root, plan.pod.namespace, plan.pod.uid)
   const rendered = await site.backend.render(plan, dir)
   if ('refusals' in rendered) throw refused(rendered.refusals)
-  const { launches } = rendered
+  const { launches, inherit, seenAs } = rendered
   const missing: Refusal[] = plan.containers
     .filter(({ name }) => !Object.hasOwn(launches, name))
     .map(({ name }) => ({ field: name, message: `backend ${site.backend.name} says not how it is run` }))
@@ -38,7 +40,13 @@ export async function prepareJob(
     ...Object.values(launches).flatMap((launch) => launch.notices ?? [])
   ]
   const unique = new Map(notices.map((notice) => [`${notice.reason} ${notice.message}`, notice]))
-  return { plan: { ...plan, notices: [...unique.values()] }, dir, launches }
+  return {
+    plan: { ...plan, notices: [...unique.values()] },
+    dir,
+    launches,
+    ...(inherit ? { inherit } : {}),
+    ...(seenAs === undefined ? {} : { seenAs })
+  }
 }
 
 /** The policy as the backend can hold it: what the backend honours is the backend's to say. */

@@ -74,6 +74,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
     ...(deadlineSeconds === undefined ? {} : { deadlineSeconds }),
     containers,
     volumes: [...volumes.values()].flatMap((volume) => (typeof volume === 'object' ? [volume.planned] : [])),
+    ...(spec.shareProcessNamespace ? { sharesProcesses: true } : {}),
     hosts: hosts.entries,
     resources: resources.pod,
     notices: findings.notices()

@@ -15,6 +15,8 @@ export interface Plan {
   /** In start order: init containers and sidecars as listed, then the main containers. */
   readonly containers: readonly PlannedContainer[]
   readonly volumes: readonly PlannedVolume[]
+  /** shareProcessNamespace. */
+  readonly sharesProcesses?: boolean
   /** hostAliases and the pod's own name. */
   readonly hosts: readonly { readonly ip: string; readonly hostnames: readonly string[] }[]
   /** The pod's effective request: max(init, sum(containers and sidecars)). */

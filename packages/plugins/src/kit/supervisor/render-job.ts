@@ -99,7 +99,9 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
       0o700
     )
   }
-  const env = environment(plan, container)
+  const env = environment(plan, container, launch)
+  const { prefix = '' } = launch.environment ?? {}
+  const mark = `${container.name}.${plan.pod.uid}`
   const exportable = env.filter(([name]) => SHELL_NAME.test(name) && !SHELL_OWN.has(name))
   const odd = env.filter((entry) => !exportable.includes(entry)).map(([name]) => name)
   const { startup, liveness, readiness } = container.probes
@@ -109,7 +111,10 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
     at('env', env.map(([name, value]) => `${name}=${value}\0`).join('')),
     at(
       'env.sh',
-      [...exportable, ['INTERLINK_INSTANCE', `${container.name}.${plan.pod.uid}`] as const]
+      [
+        ...exportable.map(([name, value]) => [prefix + name, value] as const),
+        ...[...new Set(['', prefix])].map((before) => [`${before}INTERLINK_INSTANCE`, mark] as const)
+      ]
         .map(([name, value]) => `export ${name}=${shellQuote(value)}\n`)
         .join('')
     ),
@@ -120,6 +125,8 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
         kind: container.kind,
         cwd: launch.cwd ?? '/',
         stop_signal: container.stopSignal,
+        stop_child: launch.signalled === 'child' ? 1 : '',
+        env_prefix: prefix,
         memory: container.limits.memoryBytes || '',
         message_policy: container.terminationMessagePolicy,
         post_start: container.postStart ? 1 : '',
@@ -140,15 +147,20 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
 }
 
 /** The container's whole environment; the last one of a name wins, as a kubelet has it. */
-function environment(plan: Plan, container: PlannedContainer): (readonly [string, string])[] {
-  const values = new Map([
-    ['PATH', DEFAULT_PATH],
-    ['HOSTNAME', plan.pod.hostname]
+function environment(
+  plan: Plan,
+  container: PlannedContainer,
+  { environment: handed }: Launch
+): (readonly [string, string])[] {
+  // A runtime has the PATH of the image.
+  const values = new Map<string, string>([
+    ...(handed ? [] : [['PATH', DEFAULT_PATH] as const]),
+    ['HOSTNAME', plan.pod.hostname] as const
   ])
   for (const { name, value } of container.env) {
     if (name.includes('\0') || value.includes('\0')) throw new PluginError('PLUGIN_NUL', { value: name })
     checkLength(`${name}=${value}`, `the environment variable ${name} of container ${container.name}`)
-    values.set(name, value)
+    values.set(handed?.names?.[name] ?? name, value)
   }
   return [...values]
 }

@@ -1,0 +1,133 @@
+/** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
+import { join } from 'node:path'
+import type { Launch } from '../kit/backend.ts'
+import { bindMount, volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
+import type { Rendering } from './launch.ts'
+
+/** Where the supervisor's word for a command that cannot be started, and the message file, are seen inside. */
+const inside = '/.interlink'
+const names = ['src', 'dst'] as const
+
+interface Parts {
+  readonly tool: string
+  readonly prefix: string
+  /** Options with which a container is made. */
+  readonly options: readonly string[]
+  readonly subs: readonly Placement[]
+}
+
+/** In an instance, which assets/apptainer/instance.sh makes and in which probes and hooks run as well. */
+export function apptainerLaunch(rendering: Rendering, image: string): Launch {
+  const { container, dir, options } = rendering
+  const { shell } = options.containers
+  const { tool, prefix, options: made, subs } = partsOf(rendering)
+  const script = [shell, join(dir, 'instance.sh')]
+  const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
+  const instance = `instance://${container.name}`
+  const exec = [tool, '--silent', 'exec', '--containall', '--no-eval', ...pwd]
+  return {
+    outer: {
+      start: [
+        ...script,
+        'start',
+        dir,
+        container.name,
+        tool,
+        image,
+        container.pullPolicy,
+        container.terminationMessagePath,
+        String(subs.length),
+        String(made.length),
+        ...subs.flatMap(({ source, subPath }) => [source, subPath!]),
+        ...made
+      ],
+      enter: [...script, 'enter', dir, container.name]
+    },
+    run: container.command
+      ? [...exec, '--env', 'INTERLINK_CHECK=1', instance, ...container.command, ...(container.args ?? [])]
+      : [tool, '--silent', 'run', '--containall', '--no-eval', ...pwd, instance, ...(container.args ?? [])],
+    enter: [...exec, instance],
+    environment: { prefix, names: { HOME: 'INTERLINK_HOME' } },
+    signalled: 'child'
+  }
+}
+
+/** Once per rank, on however many nodes: srun starts it, and an instance would be on one of them only. */
+export function apptainerOnce(rendering: Rendering, image: string): Launch {
+  const { container, dir, options, mpi = [] } = rendering
+  const { shell, mpi: starter } = options.containers
+  const { tool, prefix, options: made, subs } = partsOf(rendering)
+  const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
+  const path = join(dir, 'c', container.name, 'image')
+  const exec = [tool, '--silent', 'exec', ...made, ...pwd, path]
+  const run = container.command ? exec : exec.with(2, 'run')
+  const ranks =
+    starter === 'srun'
+      ? ['srun', '--kill-on-bad-exit=1', ...mpi]
+      : [shell, '-c', 'exec mpirun -np "${SLURM_NTASKS:-1}" "$@"', 'mpirun', ...mpi]
+  return {
+    outer: {
+      start: [
+        shell,
+        join(dir, 'instance.sh'),
+        'prepare',
+        dir,
+        container.name,
+        tool,
+        image,
+        container.pullPolicy,
+        String(subs.length),
+        ...subs.flatMap(({ source, subPath }) => [source, subPath!])
+      ],
+      enter: [shell, join(dir, 'instance.sh'), 'enter', dir, container.name]
+    },
+    run: [...ranks, ...run, ...(container.command ?? []), ...(container.args ?? [])],
+    enter: exec,
+    environment: { prefix, names: { HOME: 'INTERLINK_HOME' } }
+  }
+}
+
+function partsOf(rendering: Rendering): Parts {
+  const { plan, dir, container, options, asked, gpu } = rendering
+  const { runtime, tool = runtime, options: site } = options.containers
+  const own = join(dir, 'c', container.name)
+  const { terminationMessagePath: message } = container
+  const volumes = volumePlacements(plan, dir, container)
+  const subs = volumes.filter(({ subPath }) => subPath !== undefined)
+  const said = join(dir, 'message', container.name)
+  const placements = withExtra(
+    volumes.map((placement) => {
+      const sub = subs.indexOf(placement)
+      return sub < 0 ? placement : { ...placement, source: join(own, 'sub', String(sub)) }
+    }),
+    [
+      { source: said, path: message.startsWith('/dev/') ? `${inside}/message` : message, readOnly: false },
+      { source: join(dir, 'run', `${container.name}.fail`), path: `${inside}/fail`, readOnly: false },
+      { source: join(own, 'hosts'), path: '/etc/hosts', readOnly: true },
+      {
+        source: join(dir, 'environment.sh'),
+        path: '/.singularity.d/env/99-zz-interlink.sh',
+        readOnly: true
+      }
+    ]
+  )
+  // What lies in another mount is mounted after it.
+  const sorted = placements.toSorted((a, b) => a.path.split('/').length - b.path.split('/').length)
+  return {
+    tool,
+    prefix: runtime === 'singularity' ? 'SINGULARITYENV_' : 'APPTAINERENV_',
+    subs,
+    options: [
+      ...(plan.sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']),
+      '--no-eval',
+      '--hostname',
+      plan.pod.hostname,
+      ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
+      ...(gpu.nvidia ? ['--nv'] : []),
+      ...(gpu.amd ? ['--rocm'] : []),
+      ...sorted.flatMap((placement) => ['--mount', bindMount(placement, names)]),
+      ...site,
+      ...asked
+    ]
+  }
+}

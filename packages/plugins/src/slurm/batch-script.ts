@@ -1,0 +1,196 @@
+import { join } from 'node:path'
+import { Type, type Static } from 'typebox'
+import type { Job } from '../kit/backend.ts'
+import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
+import { shellQuote, shellWords } from '../kit/supervisor/quote.ts'
+import { FlagPolicy } from './annotations/flag-policy.ts'
+import { readAnnotations, refuseAnnotation, type SlurmAnnotations } from './annotations/read-annotations.ts'
+import { Flavor } from './flavors.ts'
+import { resolveImage, type ImageOptions } from './images.ts'
+import { jobFlags } from './job-flags.ts'
+import type { ContainerOptionsSchema } from './launch.ts'
+import { ResourceOptions } from './resources.ts'
+
+const closed = { additionalProperties: false } as const
+
+/** What a job says to Slurm. */
+export const BatchOptions = Type.Object(
+  {
+    flags: FlagPolicy,
+    flavors: Type.Array(Flavor, { default: [] }),
+    defaultFlavor: Type.Optional(Type.String()),
+    resources: ResourceOptions,
+    preamble: Type.String({
+      default: '',
+      description: 'shell text of the site in front of every job, such as `module load apptainer`'
+    }),
+    rawShell: Type.Boolean({
+      default: false,
+      description: 'run the shell text of slurm-job.vk.io/pre-exec and interlink.eu/wstunnel-client-commands'
+    })
+  },
+  { ...closed, default: {} }
+)
+export type BatchOptions = Static<typeof BatchOptions>
+
+export interface Batch {
+  /** Arguments of sbatch, which the script does not repeat. */
+  readonly args: readonly string[]
+  /** What sbatch reads from its standard input. It holds nothing secret: `scontrol write batch_script` shows it. */
+  readonly script: string
+  readonly notices: readonly Notice[]
+  readonly refusals: readonly Refusal[]
+}
+
+/** The job of a plan as sbatch takes it. Pure. `dir` is the job directory as the compute node sees it. */
+export function renderBatch(
+  { plan, dir }: Pick<Job, 'plan' | 'dir'>,
+  options: BatchOptions,
+  shell = '/bin/sh'
+): Batch {
+  const { annotations } = readAnnotations(plan)
+  const { args, files, notices, refusals } = jobFlags(plan, dir, annotations, options)
+  return {
+    args,
+    notices,
+    refusals: [...refusals, ...refuseShell(annotations, options)],
+    script: [
+      `#!${shell}`,
+      `# Runs pod ${plan.pod.namespace}/${plan.pod.name} (${plan.pod.uid}). Its logs are in ${dir}/log.`.replace(
+        /[\r\n]/g,
+        ' '
+      ),
+      ...exports(dir, annotations),
+      ...(options.preamble === '' ? [] : [options.preamble.replace(/\n*$/, '')]),
+      ...files.map((file) => mention(file, dir)),
+      scratch,
+      ...memoryVolumes(plan, dir),
+      ...(options.rawShell ? rawShell(annotations) : []),
+      run(annotations, options, shell, dir),
+      ''
+    ].join('\n')
+  }
+}
+
+/** Steps that the job starts get its whole environment; the variables are the reference's. */
+function exports(dir: string, { podIp }: SlurmAnnotations): string[] {
+  return [
+    'export SLURM_EXPORT_ENV=ALL',
+    `export workingPath=${shellQuote(dir)} SANDBOX=${shellQuote(dir)}`,
+    ...(podIp ? [`export POD_IP=${shellQuote(podIp.value)}`] : [])
+  ]
+}
+
+/** Files of this job on its own machine, gone with it. */
+const scratch = `umask 077
+INTERLINK_SCRATCH=$(mktemp -d "\${SLURM_TMPDIR:-\${TMPDIR:-/tmp}}/interlink.\${SLURM_JOB_ID:-0}.XXXXXX") || exit 1
+export INTERLINK_SCRATCH
+memory=`
+
+function memoryVolumes({ volumes }: Plan, dir: string): string[] {
+  const names = volumes.flatMap((volume) =>
+    volume.kind === 'emptyDir' && volume.memory ? [volume.name] : []
+  )
+  if (names.length === 0) return []
+  return [
+    'memory=$(mktemp -d "/dev/shm/interlink.${SLURM_JOB_ID:-0}.XXXXXX") || exit 1',
+    ...names.map((name) => {
+      const place = shellQuote(join(dir, 'volumes', name))
+      return `mkdir "$memory"/${shellQuote(name)} && rm -rf ${place} && ln -s "$memory"/${shellQuote(name)} ${place}`
+    })
+  ]
+}
+
+/** TERM, of Slurm or of somebody who ends the job, goes to the supervisor; then what is of this machine is removed. */
+function run(annotations: SlurmAnnotations, { rawShell }: BatchOptions, shell: string, dir: string): string {
+  const job = shellWords([shell, join(dir, 'job.sh')])
+  const mesh = rawShell && /EOFMESH/.test(annotations['pre-exec']?.value ?? '')
+  return `${mesh ? 'sh "${TMPDIR:-/tmp}/mesh.sh" ' : ''}${job} &
+job=$!
+trap 'kill -s TERM "$job" 2>/dev/null' TERM INT
+wait "$job"
+code=$?
+while kill -s 0 "$job" 2>/dev/null; do
+  wait "$job"
+  code=$?
+done
+chmod -R u+rwx "$INTERLINK_SCRATCH" 2>/dev/null
+rm -rf "$INTERLINK_SCRATCH" \${memory:+"$memory"}
+exit "$code"`
+}
+
+/** Patterns of file names, sbatch(1), "filename pattern". */
+const patterns: Readonly<Record<string, string>> = {
+  j: '"${SLURM_JOB_ID:-0}"',
+  J: '"${SLURM_JOB_ID:-0}"',
+  A: '"${SLURM_JOB_ID:-0}"',
+  a: '4294967294',
+  x: '"${SLURM_JOB_NAME:-}"',
+  u: '"$(id -un)"',
+  N: '"${SLURMD_NODENAME:-}"',
+  n: '0',
+  t: '0',
+  s: 'batch',
+  '%': '%'
+}
+
+/** The pod's own output file says where its logs are; it is only ever added to, and need not be writable. */
+function mention(file: string, dir: string): string {
+  const word = file
+    .split(/(%\d*[jJAaxuNnts%])/)
+    .map((part, index) => (index % 2 === 0 ? (part === '' ? '' : shellQuote(part)) : patterns[part.at(-1)!]!))
+    .join('')
+  return `out=${word || "''"}
+{ mkdir -p "$(dirname -- "$out")" && printf 'The logs of this job are in %s\\n' ${shellQuote(`${dir}/log`)} >>"$out"; } 2>/dev/null`
+}
+
+function refuseShell(annotations: SlurmAnnotations, { rawShell }: BatchOptions): Refusal[] {
+  if (rawShell) return []
+  return [annotations['pre-exec'], annotations.wstunnel].flatMap((annotation) =>
+    annotation
+      ? [
+          refuseAnnotation(
+            annotation,
+            'shell text of pods is not run at this site; remove it, or ask the site for options.batch.rawShell'
+          )
+        ]
+      : []
+  )
+}
+
+const rawShell = (annotations: SlurmAnnotations): string[] =>
+  [annotations.wstunnel, annotations['pre-exec']].flatMap((annotation) =>
+    annotation ? [withoutMeshCall(annotation.value)] : []
+  )
+
+/** In full-mesh mode the text ends by calling the script that it has written; the job is that script's argument. */
+const withoutMeshCall = (text: string): string =>
+  /EOFMESH/.test(text)
+    ? text.replace(/^[^\n#]*\$\{?TMPDIR\}?\/mesh\.sh[^\n]*$/gm, (line) =>
+        /<</.test(line) || /chmod/.test(line) ? line : ''
+      )
+    : text
+
+/**
+ * Commands that put the images of a job into the cache, to be run where jobs are submitted while the job is queued;
+ * the job waits for them. None where jobs pull themselves. Each is an argv and the variables it needs.
+ */
+export function pullCommands(
+  { plan, dir }: Pick<Job, 'plan' | 'dir'>,
+  { images, containers }: { readonly images: ImageOptions; readonly containers: ContainerOptionsSchema }
+): { readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> }[] {
+  const { runtime, tool = runtime, shell } = containers
+  if (images.pull !== 'submit' || (runtime !== 'apptainer' && runtime !== 'singularity')) return []
+  const root = readAnnotations(plan).annotations['image-root']?.value.trim()
+  return plan.containers.flatMap(({ name, image, pullPolicy }) => {
+    const resolved = resolveImage(image, root, images)
+    return resolved.kind === 'remote'
+      ? [
+          {
+            argv: [shell, join(dir, 'image.sh'), dir, name, tool, resolved.reference, pullPolicy],
+            env: { INTERLINK_PULLING: '1' }
+          }
+        ]
+      : []
+  })
+}

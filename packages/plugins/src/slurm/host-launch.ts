@@ -1,0 +1,42 @@
+import type { Launch } from '../kit/backend.ts'
+import type { Notice, Refusal } from '../kit/plan/plan.ts'
+import type { Rendering } from './launch.ts'
+
+/** Where the kubelet mounts the token of the service account. */
+const accountPath = '/var/run/secrets/kubernetes.io/serviceaccount'
+const why = 'image host runs on the compute node as it is'
+
+/** Straight on the compute node: nothing can be mounted. */
+export function hostLaunch({ container, field, mpi, options }: Rendering): Launch | Refusal {
+  if (!container.command)
+    return { field: `${field}.command`, message: 'image host says not what to run; give a command' }
+  const notices: Notice[] = []
+  for (const [index, { mountPath }] of container.mounts.entries()) {
+    if (mountPath !== accountPath)
+      return {
+        field: `${field}.volumeMounts[${index}]`,
+        message: `nothing can be mounted, as ${why}; use another image`
+      }
+    notices.push({
+      reason: 'NotMounted',
+      message: `${container.name}: the service account's token is not mounted, as ${why}`
+    })
+  }
+  if (container.terminationMessagePath !== '/dev/termination-log')
+    notices.push({
+      reason: 'NotMounted',
+      message: `${container.name}: the termination message is not read from ${container.terminationMessagePath}, as ${why}`
+    })
+  const { shell, mpi: starter } = options.containers
+  const ranks = !mpi
+    ? []
+    : starter === 'srun'
+      ? ['srun', '--kill-on-bad-exit=1', ...mpi]
+      : [shell, '-c', 'exec mpirun -np "${SLURM_NTASKS:-1}" "$@"', 'mpirun', ...mpi]
+  return {
+    run: [...ranks, ...container.command, ...(container.args ?? [])],
+    enter: [],
+    cwd: container.workingDir ?? '/',
+    notices
+  }
+}

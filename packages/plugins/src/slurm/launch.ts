@@ -1,0 +1,166 @@
+import { Type, type Static } from 'typebox'
+import type { Launch, Rendered } from '../kit/backend.ts'
+import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
+import { parseFlags } from './annotations/parse-flags.ts'
+import { ContainerPolicy, containerOptions } from './annotations/container-options.ts'
+import { readAnnotations, type SlurmAnnotations } from './annotations/read-annotations.ts'
+import { tokenize } from './annotations/tokenize.ts'
+import { enrootLaunch } from './enroot-launch.ts'
+import { gpuFlags, readGres } from './gres.ts'
+import { hostLaunch } from './host-launch.ts'
+import { resolveImage, type ImageOptions } from './images.ts'
+import { apptainerLaunch, apptainerOnce } from './apptainer-launch.ts'
+import { gpuKinds } from './resources.ts'
+
+const closed = { additionalProperties: false } as const
+
+export const ContainerOptionsSchema = Type.Object(
+  {
+    runtime: Type.Union(
+      [
+        Type.Literal('apptainer'),
+        Type.Literal('singularity'),
+        Type.Literal('enroot'),
+        Type.Literal('pyxis'),
+        Type.Literal('host')
+      ],
+      { default: 'apptainer', description: 'what runs containers on the compute nodes' }
+    ),
+    tool: Type.Optional(Type.String({ description: 'its path on the compute nodes; default: from PATH' })),
+    shell: Type.String({
+      default: '/bin/sh',
+      pattern: '^/',
+      description: 'a POSIX shell of the compute nodes'
+    }),
+    options: Type.Array(Type.String(), { default: [], description: 'further options of the runtime' }),
+    gpu: Type.Union([Type.Literal('nvidia'), Type.Literal('amd')], {
+      default: 'nvidia',
+      description: 'the make of GPUs that a pod asks for by flags of sbatch alone'
+    }),
+    mpi: Type.Union([Type.Literal('srun'), Type.Literal('mpirun')], {
+      default: 'srun',
+      description: 'what starts the ranks of a pod with slurm-job.vk.io/mpi-flags'
+    }),
+    policy: ContainerPolicy
+  },
+  { ...closed, default: {} }
+)
+export type ContainerOptionsSchema = Static<typeof ContainerOptionsSchema>
+
+export interface LaunchOptions {
+  readonly containers: ContainerOptionsSchema
+  readonly images: ImageOptions
+}
+
+/** One container on its way to a launch. */
+export interface Rendering {
+  readonly plan: Plan
+  readonly dir: string
+  readonly container: PlannedContainer
+  /** `spec.containers[0]` */
+  readonly field: string
+  readonly options: LaunchOptions
+  /** Options of the runtime that the pod has in its annotations. */
+  readonly asked: readonly string[]
+  readonly gpu: { readonly nvidia: boolean; readonly amd: boolean }
+  /** Flags of srun or mpirun; absent where the container is a single process. */
+  readonly mpi?: readonly string[]
+}
+
+/** Variables by which Slurm and MPI speak to what runs in a job. */
+export const inherited: readonly string[] = ['INTERLINK_SCRATCH', 'XDG_RUNTIME_DIR', 'SLURM_CONF']
+
+/** How a compute node would run a plan. Pure. */
+export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions): Rendered {
+  const { annotations, notices } = readAnnotations(plan)
+  const runtime = options.containers.runtime
+  const texts =
+    runtime === 'enroot' || runtime === 'pyxis'
+      ? []
+      : [annotations['singularity-mounts'], annotations['singularity-options']]
+  const asked = containerOptions(texts, options.containers.policy)
+  const refusals: Refusal[] = [...asked.refusals]
+  const told: Notice[] = [...notices]
+  const launches: Record<string, Launch> = {}
+  const gpu = gpusOf(plan, annotations, options)
+  const mpi = annotations['mpi-flags'] ? tokenize(annotations['mpi-flags'].value).words : undefined
+  const counters = { initContainers: 0, containers: 0 }
+  for (const container of plan.containers) {
+    const list = container.kind === 'main' ? 'containers' : 'initContainers'
+    const field = `spec.${list}[${counters[list]++}]`
+    const ranks = container.kind === 'main' && mpi ? { mpi } : {}
+    const launch = renderContainer(
+      { plan, dir, container, field, options, asked: asked.options, gpu, ...ranks },
+      annotations['image-root']?.value.trim()
+    )
+    if ('field' in launch) refusals.push(launch)
+    else launches[container.name] = launch
+  }
+  return refusals.length > 0 ? { refusals } : { launches, notices: told, inherit: inheritedOf(mpi) }
+}
+
+function renderContainer(rendering: Rendering, root: string | undefined): Launch | Refusal {
+  const { container, field, options } = rendering
+  const image = resolveImage(container.image, root, options.images)
+  if (image.kind === 'invalid') return { field: `${field}.image`, message: image.why }
+  if (image.kind === 'host' || options.containers.runtime === 'host') {
+    if (image.kind !== 'host')
+      return { field: `${field}.image`, message: 'this site runs no images; use image host' }
+    return hostLaunch(rendering)
+  }
+  const reference = image.kind === 'path' ? image.path : image.reference
+  switch (options.containers.runtime) {
+    case 'enroot':
+    case 'pyxis':
+      return enrootLaunch(rendering, reference)
+    default:
+      return rendering.mpi ? apptainerOnce(rendering, reference) : apptainerLaunch(rendering, reference)
+  }
+}
+
+/** By what the pod requests, or by what its flags ask of Slurm. */
+function gpusOf(plan: Plan, { flags }: SlurmAnnotations, { containers }: LaunchOptions): Rendering['gpu'] {
+  const kinds = gpuKinds(plan.resources)
+  if (kinds.nvidia || kinds.amd || !flags) return kinds
+  const byFlag = parseFlags(flags.value).flags.some(
+    ({ name, value = '' }) =>
+      gpuFlags.includes(name) || (name === 'gres' && readGres(value).some((gres) => gres.name === 'gpu'))
+  )
+  return { nvidia: byFlag && containers.gpu === 'nvidia', amd: byFlag && containers.gpu === 'amd' }
+}
+
+/** Devices are handed over by their own names in instance.sh; what MPI needs is many. */
+const inheritedOf = (mpi: readonly string[] | undefined): string[] => [
+  ...inherited,
+  ...deviceVariables,
+  ...(mpi ? mpiVariables : [])
+]
+
+export const deviceVariables = [
+  'CUDA_VISIBLE_DEVICES',
+  'NVIDIA_VISIBLE_DEVICES',
+  'ROCR_VISIBLE_DEVICES',
+  'HIP_VISIBLE_DEVICES',
+  'ZE_AFFINITY_MASK',
+  'GPU_DEVICE_ORDINAL'
+]
+const mpiVariables = [
+  'SLURM_JOB_ID',
+  'SLURM_JOBID',
+  'SLURM_JOB_NODELIST',
+  'SLURM_NODELIST',
+  'SLURM_JOB_NUM_NODES',
+  'SLURM_NNODES',
+  'SLURM_NTASKS',
+  'SLURM_NPROCS',
+  'SLURM_NTASKS_PER_NODE',
+  'SLURM_TASKS_PER_NODE',
+  'SLURM_CPUS_PER_TASK',
+  'SLURM_JOB_CPUS_PER_NODE',
+  'SLURM_CPUS_ON_NODE',
+  'SLURM_SUBMIT_DIR',
+  'SLURM_EXPORT_ENV',
+  'SLURM_JOB_PARTITION',
+  'SLURM_CLUSTER_NAME',
+  'LD_LIBRARY_PATH'
+]
