@@ -90,7 +90,7 @@ Examples:
   program
     .command('doctor')
     .description('Check what a role needs on this machine, and say how to mend it')
-    .argument('[role]', 'up, vk, api or plugin; default: all')
+    .argument('[role]', 'up, vk, api, plugin or slurm; default: all but slurm')
     .option('--kubeconfig <file>', 'kubeconfig to check (or KUBECONFIG)')
     .option('--config <file>', 'configuration of the role')
     .action(async (role, options) => (await import('./commands/doctor.ts')).doctor(role, options))

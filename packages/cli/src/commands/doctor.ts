@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Check } from '@interlink-ts/plugins/kit'
+import { loadPluginConfig, type Check } from '@interlink-ts/plugins/kit'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { loadApiConfig } from '@interlink-ts/interlink-api/server'
 import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
@@ -11,7 +11,7 @@ import { askRights, nameOf, reachCluster, rightsOfNode } from '../cluster-access
 import { createLogger } from '../log.ts'
 import { UsageError, explain } from '../errors.ts'
 
-const roles = ['up', 'vk', 'api', 'plugin'] as const
+const roles = ['up', 'vk', 'api', 'plugin', 'slurm'] as const
 type Role = (typeof roles)[number]
 
 interface DoctorOptions {
@@ -25,7 +25,9 @@ export async function doctor(role: string | undefined, options: DoctorOptions): 
     throw new UsageError(`doctor: "${role}" is no role; known are ${roles.join(', ')}`)
   const asked = role
     ? [role as Role]
-    : roles.filter((name) => name !== 'vk' || options.kubeconfig || process.env.KUBECONFIG)
+    : roles.filter((name) =>
+        name === 'vk' ? options.kubeconfig || process.env.KUBECONFIG : name !== 'slurm'
+      )
   let missing = 0
   for (const name of asked) {
     process.stdout.write(`${name}\n`)
@@ -45,7 +47,20 @@ const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>
   plugin: async () =>
     backendModule('process')
       .create({}, { root: join(tmpdir(), 'interlink-doctor'), log: createLogger('silent') })
-      .check()
+      .check(),
+  slurm: async ({ config: path }) => {
+    const module = backendModule('slurm')
+    const { options, root = tmpdir() } = await loadPluginConfig(module, {
+      ...(path === undefined ? {} : { path }),
+      env: process.env
+    })
+    const backend = module.create(options, { root, log: createLogger('silent') })
+    try {
+      return await backend.check()
+    } finally {
+      await backend.close?.()
+    }
+  }
 }
 
 function nodeVersion(): Check {

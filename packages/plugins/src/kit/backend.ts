@@ -98,6 +98,8 @@ export interface Backend {
   honours?(): Promise<Partial<SitePolicy['backend']>>
   /** Resources and taints for the ping; absent fields leave the node's configuration. */
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints'>>
+  /** Gives up connections; nothing is asked of it afterwards. */
+  close?(): Promise<void>
 }
 
 /** A backend with its configuration schema, as the command and the kit find it. */

@@ -3,6 +3,7 @@ import { Value } from 'typebox/value'
 import { BatchOptions } from './batch-script.ts'
 import { ImageOptions } from './images.ts'
 import { ContainerOptionsSchema } from './launch.ts'
+import { SshOptions } from './transport/ssh-options.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -15,6 +16,7 @@ export const SlurmOptions = Type.Object(
     conf: Type.Optional(
       Type.String({ pattern: '^/', description: 'SLURM_CONF for Slurm’s clients; default: their own' })
     ),
+    ssh: Type.Optional(SshOptions),
     partition: Type.Optional(
       Type.String({
         pattern: '^[^-]',

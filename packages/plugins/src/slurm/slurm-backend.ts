@@ -8,7 +8,6 @@ import type {
   Job,
   SubmittedJob
 } from '../kit/backend.ts'
-import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
 import { jobFiles } from './job-files.ts'
@@ -17,7 +16,10 @@ import { completeOptions, SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { SlurmClient } from './slurm-client.ts'
 import { backendState, type SlurmJob } from './states.ts'
+import { sharedSite, type Site } from './site.ts'
+import { RemoteSite } from './remote-site.ts'
 import { localTransport } from './transport/local.ts'
+import { SshTransport } from './transport/ssh.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** Runs pods as jobs of a Slurm cluster, through its clients. */
@@ -37,6 +39,7 @@ class SlurmBackend implements Backend {
   readonly #context: BackendContext
   readonly #transport: Transport
   readonly #slurm: SlurmClient
+  readonly #site: Site
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   /** What the last `sacct` said; an end does not change. */
@@ -46,12 +49,17 @@ class SlurmBackend implements Backend {
   constructor(options: SlurmOptions, context: BackendContext) {
     this.#options = options
     this.#context = context
-    this.#transport = localTransport(options.conf === undefined ? {} : { SLURM_CONF: options.conf })
+    const env: Record<string, string> = options.conf === undefined ? {} : { SLURM_CONF: options.conf }
+    this.#transport = options.ssh ? new SshTransport(options.ssh, env) : localTransport(env)
+    this.#site =
+      options.ssh?.directory === undefined
+        ? sharedSite
+        : new RemoteSite(this.#transport, options.ssh.directory)
     this.#slurm = new SlurmClient(this.#transport, options)
   }
 
   check() {
-    return checkSlurm(this.#slurm, this.#context.root, this.#transport)
+    return checkSlurm(this.#slurm, this.#site.seenAs(this.#context.root), this.#transport)
   }
 
   async honours() {
@@ -60,23 +68,28 @@ class SlurmBackend implements Backend {
 
   async render(...[plan, dir]: Parameters<Backend['render']>) {
     const { batch, containers } = this.#options
-    const rendered = renderLaunches(plan, dir, this.#options)
-    const { refusals, notices } = renderBatch({ plan, dir }, batch, containers.shell)
+    const seenAs = this.#site.seenAs(dir)
+    const rendered = renderLaunches(plan, seenAs, this.#options)
+    const { refusals, notices } = renderBatch({ plan, dir: seenAs }, batch, containers.shell)
     if ('refusals' in rendered) return { refusals: [...rendered.refusals, ...refusals] }
-    return refusals.length > 0 ? { refusals } : { ...rendered, notices: [...rendered.notices, ...notices] }
+    if (refusals.length > 0) return { refusals }
+    return { ...rendered, notices: [...rendered.notices, ...notices], seenAs }
   }
 
   async submit(job: Job) {
     const { batch, containers } = this.#options
     for (const { path, mode, text } of await jobFiles(job, this.#options))
       await writeFile(join(job.dir, path), text, { mode })
-    const { args, script } = renderBatch(job, batch, containers.shell)
-    return { jobId: await this.#slurm.submit(args, job.uid, script, lockOf(job.dir)) }
+    const dir = this.#site.seenAs(job.dir)
+    const { args, script } = renderBatch({ plan: job.plan, dir }, batch, containers.shell)
+    await this.#site.stage(job.dir)
+    return { jobId: await this.#slurm.submit(args, job.uid, script, lockOf(dir)) }
   }
 
   /** Were there ever two jobs, the first is kept and the others end. */
   async find(job: Job) {
-    await this.#slurm.settled(lockOf(job.dir))
+    await this.#site.ensure(job.dir)
+    await this.#slurm.settled(lockOf(this.#site.seenAs(job.dir)))
     const jobs = (await this.#slurm.jobs())
       .filter(({ comment }) => comment === job.uid)
       .sort((a, b) => Number(a.jobId) - Number(b.jobId))
@@ -92,7 +105,9 @@ class SlurmBackend implements Backend {
   }
 
   async list(jobs: readonly SubmittedJob[]) {
-    const known = new Map((await this.#slurm.jobs()).map((job) => [job.jobId, job]))
+    const queue = await this.#slurm.jobs()
+    await this.#site.fetch(jobs.map(({ dir }) => dir))
+    const known = new Map(queue.map((job) => [job.jobId, job]))
     const forgotten = jobs.map(({ jobId }) => jobId).filter((jobId) => !known.has(jobId))
     for (const jobId of this.#ended.keys()) if (!forgotten.includes(jobId)) this.#ended.delete(jobId)
     const asked = forgotten.filter((jobId) => !this.#ended.has(jobId) && /^\d+$/.test(jobId))
@@ -110,14 +125,15 @@ class SlurmBackend implements Backend {
     const now = Date.now()
     const since = this.#cancelled.get(job.uid) ?? now
     this.#cancelled.set(job.uid, since)
-    await writeDurable(join(job.dir, 'stop'), `${graceSeconds}\n`)
+    await this.#site.stop(job.dir, graceSeconds)
     if (!/^\d+$/.test(job.jobId)) return
     if (now - since > (graceSeconds + patience) * 1000) await this.#slurm.cancel(job.jobId)
     else await this.#slurm.terminate(job.jobId)
   }
 
-  async release({ uid }: SubmittedJob) {
+  async release({ uid, dir }: SubmittedJob) {
     this.#cancelled.delete(uid)
+    await this.#site.release(dir)
   }
 
   /** As old as a minute, so that no ping waits for Slurm but the first. */
@@ -132,6 +148,10 @@ class SlurmBackend implements Backend {
       if (!before) this.#offered = undefined
     })
     return before ? before.answer : answer.catch(() => ({}))
+  }
+
+  close() {
+    return this.#transport.close()
   }
 }
 

@@ -72,11 +72,13 @@ export async function startPlugin({
         close: async () => {
           await app.close()
           await keeper.close()
+          await backend.close?.()
           await lock.release()
         }
       }
     } catch (error) {
       await keeper.close()
+      await backend.close?.()
       throw error
     }
   } catch (error) {

@@ -1,0 +1,186 @@
+import { spawn } from 'node:child_process'
+import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { sharedSite, type Site } from './site.ts'
+import { slurmWords } from './submit-failures.ts'
+import type { Ran, Transport } from './transport/transport.ts'
+
+const stageMs = 300_000
+const fetchMs = 60_000
+/** Of one log at a time; the rest follows. */
+const chunkBytes = 4 * 1024 * 1024
+
+/** Files below the directories that are named on standard input: path, bytes and time of change. */
+const listing = `cd -- "$0" && xargs -r sh -c 'find "$@" -type f ! -name "*.tmp" -printf "%p\\t%s\\t%T@\\n" 2>/dev/null; true' sh`
+/** For each `offset path` of standard input: both again, and the bytes from there on in base64. */
+const reading = `cd -- "$0" && while read -r offset path; do
+  printf '%s\\t%s\\t' "$offset" "$path"
+  tail -c "+$((offset + 1))" -- "$path" 2>/dev/null | head -c ${chunkBytes} | base64 | tr -d '\\n'
+  echo
+done`
+/** Whole or not at all: a name that begins with a dot is no job directory yet. */
+const unpacking = `umask 077; mkdir -p -- "$0" && cd -- "$0" && rm -rf -- ".up-$1" && mkdir -- ".up-$1" && tar -xf - -C ".up-$1" &&
+  { [ ! -e "$1/submit.lock" ] || mv -- "$1/submit.lock" ".up-$1/"; } && rm -rf -- "$1" && mv -- ".up-$1" "$1"`
+const writing = `umask 077; cd -- "$0" 2>/dev/null || exit 0; cat >stop.tmp && mv -- stop.tmp stop`
+
+interface Found {
+  readonly path: string
+  readonly bytes: number
+  readonly signature: string
+}
+
+/** The nodes see a file system that the plugin does not: directories are copied there, state and logs from there. */
+export class RemoteSite implements Site {
+  readonly #transport: Transport
+  readonly #root: string
+  /** What was last taken over of each file. */
+  readonly #seen = new Map<string, string>()
+  readonly #released = new Set<string>()
+
+  constructor(transport: Transport, root: string) {
+    this.#transport = transport
+    this.#root = root
+  }
+
+  seenAs(dir: string): string {
+    return join(this.#root, basename(dir))
+  }
+
+  async stage(dir: string): Promise<void> {
+    await this.#sh(unpacking, [basename(dir)], await pack(dir), stageMs)
+  }
+
+  async ensure(dir: string): Promise<void> {
+    await this.#sh('umask 077; mkdir -p -- "$0/$1"', [basename(dir)])
+  }
+
+  async fetch(dirs: readonly string[]): Promise<void> {
+    if (dirs.length === 0) return
+    const local = new Map(dirs.map((dir) => [basename(dir), dir]))
+    const names = [...local.keys()].flatMap((name) => [`./${name}/state`, `./${name}/log`])
+    const found = parseListing((await this.#sh(listing, [], names.join('\n'), fetchMs)).stdout.toString())
+    const finished = new Set(
+      found.filter(({ path }) => path.endsWith('/state/pod')).map(({ path }) => jobOf(path))
+    )
+    const wanted: { readonly file: Found; readonly offset: number }[] = []
+    for (const file of found) {
+      const to = this.#place(file, local)
+      if (to === undefined) continue
+      const isLog = kindOf(file.path) === 'log'
+      // What a job has said last is all there once its end is.
+      if (this.#seen.get(file.path) === file.signature && !(isLog && finished.has(jobOf(file.path)))) continue
+      wanted.push({ file, offset: isLog ? await sizeOf(to) : 0 })
+    }
+    if (wanted.length === 0) return
+    const request = wanted.map(({ file, offset }) => `${offset} ${file.path}\n`).join('')
+    const parts = parseParts((await this.#sh(reading, [], request, fetchMs)).stdout.toString())
+    const signatures = new Map(found.map((file) => [file.path, file]))
+    // Logs first: an end that is seen has its log.
+    const order = [...parts].sort((a, b) => rank(a.path) - rank(b.path))
+    for (const part of order) {
+      const file = signatures.get(part.path)
+      const to = file && this.#place(file, local)
+      if (!file || to === undefined) continue
+      await mkdir(dirname(to), { recursive: true, mode: 0o700 })
+      if (kindOf(part.path) === 'log') await append(to, part.offset, part.bytes)
+      else if (part.bytes.length > 0) await replace(to, part.bytes)
+      const all = kindOf(part.path) !== 'log' || part.offset + part.bytes.length >= file.bytes
+      if (all) this.#seen.set(part.path, file.signature)
+    }
+  }
+
+  async stop(dir: string, graceSeconds: number): Promise<void> {
+    await sharedSite.stop(dir, graceSeconds)
+    await this.#run(['sh', '-c', writing, this.seenAs(dir)], `${graceSeconds}\n`, fetchMs)
+  }
+
+  async release(dir: string): Promise<void> {
+    const name = basename(dir)
+    if (this.#released.has(name)) return
+    this.#released.add(name)
+    try {
+      await this.#sh('cd -- "$0" && { chmod -R u+rwx -- "$1" 2>/dev/null; rm -rf -- "$1"; }', [name])
+    } catch (error) {
+      this.#released.delete(name)
+      throw error
+    }
+    for (const path of this.#seen.keys()) if (jobOf(path) === name) this.#seen.delete(path)
+  }
+
+  /** Only what a supervisor writes, and only of jobs that were asked for, finds a place here. */
+  #place({ path }: Found, local: ReadonlyMap<string, string>): string | undefined {
+    const match = /^\.\/([^/]+)\/(state|log)\/([\w.-]+)$/.exec(path)
+    const dir = match ? local.get(match[1]!) : undefined
+    return dir === undefined ? undefined : join(dir, match![2]!, match![3]!)
+  }
+
+  #sh(script: string, args: readonly string[], input?: string | Buffer, timeoutMs = fetchMs): Promise<Ran> {
+    return this.#run(['sh', '-c', script, this.#root, ...args], input, timeoutMs)
+  }
+
+  async #run(argv: readonly string[], input: string | Buffer | undefined, timeoutMs: number): Promise<Ran> {
+    const ran = await this.#transport.run(argv, { ...(input === undefined ? {} : { input }), timeoutMs })
+    if (ran.code !== 0)
+      throw new Error(
+        `job directories on ${this.#transport.where}: ${slurmWords(ran.stderr) || `ended with ${ran.code ?? 'a signal'}`}`
+      )
+    return ran
+  }
+}
+
+const jobOf = (path: string): string => path.split('/')[1] ?? ''
+const kindOf = (path: string): string => path.split('/')[2] ?? ''
+const rank = (path: string): number => (kindOf(path) === 'log' ? 0 : path.endsWith('/state/pod') ? 2 : 1)
+
+function parseListing(text: string): Found[] {
+  return text.split('\n').flatMap((line) => {
+    const [path, bytes, changed] = line.split('\t')
+    return path && changed ? [{ path, bytes: Number(bytes), signature: `${bytes} ${changed}` }] : []
+  })
+}
+
+function parseParts(
+  text: string
+): { readonly path: string; readonly offset: number; readonly bytes: Buffer }[] {
+  return text.split('\n').flatMap((line) => {
+    const [offset, path, base64] = line.split('\t')
+    return path && base64 !== undefined
+      ? [{ path, offset: Number(offset), bytes: Buffer.from(base64, 'base64') }]
+      : []
+  })
+}
+
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ size }) => size,
+    () => 0
+  )
+
+async function append(path: string, offset: number, bytes: Buffer): Promise<void> {
+  const file = await open(path, 'a', 0o600)
+  try {
+    // Somebody else has gone on with it meanwhile: the next turn sees from where.
+    if ((await file.stat()).size === offset) await file.write(bytes)
+  } finally {
+    await file.close()
+  }
+}
+
+async function replace(path: string, bytes: Buffer): Promise<void> {
+  await writeFile(`${path}.tmp`, bytes, { mode: 0o600 })
+  await rename(`${path}.tmp`, path)
+}
+
+/** The plugin's own records stay here: they hold what no node needs. */
+async function pack(dir: string): Promise<Buffer> {
+  const own = ['plan.json', 'intent.json', 'job.json', 'deleted.json', 'stop', 'submit.lock']
+  const tar = spawn('tar', ['-cf', '-', ...own.map((name) => `--exclude=./${name}`), '-C', dir, '.'], {
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const failed = new Promise<never>((_, reject) => tar.once('error', reject))
+  const ended = new Promise<number | null>((resolve) => tar.once('close', resolve))
+  const [bytes, said] = await Promise.race([Promise.all([buffer(tar.stdout), buffer(tar.stderr)]), failed])
+  if ((await ended) !== 0) throw new Error(`tar: ${said.toString().trim()}`)
+  return bytes
+}

@@ -1,0 +1,28 @@
+import { join } from 'node:path'
+import { writeDurable } from '../kit/jobs/durable-file.ts'
+
+/** How the job directories of the plugin come before the nodes, and what is written in them comes back. */
+export interface Site {
+  /** A directory of the plugin, as the nodes see it. */
+  seenAs(dir: string): string
+  /** Makes what the plugin has written visible to the nodes. */
+  stage(dir: string): Promise<void>
+  /** The directory is there for the nodes, be it empty. */
+  ensure(dir: string): Promise<void>
+  /** Brings state and logs up to date. */
+  fetch(dirs: readonly string[]): Promise<void>
+  /** Asks the supervisor to end. */
+  stop(dir: string, graceSeconds: number): Promise<void>
+  /** The job has ended: only the plugin's directory is needed any more. */
+  release(dir: string): Promise<void>
+}
+
+/** The nodes see the plugin's own files. */
+export const sharedSite: Site = {
+  seenAs: (dir) => dir,
+  stage: async () => {},
+  ensure: async () => {},
+  fetch: async () => {},
+  stop: (dir, graceSeconds) => writeDurable(join(dir, 'stop'), `${graceSeconds}\n`),
+  release: async () => {}
+}
