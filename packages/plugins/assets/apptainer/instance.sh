@@ -52,12 +52,19 @@ write_hosts() {
 # Devices of a runtime cannot be bound over: below /dev the message file is reached by a link. The file system may be
 # one that only processes of the instance's user namespace can enter.
 link_message() {
-  state=$(cat "$own"/instance/instances/app/*/*/"$name/$name.json" 2>/dev/null)
-  pid=${state#*\"pid\":}
-  pid=${pid%%[!0-9]*}
-  [ "$pid" ] || return 0
   ln -s /.interlink/message "/proc/$pid/root$1" 2>/dev/null ||
     nsenter --user="/proc/$pid/ns/user" --preserve-credentials ln -s /.interlink/message "/proc/$pid/root$1"
+}
+
+# Sets `pid`, the first process of the instance, and names its parent to the supervisor, which ends both.
+find_instance() {
+  state=$(cat "$own"/instance/instances/*/*/*/"$name/$name.json" 2>/dev/null)
+  pid=${state#*\"pid\":}
+  pid=${pid%%[!0-9]*}
+  keeper=${state#*\"ppid\":}
+  keeper=${keeper%%[!0-9]*}
+  if [ -z "$pid" ] || [ -z "$keeper" ]; then fail "the container cannot be found"; fi
+  echo "$keeper" >"$run/$name.keeper"
 }
 
 # Sets `path`, the image as it is found here, and `scratch`; leaves what can be bound.
@@ -122,6 +129,7 @@ start() {
     "$tool" --silent instance start --workdir "$scratch" "$@" "$path" "$name" </dev/null 2>&1 >/dev/null
   ) || fail "the container cannot be made: $said"
   shift "$options"
+  find_instance
   case $message in /dev/*) link_message "$message" 2>/dev/null ;; esac
   : >"$run/$name.instance"
   exec "$@"

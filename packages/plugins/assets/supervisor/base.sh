@@ -79,9 +79,20 @@ escape() {
 # Tells the supervisor to look again. Every child holds the pipe for reading too, so this never blocks or fails.
 wake() { echo >&3; }
 
+# Ends what a runtime keeps beside a container and starts without its mark: the process named in run/<container>.keeper,
+# whose command line says `[<container>]`, and its children.
+end_keeper() {
+  [ -s "$DIR/run/$1.keeper" ] || return
+  read -r keeper <"$DIR/run/$1.keeper"
+  grep -qszF -- "[$1]" "/proc/$keeper/cmdline" || return
+  # shellcheck disable=SC2046
+  kill -s KILL $(cat "/proc/$keeper/task/"*/children 2>/dev/null) "$keeper" 2>/dev/null
+}
+
 # Kills what escaped the groups of these containers; the mark in the environment tells them.
 kill_marked() {
   for marked in "$@"; do
+    end_keeper "$marked"
     shift
     set -- "$@" -e "INTERLINK_INSTANCE=$marked.$uid"
   done
