@@ -6,6 +6,7 @@ import { createWriteStream, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureBuilt } from './lib/build.mjs'
 import { ensureControlPlane } from './lib/control-plane.mjs'
+import { ensureApptainer } from './lib/apptainer.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
@@ -18,6 +19,7 @@ await main(async () => {
   await ensureDependencies()
   await ensureBuilt()
   await ensureDebianPackages({ required })
+  await ensureApptainer({ required })
   await ensureControlPlane({ required })
 
   const chosen = process.argv.slice(2)

@@ -7,13 +7,19 @@ const packages = {
   bwrap: 'bubblewrap',
   busybox: 'busybox-static',
   chromium: 'chromium',
+  curl: 'curl',
+  'docker-registry': 'docker-registry',
+  mksquashfs: 'squashfs-tools',
   openssl: 'openssl',
   munged: 'munge',
   sbatch: 'slurm-client',
   slurmctld: 'slurmctld',
   slurmd: 'slurmd',
   sshd: 'openssh-server',
-  shellcheck: 'shellcheck'
+  shellcheck: 'shellcheck',
+  skopeo: 'skopeo',
+  squashfuse: 'squashfuse',
+  umoci: 'umoci'
 }
 /** Daemons are where the PATH of an ordinary account does not lead. */
 const daemonDirectories = ['/usr/sbin', '/sbin']

@@ -272,7 +272,11 @@ t.test('GPUs are handed to a container that asks for them, in one way or the oth
 })
 
 t.test('Enroot, Pyxis, MPI and the plain host have launches of their own', async (t) => {
-  const run = (container: object, containers: object, annotations: Record<string, string> = {}) => {
+  const run = (
+    container: Record<string, unknown>,
+    containers: object,
+    annotations: Record<string, string> = {}
+  ) => {
     const rendered = renderLaunches(planOf({ container, annotations }), dir, optionsOf({ containers }))
     if ('refusals' in rendered) throw new Error(JSON.stringify(rendered.refusals))
     return rendered.launches['main']!

@@ -28,7 +28,7 @@ const call = promisify(execFile)
 /** Apptainer runs as an ordinary account; root takes this one. */
 const account = { uid: 65534, gid: 65534 }
 const isRoot = process.getuid!() === 0
-export const identity = isRoot ? account : {}
+export const identity: { readonly uid?: number; readonly gid?: number } = isRoot ? account : {}
 
 const places = [...(process.env.PATH ?? '').split(':'), '/opt/apptainer/bin']
 

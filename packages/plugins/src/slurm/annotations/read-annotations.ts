@@ -9,17 +9,17 @@ const ours = [
   'image-root',
   'singularity-mounts',
   'singularity-options',
-  'enroot-mounts',
-  'enroot-options',
   'mpi-flags',
-  'pre-exec',
-  'job-workdir',
-  'no-clean-workdir'
+  'pre-exec'
 ] as const
 type Own = (typeof ours)[number]
 
-/** Read by nothing, here as in the reference. */
+/** Not read here, and what to do instead. */
 const unread: Readonly<Record<string, string>> = {
+  'enroot-mounts': 'Enroot gets the volumes of the pod; ask for a hostPath',
+  'enroot-options': 'the options of Enroot are the site’s (containers.options)',
+  'job-workdir': 'jobs live in the root of the plugin',
+  'no-clean-workdir': 'the directory of a job is kept as long as the site says',
   'singularity-commands': 'no plugin reads it; what to run is the command of the container',
   'nfs-mode': 'NFS volumes are mounted as the site has them; ask for a hostPath'
 }
