@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { BatchOptions, pullCommands, renderBatch } from '../src/slurm/batch-script.ts'
+import { BatchOptions, pullScript, renderBatch } from '../src/slurm/batch-script.ts'
 import { ImageOptions } from '../src/slurm/images.ts'
 import { ContainerOptionsSchema, renderLaunches } from '../src/slurm/launch.ts'
 import { planOf, type Given } from './support-plan.ts'
@@ -312,13 +312,15 @@ t.test('Enroot, Pyxis, MPI and the plain host have launches of their own', async
 })
 
 t.test('images are pulled where the job is submitted, unless jobs pull themselves', async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'interlink-pull-'))
+  t.teardown(() => rm(home, { recursive: true, force: true }))
   const plan = planOf({ container: { image: 'python:3', imagePullPolicy: 'Always' } })
-  t.match(pullCommands({ plan, dir }, optionsOf()), [
-    {
-      argv: ['/bin/sh', `${dir}/image.sh`, dir, 'main', 'apptainer', 'docker://python:3', 'Always'],
-      env: { INTERLINK_PULLING: '1' }
-    }
-  ])
-  t.same(pullCommands({ plan, dir }, optionsOf({ images: { pull: 'job' } })), [])
-  t.same(pullCommands({ plan: planOf({ container: { image: '/a.sif' } }), dir }, optionsOf()), [])
+  const script = pullScript({ plan, dir: home }, optionsOf({ batch: { preamble: 'export FIRST=yes' } }))!
+  await writeFile(join(home, 'image.sh'), 'echo "$*|$INTERLINK_PULLING|$FIRST" >"$1/called"\n')
+  await call('/bin/sh', ['-c', script])
+  const said = () => readFile(join(home, 'called'), 'utf8').catch(() => '')
+  await until(async () => (await said()) !== '', 'the program was called')
+  t.equal(await said(), `${home} main apptainer docker://python:3 Always|1|yes\n`)
+  t.equal(pullScript({ plan, dir }, optionsOf({ images: { pull: 'job' } })), undefined)
+  t.equal(pullScript({ plan: planOf({ container: { image: '/a.sif' } }), dir }, optionsOf()), undefined)
 })

@@ -167,6 +167,11 @@ t.test('the cache of images, with a real registry', { timeout: 180_000 }, async 
       const waiting = get('IfNotPresent', { pull: 'submit', patienceSeconds: 60 }, image)
       t.equal((await get('IfNotPresent', { pull: 'submit' }, image, { INTERLINK_PULLING: '1' })).error, '')
       t.match(await waiting, { error: '', path: /image\.sif$/ })
+      t.match(
+        await get('Always', { pull: 'submit', patienceSeconds: 1 }, image),
+        { error: /was not there after 1 s/ },
+        'Always waits for an answer of the registry, though the image is there'
+      )
       const failed = await get('IfNotPresent', { pull: 'submit' }, `${image}-not`, { INTERLINK_PULLING: '1' })
       t.match(await readFile(join(failed.dir, 'c/main/pull.error'), 'utf8'), /^ErrImagePull/)
       t.match(await get('IfNotPresent', { pull: 'submit', patienceSeconds: 1 }, `${image}-not`), {

@@ -103,7 +103,7 @@ t.test('pods under the real Apptainer', { timeout: 240_000 }, async (t) => {
       const job = await run({
         container: {
           command: sh(
-            'cat /etc/own/key; echo no >/etc/own/key || echo read-only; until [ -e /data/there ]; do sleep 0.1; done; cat /data/there /part/file; grep -c pod /etc/hosts; echo last words >/dev/termination-log; exit 3'
+            'exec 2>&1; cat /etc/own/key; echo no >/etc/own/key || echo read-only; until [ -e /data/there ]; do sleep 0.1; done; cat /data/there /part/file; grep -c pod /etc/hosts; echo last words >/dev/termination-log; exit 3'
           ),
           volumeMounts: [
             { name: 'own', mountPath: '/etc/own', readOnly: true },
@@ -155,7 +155,7 @@ t.test('pods under the real Apptainer', { timeout: 240_000 }, async (t) => {
     t.match(await free.container('main'), { exitCode: 0 })
     const bound = await run({
       container: {
-        command: sh('echo x >/here || echo x >/tmp/here && echo tmp'),
+        command: sh('exec 2>&1; echo x >/here || echo x >/tmp/here && echo tmp'),
         securityContext: { readOnlyRootFilesystem: true }
       }
     })

@@ -6,7 +6,7 @@
 # DIR/images.conf: `cache`, its `limit` in bytes, `cvmfs` (a directory of unpacked images), `patience` in seconds,
 # `auth` (a docker config file with credentials, which reach no command line), `elsewhere` (1: images are pulled
 # where jobs are submitted, by this program with INTERLINK_PULLING=1; jobs only wait for them).
-# DIR/c/CONTAINER/pull.error: why that has failed.
+# DIR/c/CONTAINER/pulling: that has begun; pulled: has ended well; pull.error: why it has failed.
 #
 #   CACHE/sif/DIGEST.sif   an image, made under another name and renamed; its time is that of its last use
 #   CACHE/ref/HASH         a reference's latest DIGEST
@@ -21,7 +21,7 @@ own=$dir/c/$name
 cache=$HOME/.interlink/images limit='' cvmfs='' auth='' patience=3600 elsewhere=''
 # shellcheck source=/dev/null
 [ ! -f "$dir/images.conf" ] || . "$dir/images.conf"
-[ -z "${INTERLINK_PULLING:-}" ] || elsewhere=''
+[ -z "${INTERLINK_PULLING:-}" ] || { elsewhere='' && : >"$own/pulling"; }
 
 fail() {
   printf '%s\n' "$1" >&2
@@ -38,6 +38,7 @@ hand_over() {
   rm -f "$own/image.sif"
   if ln "$1" "$own/image.sif" 2>/dev/null; then found=$own/image.sif; else found=$1; fi
   set_directory "$1"
+  [ -z "${INTERLINK_PULLING:-}" ] || : >"$own/pulled"
   printf '%s\n' "$found"
   exit 0
 }
@@ -210,6 +211,11 @@ lock=$cache/lock/${digest#sha256:}
 waited=0
 while :; do
   case $digest:$policy in
+  # Only who pulls asks the registry.
+  *:Always) [ -z "$elsewhere" ] || [ -e "$own/pulled" ] || digest=unknown ;;
+  esac
+  case $digest:$policy in
+  unknown:*) ;;
   # What cannot be told by a digest is pulled anew where that is asked for.
   ref-*:Always) [ "$waited" -gt 0 ] && [ -f "$file" ] && hand_over "$file" ;;
   *)
@@ -220,9 +226,17 @@ while :; do
     ;;
   esac
   if [ "$elsewhere" ]; then
-    [ -f "$alias" ] && read -r digest <"$alias" && file=$cache/sif/${digest#sha256:}.sif
-    [ -f "$file" ] && hand_over "$file"
+    if [ "$policy" != Always ] || [ -e "$own/pulled" ]; then
+      [ -f "$alias" ] && read -r digest <"$alias" && file=$cache/sif/${digest#sha256:}.sif
+      [ -f "$file" ] && hand_over "$file"
+    fi
     [ ! -s "$own/pull.error" ] || fail "$(cat "$own/pull.error")"
+    # Who should have begun has not: its plugin has ended in between.
+    if [ "$waited" -ge 60 ] && [ ! -e "$own/pulling" ]; then
+      elsewhere='' digest=$(resolve "$image")
+      [ "$digest" ] || digest=ref-$(hash_of "$image")
+      file=$cache/sif/${digest#sha256:}.sif lock=$cache/lock/${digest#sha256:}
+    fi
   elif mkdir "$lock" 2>/dev/null; then
     trap 'rmdir "$lock" 2>/dev/null; exit 143' TERM INT HUP
     pull 2>"$own/pull.said"

@@ -172,25 +172,38 @@ const withoutMeshCall = (text: string): string =>
     : text
 
 /**
- * Commands that put the images of a job into the cache, to be run where jobs are submitted while the job is queued;
- * the job waits for them. None where jobs pull themselves. Each is an argv and the variables it needs.
+ * A script for the machine that submits: it puts the images of a job into the cache while the job is queued, and
+ * returns at once. Nothing where jobs pull themselves or have no image to pull.
  */
-export function pullCommands(
+export function pullScript(
   { plan, dir }: Pick<Job, 'plan' | 'dir'>,
-  { images, containers }: { readonly images: ImageOptions; readonly containers: ContainerOptionsSchema }
-): { readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> }[] {
+  {
+    batch,
+    images,
+    containers
+  }: {
+    readonly batch: Pick<BatchOptions, 'preamble'>
+    readonly images: ImageOptions
+    readonly containers: ContainerOptionsSchema
+  }
+): string | undefined {
   const { runtime, tool = runtime, shell } = containers
-  if (images.pull !== 'submit' || (runtime !== 'apptainer' && runtime !== 'singularity')) return []
+  if (images.pull !== 'submit' || (runtime !== 'apptainer' && runtime !== 'singularity')) return undefined
   const root = readAnnotations(plan).annotations['image-root']?.value.trim()
-  return plan.containers.flatMap(({ name, image, pullPolicy }) => {
+  const pulls = plan.containers.flatMap(({ name, image, pullPolicy }) => {
     const resolved = resolveImage(image, root, images)
     return resolved.kind === 'remote'
-      ? [
-          {
-            argv: [shell, join(dir, 'image.sh'), dir, name, tool, resolved.reference, pullPolicy],
-            env: { INTERLINK_PULLING: '1' }
-          }
-        ]
+      ? [shellWords([shell, join(dir, 'image.sh'), dir, name, tool, resolved.reference, pullPolicy])]
       : []
   })
+  if (pulls.length === 0) return undefined
+  return [
+    batch.preamble,
+    "trap '' HUP",
+    'export INTERLINK_PULLING=1',
+    '{',
+    ...pulls,
+    '} </dev/null >/dev/null 2>&1 &',
+    ''
+  ].join('\n')
 }

@@ -8,6 +8,8 @@ import type { Ran, Transport } from './transport/transport.ts'
 
 const stageMs = 300_000
 const fetchMs = 60_000
+const shortestMs = 1000
+const longestMs = 5000
 /** Of one log at a time; the rest follows. */
 const chunkBytes = 4 * 1024 * 1024
 
@@ -37,6 +39,12 @@ export class RemoteSite implements Site {
   /** What was last taken over of each file. */
   readonly #seen = new Map<string, string>()
   readonly #released = new Set<string>()
+  /** Directories of jobs that may still write. */
+  readonly #followed = new Set<string>()
+  #fetching: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #pauseMs = shortestMs
+  #closed = false
 
   constructor(transport: Transport, root: string) {
     this.#transport = transport
@@ -49,6 +57,8 @@ export class RemoteSite implements Site {
 
   async stage(dir: string): Promise<void> {
     await this.#sh(unpacking, [basename(dir)], await pack(dir), stageMs)
+    this.#followed.add(dir)
+    this.#follow(true)
   }
 
   async ensure(dir: string): Promise<void> {
@@ -56,7 +66,42 @@ export class RemoteSite implements Site {
   }
 
   async fetch(dirs: readonly string[]): Promise<void> {
-    if (dirs.length === 0) return
+    for (const dir of dirs) this.#followed.add(dir)
+    await this.#fetching?.catch(() => {})
+    await this.#fetchOnce()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  /** Between two questions of the plugin: often while something happens, more seldom the longer nothing does. */
+  #follow(changed: boolean): void {
+    this.#pauseMs = changed ? shortestMs : Math.min(this.#pauseMs * 1.5, longestMs)
+    clearTimeout(this.#timer)
+    if (this.#closed || this.#followed.size === 0) return
+    // What goes wrong here goes wrong for the plugin's own question too, which tells of it.
+    this.#timer = setTimeout(() => void this.#fetchOnce().catch(() => {}), this.#pauseMs)
+    this.#timer.unref()
+  }
+
+  #fetchOnce(): Promise<void> {
+    this.#fetching ??= this.#fetchAll([...this.#followed])
+      .then(
+        (changed) => this.#follow(changed),
+        (error: unknown) => {
+          this.#follow(false)
+          throw error
+        }
+      )
+      .finally(() => (this.#fetching = undefined))
+    return this.#fetching
+  }
+
+  /** Whether anything had changed. */
+  async #fetchAll(dirs: readonly string[]): Promise<boolean> {
+    if (dirs.length === 0) return false
     const local = new Map(dirs.map((dir) => [basename(dir), dir]))
     const names = [...local.keys()].flatMap((name) => [`./${name}/state`, `./${name}/log`])
     const found = parseListing((await this.#sh(listing, [], names.join('\n'), fetchMs)).stdout.toString())
@@ -72,7 +117,7 @@ export class RemoteSite implements Site {
       if (this.#seen.get(file.path) === file.signature && !(isLog && finished.has(jobOf(file.path)))) continue
       wanted.push({ file, offset: isLog ? await sizeOf(to) : 0 })
     }
-    if (wanted.length === 0) return
+    if (wanted.length === 0) return false
     const request = wanted.map(({ file, offset }) => `${offset} ${file.path}\n`).join('')
     const parts = parseParts((await this.#sh(reading, [], request, fetchMs)).stdout.toString())
     const signatures = new Map(found.map((file) => [file.path, file]))
@@ -88,6 +133,7 @@ export class RemoteSite implements Site {
       const all = kindOf(part.path) !== 'log' || part.offset + part.bytes.length >= file.bytes
       if (all) this.#seen.set(part.path, file.signature)
     }
+    return wanted.some(({ file }) => !file.path.endsWith('/state/supervisor'))
   }
 
   async stop(dir: string, graceSeconds: number): Promise<void> {
@@ -99,6 +145,7 @@ export class RemoteSite implements Site {
     const name = basename(dir)
     if (this.#released.has(name)) return
     this.#released.add(name)
+    this.#followed.delete(dir)
     try {
       await this.#sh('cd -- "$0" && { chmod -R u+rwx -- "$1" 2>/dev/null; rm -rf -- "$1"; }', [name])
     } catch (error) {

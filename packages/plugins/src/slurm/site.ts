@@ -15,6 +15,7 @@ export interface Site {
   stop(dir: string, graceSeconds: number): Promise<void>
   /** The job has ended: only the plugin's directory is needed any more. */
   release(dir: string): Promise<void>
+  close(): void
 }
 
 /** The nodes see the plugin's own files. */
@@ -24,5 +25,6 @@ export const sharedSite: Site = {
   ensure: async () => {},
   fetch: async () => {},
   stop: (dir, graceSeconds) => writeDurable(join(dir, 'stop'), `${graceSeconds}\n`),
-  release: async () => {}
+  release: async () => {},
+  close: () => {}
 }

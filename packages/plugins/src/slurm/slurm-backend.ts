@@ -8,7 +8,7 @@ import type {
   Job,
   SubmittedJob
 } from '../kit/backend.ts'
-import { renderBatch } from './batch-script.ts'
+import { pullScript, renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
 import { jobFiles } from './job-files.ts'
 import { renderLaunches } from './launch.ts'
@@ -83,7 +83,22 @@ class SlurmBackend implements Backend {
     const dir = this.#site.seenAs(job.dir)
     const { args, script } = renderBatch({ plan: job.plan, dir }, batch, containers.shell)
     await this.#site.stage(job.dir)
+    await this.#pull({ plan: job.plan, dir })
     return { jobId: await this.#slurm.submit(args, job.uid, script, lockOf(dir)) }
+  }
+
+  /** Where it cannot be begun, the job pulls after a while itself. */
+  async #pull(job: Pick<Job, 'plan' | 'dir'>) {
+    const script = pullScript(job, this.#options)
+    if (script === undefined) return
+    await this.#transport
+      .run([this.#options.containers.shell, '-s'], {
+        input: script,
+        timeoutMs: this.#options.timeouts.submitSeconds * 1000
+      })
+      .catch((err: unknown) =>
+        this.#context.log.warn({ uid: job.plan.pod.uid, err }, 'the images of a job were not asked for')
+      )
   }
 
   /** Were there ever two jobs, the first is kept and the others end. */
@@ -151,6 +166,7 @@ class SlurmBackend implements Backend {
   }
 
   close() {
+    this.#site.close()
     return this.#transport.close()
   }
 }
