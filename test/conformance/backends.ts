@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
+import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
+import { slurmMissing, startSlurmLab } from '../slurm/lab.ts'
+import { sshdMissing, startSshd } from '../slurm/sshd.ts'
 
 /** A backend under test, and what its pods are made of. */
 export interface Subject {
@@ -13,10 +16,32 @@ export interface Subject {
   readonly image: string
   /** The backend's own section of the plugin configuration. */
   readonly options: Record<string, unknown>
+  /** Brings up what the backend runs on; its options come before those above. */
+  start?(): Promise<{ readonly options: Record<string, unknown>; close(): Promise<void> }>
 }
 
 export const subjects: Readonly<Record<string, Subject>> = {
-  process: { module: processBackend, image: 'host', options: {} }
+  process: { module: processBackend, image: 'host', options: {} },
+  slurm: { module: slurmBackend, image: 'host', options: {}, start: () => startCluster(false) },
+  'slurm-ssh': { module: slurmBackend, image: 'host', options: {}, start: () => startCluster(true) }
+}
+
+/** A private Slurm; behind SSH, with a file system of its own. */
+async function startCluster(ssh: boolean) {
+  const missing = slurmMissing() ?? (ssh ? sshdMissing() : undefined)
+  if (missing !== undefined) throw new Error(`no Slurm here: ${missing}`)
+  const lab = await startSlurmLab({ cpus: 64, memoryMiB: 64_000 })
+  const sshd = ssh ? await startSshd() : undefined
+  return {
+    options: {
+      conf: lab.env.SLURM_CONF,
+      ...(sshd ? { ssh: { ...sshd.options, directory: join(lab.dir, 'jobs') } } : {})
+    },
+    close: async () => {
+      await lab.close()
+      await sshd?.close()
+    }
+  }
 }
 
 export interface Running {
@@ -27,7 +52,10 @@ export interface Running {
 }
 
 /** The plugin with the API server in front of it, on sockets of a directory of their own. */
-export async function startSubject({ module, options }: Subject, logFile?: string): Promise<Running> {
+export async function startSubject(subject: Subject, logFile?: string): Promise<Running> {
+  const { module } = subject
+  const ground = await subject.start?.()
+  const options = { ...ground?.options, ...subject.options }
   const dir = await mkdtemp(join(tmpdir(), 'interlink-conformance-'))
   const logger = pino(
     { level: 'warn' },
@@ -51,6 +79,7 @@ export async function startSubject({ module, options }: Subject, logFile?: strin
     close: async () => {
       await api.close()
       await plugin.close()
+      await ground?.close()
       await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
     }
   }

@@ -41,8 +41,6 @@ export function slurmConfiguration(
     'ProctrackType=proctrack/linuxproc',
     'TaskPlugin=task/none',
     'JobAcctGatherType=jobacct_gather/linux',
-    'JobAcctGatherFrequency=task=2',
-    'JobAcctGatherParams=OverMemoryKill',
     'AccountingStorageType=accounting_storage/none',
     'MpiDefault=none',
     'SwitchType=switch/none',
