@@ -32,15 +32,20 @@ export async function render(file: string, options: RenderOptions): Promise<void
   const backend = backendModule(options.backend).create({}, { root: '/jobs', log: createLogger('silent') })
   const rendered = await backend.render(plan, dir)
   const refusals = 'refusals' in rendered ? rendered.refusals : []
-  const files = 'launches' in rendered ? renderJob(plan, rendered.launches, dir).files : []
+  const files =
+    'launches' in rendered
+      ? renderJob(plan, rendered.launches, dir, { inherit: rendered.inherit ?? [] }).files
+      : []
+  const shown = 'launches' in rendered ? (rendered.shown ?? []) : []
   const notices = [...plan.notices, ...('notices' in rendered ? rendered.notices : [])]
 
   if (options.output === 'json')
     process.stdout.write(
-      `${JSON.stringify({ plan: options.showValues ? plan : redactPlan(plan), notices, refusals, files: options.showValues ? files : files.filter(({ mode }) => mode !== 0o600) }, null, 2)}\n`
+      `${JSON.stringify({ plan: options.showValues ? plan : redactPlan(plan), notices, refusals, shown, files: options.showValues ? files : files.filter(({ mode }) => mode !== 0o600) }, null, 2)}\n`
     )
   else {
     process.stdout.write(describePlan({ ...plan, notices }, { showValues: options.showValues ?? false }))
+    for (const { title, text } of shown) process.stdout.write(`\n--- ${title}\n${text}`)
     for (const { path, mode, text } of files)
       process.stdout.write(
         `\n--- ${path} (${mode.toString(8)})\n${mode === 0o600 && !options.showValues ? `${text.length} bytes; shown by --show-values\n` : text}`

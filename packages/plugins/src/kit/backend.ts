@@ -59,6 +59,8 @@ export type Rendered =
       readonly inherit?: readonly string[]
       /** The job directory as the machine that runs the job sees it. @default as the plugin does */
       readonly seenAs?: string
+      /** What the backend itself is given, for `interlink render`; it holds no secret. */
+      readonly shown?: readonly { readonly title: string; readonly text: string }[]
     }
   | { readonly refusals: readonly Refusal[] }
 

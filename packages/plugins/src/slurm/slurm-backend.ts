@@ -8,6 +8,7 @@ import type {
   Job,
   SubmittedJob
 } from '../kit/backend.ts'
+import { shellQuote } from '../kit/supervisor/quote.ts'
 import { pullScript, renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
 import { jobFiles } from './job-files.ts'
@@ -70,10 +71,11 @@ class SlurmBackend implements Backend {
     const { batch, containers } = this.#options
     const seenAs = this.#site.seenAs(dir)
     const rendered = renderLaunches(plan, seenAs, this.#options)
-    const { refusals, notices } = renderBatch({ plan, dir: seenAs }, batch, containers.shell)
+    const { args, script, refusals, notices } = renderBatch({ plan, dir: seenAs }, batch, containers.shell)
     if ('refusals' in rendered) return { refusals: [...rendered.refusals, ...refusals] }
     if (refusals.length > 0) return { refusals }
-    return { ...rendered, notices: [...rendered.notices, ...notices], seenAs }
+    const shown = [{ title: ['sbatch', ...args.map(quoted)].join(' '), text: script }]
+    return { ...rendered, notices: [...rendered.notices, ...notices], seenAs, shown }
   }
 
   async submit(job: Job) {
@@ -170,6 +172,9 @@ class SlurmBackend implements Backend {
     return this.#transport.close()
   }
 }
+
+/** For people to read. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : shellQuote(word))
 
 /** Held by a submission while it is under way. */
 const lockOf = (dir: string): string => join(dir, 'submit.lock')
