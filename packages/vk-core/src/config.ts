@@ -74,6 +74,8 @@ export interface VkConfig {
     readonly disableProjectedVolumes: boolean
     readonly daemonSets: 'refuse' | 'run'
     readonly statusIntervalMs: number
+    /** Least lifetime of service account tokens. */
+    readonly tokenSeconds?: number
     readonly kubernetesApi?: { readonly host?: string; readonly port?: string; readonly caData?: string }
   }
 }
@@ -199,6 +201,7 @@ function resolveVkConfig(file: VkFile, context: ResolveContext): VkConfig {
       disableProjectedVolumes: file.pods?.disableProjectedVolumes ?? false,
       daemonSets: file.pods?.daemonSets ?? 'refuse',
       statusIntervalMs: (file.pods?.statusIntervalSeconds ?? 5) * 1000,
+      tokenSeconds: file.pods?.tokenSeconds,
       kubernetesApi: file.pods?.kubernetesApi
     })
   })

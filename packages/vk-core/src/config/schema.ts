@@ -118,6 +118,8 @@ export const VkFile = object({
       daemonSets: optional(Type.Union([Type.Literal('refuse'), Type.Literal('run')])),
       /** Seconds between two rounds of asking a backend that offers no watch. @default 5 */
       statusIntervalSeconds: optional(Type.Number({ minimum: 0.2 })),
+      /** Least lifetime of service account tokens: they are not renewed in a job. @default 31536000 */
+      tokenSeconds: optional(Type.Integer({ minimum: 600, maximum: 2 ** 32 })),
       /** How a pod's clients reach the API server from where the job runs. */
       kubernetesApi: optional(object({ host: text(), port: text(), caData: text() }))
     })

@@ -41,7 +41,11 @@ export function openPods(options: PodsOptions): PodsOfNodes {
   const { config, kube, log } = options
   const names = config.nodes.map(({ name }) => name)
   const source = createPodSource({ client: kube, nodes: names, log })
-  const objects = createPodObjects({ client: kube, log })
+  const objects = createPodObjects({
+    client: kube,
+    log,
+    ...(config.pods.tokenSeconds && { tokenSeconds: config.pods.tokenSeconds })
+  })
   const managers = new Map<string, PodManager>()
   const nodes = new Map<string, NodePods>()
   const depth = options.metrics.observedGauge('interlink_vk_queue_depth', 'Pods that wait for a step of work')
