@@ -8,7 +8,8 @@ const packages = {
   busybox: 'busybox-static',
   chromium: 'chromium',
   openssl: 'openssl',
-  shellcheck: 'shellcheck'
+  shellcheck: 'shellcheck',
+  'systemd-analyze': 'systemd'
 }
 /** Chromium alone draws no text. */
 const font = { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', package: 'fonts-dejavu-core' }
