@@ -155,13 +155,13 @@ t.test('an error names the file, the line, the key and what was expected', async
   await t.rejects(wrong('interlink: { url: http://a }\n'), /no node is named; give/)
   await t.rejects(wrong('nodes: [{ name: x }]\n'), /"x" has no interlink\.url/)
   await t.rejects(
-    wrong('interlink: { url: http://a }\nnodes: [{ name: x }, { name: x }]\n'),
-    /"x" is there twice/
+    wrong('interlink: { url: http://a }\nnodes:\n  - name: x\n  - name: x\n'),
+    /vk\.yaml:4: nodes\[1\]\.name: "x" is there twice/
   )
   await t.rejects(wrong('interlink: { url: http://a }\nnodes: [{ name: Not_A_Name }]\n'), /nodes\[0\]\.name/)
   await t.rejects(
     wrong('interlink: { url: http://a }\nnodes: [{ name: x }]\npage: { address: 0.0.0.0 }\n'),
-    /page\.address: 0\.0\.0\.0 is reachable from outside/
+    /vk\.yaml:3: page\.address: 0\.0\.0\.0 is reachable from outside/
   )
   await t.rejects(loadVkConfig({ path: '/does/not/exist.yaml' }), /cannot be read/)
 })

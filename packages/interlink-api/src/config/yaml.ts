@@ -48,6 +48,15 @@ export function yamlKeys(text: string, file: string): string[] {
   return isMap(contents) ? contents.items.map(({ key }) => String(isScalar(key) ? key.value : key)) : []
 }
 
+/** Says where in a file a key stands, for what a schema cannot tell: `FILE:LINE`. */
+export type YamlPlace = (...path: string[]) => string
+
+/** The place of a key, or of the nearest thing around it that is there. */
+export function yamlPlaces(text: string, file: string): YamlPlace {
+  const { document, lines } = parse(text, file)
+  return (...path) => `${file}:${lineOf(document, lines, path)}`
+}
+
 function parse(text: string, file: string): { document: Document.Parsed; lines: LineCounter } {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
