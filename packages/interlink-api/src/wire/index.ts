@@ -62,3 +62,4 @@ export {
 } from './encode.ts'
 export type { CreateBodyShape } from './encode.ts'
 export { parseJson } from './json.ts'
+export { addQuantities, divideUp, isWhole, parseQuantity, toMillis, toNumber, toUnits } from './quantity.ts'
