@@ -79,15 +79,18 @@ escape() {
 # Tells the supervisor to look again. Every child holds the pipe for reading too, so this never blocks or fails.
 wake() { echo >&3; }
 
-# Kills what escaped the groups of these containers; the mark in the environment tells them.
-kill_marked() {
+# The processes of these containers, by the mark in their environment.
+list_marked() {
   for marked in "$@"; do
     shift
     set -- "$@" -e "INTERLINK_INSTANCE=$marked.$uid"
   done
-  grep -lszxF "$@" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ found _; do
-    kill -s KILL "$found" 2>/dev/null
-  done
+  grep -lszxF "$@" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ found _; do echo "$found"; done
+}
+
+# Kills what escaped the groups of these containers.
+kill_marked() {
+  list_marked "$@" | while read -r found; do kill -s KILL "$found" 2>/dev/null; done
 }
 
 # A child that has ended is a zombie until it is waited for.
