@@ -1,5 +1,6 @@
 /** The configuration of the virtual node: our file, the reference's file, its environment, and the command line. */
 import { readFile } from 'node:fs/promises'
+import { isIPv4 } from 'node:net'
 import {
   ConfigError,
   parseYamlConfig,
@@ -253,7 +254,7 @@ function pageOf(page: VkFile['page'], place: YamlPlace): PageConfig | undefined 
 }
 
 export const isLoopback = (address: string): boolean =>
-  address === 'localhost' || address === '::1' || /^127\./.test(address)
+  address === 'localhost' || address === '::1' || (isIPv4(address) && address.startsWith('127.'))
 
 function portOf(value: string, name: string): number {
   const port = Number(value)

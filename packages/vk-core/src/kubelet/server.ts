@@ -51,6 +51,7 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    requestTimeout: 30_000,
     exposeHeadRoutes: false,
     https: { ...trust(), requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' }
   }) as unknown as FastifyInstance
