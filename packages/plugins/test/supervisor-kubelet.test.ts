@@ -36,7 +36,7 @@ everywhere('the back-off begins anew after a run of 10 min, and never exceeds 5 
     }),
     startJob(t, world, {
       restartPolicy: 'Always',
-      secondMs: 4,
+      secondMs: 6,
       containers: [{ name: 'c', run: ['/bin/false'] }]
     })
   ])
@@ -77,7 +77,7 @@ everywhere(
   'a sidecar has 2 s to end even when the main containers have used up the grace',
   async (t, world) => {
     const job = await startJob(t, world, {
-      secondMs: 500,
+      secondMs: 1000,
       containers: [
         { name: 'first', kind: 'sidecar', run: POLITE },
         { name: 'second', kind: 'sidecar', run: DEAF },
