@@ -55,9 +55,12 @@ t.test('what is wrong in it is named by file, line, key and what was expected', 
       'plugins:\n  - name: a\n    url: http://x\n    createBody: list\n',
       /api\.yaml:4: plugins\[0\]\.createBody: expected "object" or "array", found a string$/
     ],
+    ['plugins:\n  - { name: a, url: x }\n', /api\.yaml:2: plugins\[0\]\.url: expected http:\/\/host:port, /],
+    ['plugins: &a\n  - *a\n', /api\.yaml:1: .*100 levels/],
+    ['\tlisten: x\n', /api\.yaml:1: tab as indent/],
     ['plugins: [\n', /api\.yaml:2: /],
     [
-      'plugins:\n  - name: a\n    url: x\n  - name: a\n    url: y\n',
+      'plugins:\n  - name: a\n    url: http://x\n  - name: a\n    url: http://y\n',
       /api\.yaml:4: plugins\[1\]\.name: "a" is there twice/
     ]
   ]

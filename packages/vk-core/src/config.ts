@@ -8,6 +8,7 @@ import {
   yamlPlaces,
   type YamlPlace
 } from '@interlink-ts/interlink-api/config'
+import { checkNode } from './config/check-node.ts'
 import {
   ChartValues,
   compact,
@@ -195,12 +196,18 @@ function resolveVkConfig(file: VkFile, context: ResolveContext): VkConfig {
       )
     names.add(name)
   }
+  if (!file.kubelet?.certFile !== !file.kubelet?.keyFile)
+    throw new ConfigError(`${place('kubelet')}: kubelet: expected both certFile and keyFile, or neither`)
   const port = env.KUBELET_PORT ? portOf(env.KUBELET_PORT, 'KUBELET_PORT') : context.defaultKubeletPort
   return compact({
     kubeconfig: file.kubeconfig ?? (env.KUBECONFIG || undefined),
     context: file.context,
     stateDirectory: file.stateDirectory,
-    nodes: context.nodes.map((node) => resolveNode(node, file, context)),
+    nodes: context.nodes.map((entry, index) => {
+      const node = resolveNode(entry, file, context)
+      checkNode(node, index, place)
+      return node
+    }),
     kubelet: compact({
       address: file.kubelet?.address ?? (env.KUBELET_URL || undefined),
       port: file.kubelet?.port ?? port,

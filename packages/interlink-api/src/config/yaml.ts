@@ -34,12 +34,21 @@ export async function loadYamlConfig<T extends TSchema>(path: string, schema: T)
 /** {@link loadYamlConfig} of a text that was read already; `file` is only named in errors. */
 export function parseYamlConfig<T extends TSchema>(text: string, schema: T, file: string): Static<T> {
   const { document, lines } = parse(text, file)
-  const value = normalise(schema, document.toJS() ?? {})
+  const value = normalised(schema, document, file)
   const issues = validate(schema, value)
   if (issues.length === 0) return value as Static<T>
   const [first] = issues.map((issue) => ({ issue, line: lineOf(document, lines, issue.path) }))
   const { issue, line } = first!
   throw new ConfigError(`${file}:${line}: ${wordsFor(issue, schema)}`, { file, line, field: issue.field })
+}
+
+/** An alias may nest a value in itself, or blow it up. */
+function normalised(schema: TSchema, document: Document.Parsed, file: string): unknown {
+  try {
+    return normalise(schema, document.toJS() ?? {})
+  } catch (error) {
+    throw new ConfigError(`${file}:1: ${(error as Error).message}`, { file, line: 1 }, error)
+  }
 }
 
 /** The keys of the top level, by which the dialect of a file is told. */
