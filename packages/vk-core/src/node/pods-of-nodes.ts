@@ -1,9 +1,10 @@
 /** The pods of all nodes of a process: a manager for each, over one source of pods and one of what they refer to. */
+import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import type { NodeConfig, VkConfig } from '../config.ts'
-import { createEventRecorder, type EventRecorder, type KubeClient } from '../kube/index.ts'
+import { createEventLane, type EventRecorder, type KubeClient } from '../kube/index.ts'
 import {
   createPodManager,
   createPodObjects,
@@ -11,6 +12,12 @@ import {
   type PodManager,
   type PodView
 } from '../pods/index.ts'
+
+/** Bounds of the whole process; each node has its own below them, so that one dead backend does not stop the others. */
+const backendCallsAtOnce = 128
+const statusPatchesAtOnce = 24
+/** With more than so many under way, events wait. */
+const fewCalls = 4
 
 export interface PodsOptions {
   readonly config: VkConfig
@@ -51,16 +58,15 @@ export function openPods(options: PodsOptions): PodsOfNodes {
   const depth = options.metrics.observedGauge('interlink_vk_queue_depth', 'Pods that wait for a step of work')
   const unobserve: (() => void)[] = []
 
+  const limits = { backend: pLimit(backendCallsAtOnce), status: pLimit(statusPatchesAtOnce) }
+  const events = createEventLane({
+    client: kube,
+    log,
+    busy: () => limits.backend.activeCount + limits.status.activeCount > fewCalls
+  })
+
   const open = ({ name, interlink }: NodeConfig) => {
-    const recorder = createEventRecorder({
-      client: kube,
-      host: name,
-      log,
-      busy: () => {
-        const { lifecycle, status } = manager.queueStats()
-        return lifecycle.depth + status.depth > 0
-      }
-    })
+    const recorder = events.recorder(name)
     const manager = createPodManager({
       kube,
       interlink: options.interlinkOf(name),
@@ -68,6 +74,7 @@ export function openPods(options: PodsOptions): PodsOfNodes {
       nodeIP: () => options.addressOf(name),
       allocatable: () => options.resourcesOf(name),
       recorder,
+      limits,
       source,
       objects,
       config: { ...config.pods, ...(interlink.jobScriptUrl && { jobScriptUrl: interlink.jobScriptUrl }) },
@@ -97,7 +104,7 @@ export function openPods(options: PodsOptions): PodsOfNodes {
       await source.stop()
       await Promise.all([...managers.values()].map((manager) => manager.stop()))
       await objects.stop()
-      await Promise.all([...nodes.values()].map(({ recorder }) => recorder.stop()))
+      await events.stop()
     }
   }
 }
