@@ -9,7 +9,17 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import type { PlannedAction, PlannedProbe } from '../src/kit/plan/plan.ts'
 import { listenForHealth } from './support-health.ts'
-import { bareWorld, output, runJob, startJob, text, until, worlds, type World } from './support-supervisor.ts'
+import {
+  bareWorld,
+  inAll,
+  output,
+  runJob,
+  startJob,
+  text,
+  until,
+  worlds,
+  type World
+} from './support-supervisor.ts'
 
 t.jobs = 4
 
@@ -251,7 +261,7 @@ void t.test(
     const bash = { name: 'bash --posix', sh: 'bash --posix', path: process.env.PATH ?? '' }
     const odd = await mkdtemp(join(tmpdir(), "interlink 'it\"s' $(id) `id` \n -x *\\n"))
     t.teardown(() => rm(odd, { recursive: true, force: true }))
-    await Promise.all([...(await worlds(t)), bash].map((world) => wholeLife(t, world, join(odd, 'job '))))
+    await inAll([...(await worlds(t)), bash], (world) => wholeLife(t, world, join(odd, 'job ')))
   }
 )
 
@@ -261,7 +271,7 @@ void t.test(
   async (t) => {
     const gnu = { env: '/usr/bin/env' }
     const [snake, shell] = [await bareWorld(t, { ...gnu, python3: python }), await bareWorld(t, gnu)]
-    await Promise.all([snake, shell].map((world) => wholeLife(t, world, join(tmpdir(), 'interlink-job-'))))
+    await inAll([snake, shell], (world) => wholeLife(t, world, join(tmpdir(), 'interlink-job-')))
     for (const world of [snake, shell]) {
       const odd = world === snake ? [{ name: 'a.b-c', value: "it's" }] : []
       const job = await startJob(t, world, {

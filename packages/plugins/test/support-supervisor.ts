@@ -45,8 +45,17 @@ export async function inEachWorld(
   const all = await worlds(t)
   return (name, scenario) =>
     void t.test(name, { buffered: true }, async (t) => {
-      await Promise.all(all.map((world) => scenario(t, world)))
+      await inAll(all, (world) => scenario(t, world))
     })
+}
+
+/** Side by side and each to its end, lest a failure in one world leaves the jobs of another running. */
+export async function inAll(
+  all: readonly World[],
+  scenario: (world: World) => Promise<unknown>
+): Promise<void> {
+  const failed = (await Promise.allSettled(all.map(scenario))).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
 }
 
 /** dash with the applets of busybox but for those that speak with servers, and with the programs given. */
