@@ -57,8 +57,12 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
   }) as unknown as FastifyInstance
 
   const renew = () => {
-    ;(app.server as unknown as Server).setSecureContext({ ...trust(), minVersion: 'TLSv1.2' })
-    trusted = clientCa.pem
+    try {
+      ;(app.server as unknown as Server).setSecureContext({ ...trust(), minVersion: 'TLSv1.2' })
+      trusted = clientCa.pem
+    } catch (error) {
+      log.error({ err: error }, 'certificates cannot be used')
+    }
   }
   certificate.onChange(renew)
 
