@@ -4,7 +4,6 @@ import { say, step } from './step.mjs'
 
 /** What the tests run beside Node.js, by the program that shows that the package is there. */
 const packages = {
-  bwrap: 'bubblewrap',
   busybox: 'busybox-static',
   chromium: 'chromium',
   openssl: 'openssl',

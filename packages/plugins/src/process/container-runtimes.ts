@@ -39,7 +39,16 @@ export function apptainerLaunch(
       ...(container.command ?? []),
       ...(container.args ?? [])
     ],
-    enter: [machine.shell, '-c', enterChild, 'enter', `${dir}/run/${container.name}.pid`, '--']
+    enter: [machine.shell, '-c', enterChild, 'enter', `${dir}/run/${container.name}.pid`, '--'],
+    notices:
+      container.runAs.user === undefined && container.runAs.group === undefined
+        ? []
+        : [
+            {
+              reason: 'UserNotMapped',
+              message: `container ${container.name} runs under the site's account, as Apptainer maps no other uid and gid`
+            }
+          ]
   }
 }
 

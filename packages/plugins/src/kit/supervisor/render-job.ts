@@ -24,7 +24,16 @@ export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /** Linux takes no longer string as an argument or in the environment, the ending NUL included: execve(2), MAX_ARG_STRLEN. */
 const MAX_STRING = 128 * 1024
 
-const INHERITED = ['HOME', 'USER', 'LOGNAME', 'LANG', 'TMPDIR', 'INTERLINK_SH', 'INTERLINK_SECOND_MS']
+const INHERITED = [
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'TMPDIR',
+  'XDG_RUNTIME_DIR',
+  'INTERLINK_SH',
+  'INTERLINK_SECOND_MS'
+]
 
 /** Names that a shell either cannot export or treats in a way of its own (dash(1), bash(1)). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
