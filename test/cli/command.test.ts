@@ -82,3 +82,59 @@ t.test('the bash completion completes commands and options', async (t) => {
   t.has(await complete('plu'), ['plugin'])
   t.ok((await complete('up', '--ku')).includes('--kubeconfig'))
 })
+
+t.test('every command has help with an example', async (t) => {
+  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'completion', 'version'])
+    t.match((await runInterlink([command, '--help'])).stdout, /Examples?:\n  \S*/, command)
+})
+
+t.test('a file that cannot be read is named with the reason, in one line', async (t) => {
+  for (const args of [
+    ['vk', '--config'],
+    ['api', '--config'],
+    ['plugin', 'process', '--config'],
+    ['render']
+  ]) {
+    const { code, stderr } = await runInterlink([...args, '/no/such.yaml'])
+    t.equal(code, 1)
+    t.equal(stderr, 'interlink: /no/such.yaml cannot be read: there is no such file\n')
+  }
+})
+
+t.test('YAML with tabs or a key twice is refused by file, line and key', async (t) => {
+  const directory = t.testdir({
+    'tab.yaml': 'plugins:\n\t- name: p\n',
+    'twice.yaml': 'listen: a\nlisten: b\n'
+  })
+  const tab = await runInterlink(['api', '--config', `${directory}/tab.yaml`])
+  t.match(tab.stderr, /tab\.yaml:2: tab as indent: use spaces/)
+  const twice = await runInterlink(['api', '--config', `${directory}/twice.yaml`])
+  t.match(twice.stderr, /twice\.yaml:2: listen: duplicate key: keep one of them/)
+})
+
+t.test('a reader that has seen enough is no error', async (t) => {
+  const script = `set -o pipefail; "$@" | head -1`
+  const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
+  const { stdout, stderr } = await promisify(execFile)('bash', [
+    '-c',
+    script,
+    'bash',
+    bin,
+    'render',
+    example('rich.yaml')
+  ])
+  t.match(stdout, /\S/)
+  t.equal(stderr, '')
+})
+
+t.test('the fish and zsh completions are programs of their shells', async (t) => {
+  for (const shell of ['zsh', 'fish']) {
+    const { stdout } = await runInterlink(['completion', shell])
+    const path = `${t.testdir({ script: stdout })}/script`
+    const checked = await promisify(execFile)(shell, ['-n', path]).catch(
+      (error: NodeJS.ErrnoException) => error
+    )
+    if (checked instanceof Error && checked.code === 'ENOENT') t.comment(`there is no ${shell}`)
+    else t.notOk(checked instanceof Error && checked.message, shell)
+  }
+})

@@ -43,7 +43,15 @@ Examples:
       'where jobs, sockets and the kubeconfig live; default: a new temporary directory'
     )
     .option('--exit', 'end after the pod has ended, with status 0 if it succeeded')
-    .addHelpText('after', '\nCtrl-C ends the pods and cleans up; a second Ctrl-C ends at once.')
+    .addHelpText(
+      'after',
+      `
+Ctrl-C ends the pods and cleans up; a second Ctrl-C ends at once.
+
+Examples:
+  interlink up --exit --pod examples/rich.yaml
+  interlink up --kubeconfig ~/.kube/config --node my-edge`
+    )
     .action(async (options) => (await import('./commands/up.ts')).up(options))
 
   service(program.command('vk'))
@@ -52,12 +60,17 @@ Examples:
     .option('--kubeconfig <file>', 'kubeconfig (or KUBECONFIG); default: in-cluster')
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the node (or NODENAME)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  interlink vk --config vk.yaml\n  NODENAME=edge interlink vk --kubeconfig ~/.kube/config'
+    )
     .action(async (options) => (await import('./commands/vk.ts')).vk(options))
 
   service(program.command('api'))
     .description('Run the stateless API server')
     .option('--config <file>', 'configuration, ours or the reference’s (or INTERLINKCONFIGPATH)')
     .option('--insecure', 'listen on a public address without authentication')
+    .addHelpText('after', '\nExample:\n  interlink api --config api.yaml --log-level debug')
     .action(async (options) => (await import('./commands/api.ts')).api(options))
 
   service(program.command('plugin'))
@@ -66,6 +79,10 @@ Examples:
     .option('--config <file>', 'configuration of the plugin')
     .option('--root <directory>', 'root of the job directories')
     .option('--listen <url>', 'http://127.0.0.1:PORT or unix:///path')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  interlink plugin process --config plugin.yaml\n  interlink plugin process --root ~/jobs --listen unix:///tmp/plugin.sock'
+    )
     .action(async (backend, options) => (await import('./commands/plugin.ts')).plugin(backend, options))
 
   program
@@ -91,6 +108,7 @@ Examples:
     .argument('[role]', 'up, vk, api or plugin; default: all')
     .option('--kubeconfig <file>', 'kubeconfig to check (or KUBECONFIG)')
     .option('--config <file>', 'configuration of the role')
+    .addHelpText('after', '\nExamples:\n  interlink doctor\n  interlink doctor api --config api.yaml')
     .action(async (role, options) => (await import('./commands/doctor.ts')).doctor(role, options))
 
   program
@@ -103,6 +121,7 @@ Examples:
   program
     .command('version')
     .description('Print the version')
+    .addHelpText('after', '\nExample:\n  interlink version')
     .action(() => void process.stdout.write(`interlink ${version} (node ${process.version})\n`))
 
   return program

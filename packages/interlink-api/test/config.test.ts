@@ -67,7 +67,7 @@ t.test('what is wrong in it is named by file, line, key and what was expected', 
   for (const [text, message] of cases)
     await t.rejects(loadApiConfig({ path: written(t, text) }), { code: 'IL_CONFIG', message }, text)
   await t.rejects(loadApiConfig({ path: '/nowhere.yaml' }), {
-    message: '/nowhere.yaml: cannot be read: ENOENT'
+    message: '/nowhere.yaml cannot be read: there is no such file'
   })
 })
 

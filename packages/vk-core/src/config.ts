@@ -6,7 +6,8 @@ import {
   parseYamlConfig,
   yamlKeys,
   yamlPlaces,
-  type YamlPlace
+  type YamlPlace,
+  whyUnreadable
 } from '@interlink-ts/interlink-api/config'
 import { checkNode } from './config/check-node.ts'
 import {
@@ -129,7 +130,7 @@ async function readConfigFile(
     text = await readFile(source, 'utf8')
   } catch (error) {
     if (path === undefined) return { file: {}, shape: 'own', place: () => 'the configuration' }
-    throw new ConfigError(`${source}: cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new ConfigError(`${source} cannot be read: ${whyUnreadable(error)}`)
   }
   const shape = shapeOf(yamlKeys(text, source))
   const place = yamlPlaces(text, source)

@@ -1,3 +1,3 @@
 export { followFiles, type FollowFilesOptions } from './follow-files.ts'
-export { ConfigError, loadYamlConfig, parseYamlConfig, yamlKeys, yamlPlaces } from './yaml.ts'
+export { ConfigError, loadYamlConfig, parseYamlConfig, whyUnreadable, yamlKeys, yamlPlaces } from './yaml.ts'
 export type { YamlPlace } from './yaml.ts'

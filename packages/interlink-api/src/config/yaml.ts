@@ -26,9 +26,16 @@ export async function loadYamlConfig<T extends TSchema>(path: string, schema: T)
     return parseYamlConfig(await readFile(path, 'utf8'), schema, path)
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new ConfigError(`${path}: cannot be read: ${code ?? message}`, { file: path }, error)
+    throw new ConfigError(`${path} cannot be read: ${whyUnreadable(error)}`, { file: path }, error)
   }
+}
+
+/** In words, what an error of the file system says. */
+export function whyUnreadable(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EACCES') return 'permission denied'
+  return code === 'EISDIR' ? 'it is a directory' : message
 }
 
 /** {@link loadYamlConfig} of a text that was read already; `file` is only named in errors. */
@@ -72,9 +79,17 @@ function parse(text: string, file: string): { document: Document.Parsed; lines: 
   const [error] = document.errors
   if (error) {
     const line = lines.linePos(error.pos[0]).line
-    throw new ConfigError(`${file}:${line}: ${error.code.toLowerCase().replaceAll('_', ' ')}`, { file, line })
+    // not the parser's own words: they may quote a value
+    const key = error.code === 'DUPLICATE_KEY' ? `${/^[^\s:]*/.exec(text.slice(error.pos[0]))![0]}: ` : ''
+    const words = error.code.toLowerCase().replaceAll('_', ' ')
+    throw new ConfigError(`${file}:${line}: ${key}${words}${fixes[error.code] ?? ''}`, { file, line })
   }
   return { document, lines }
+}
+
+const fixes: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: ': use spaces',
+  DUPLICATE_KEY: ': keep one of them'
 }
 
 /** The line of the key, or of the nearest thing around it that is there. */

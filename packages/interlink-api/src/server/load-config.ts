@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { ConfigError, parseYamlConfig, yamlKeys, yamlPlaces, type YamlPlace } from '../config/yaml.ts'
+import {
+  ConfigError,
+  parseYamlConfig,
+  type YamlPlace,
+  whyUnreadable,
+  yamlKeys,
+  yamlPlaces
+} from '../config/yaml.ts'
 import { normalise } from '../wire/normalise.ts'
 import { validate } from '../wire/validate.ts'
 import { ApiConfig, type ApiConfigInput } from './config.ts'
@@ -22,7 +29,7 @@ export async function loadApiConfig({ path, env = {} }: LoadApiConfigOptions = {
   const source = asked ?? referencePath
   const text = await readFile(source, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (asked === undefined && error.code === 'ENOENT') return undefined
-    throw new ConfigError(`${source}: cannot be read: ${error.code}`, { file: source }, error)
+    throw new ConfigError(`${source} cannot be read: ${whyUnreadable(error)}`, { file: source }, error)
   })
   if (text !== undefined && !isReferenceFile(yamlKeys(text, source)))
     return checked(parseYamlConfig(text, ApiConfig, source), yamlPlaces(text, source))
