@@ -1,5 +1,6 @@
 import t from 'tap'
 import { execFile } from 'node:child_process'
+import { createServer, type AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { runInterlink } from '../support/interlink.ts'
@@ -137,4 +138,24 @@ t.test('the fish and zsh completions are programs of their shells', async (t) =>
     if (checked instanceof Error && checked.code === 'ENOENT') t.comment(`there is no ${shell}`)
     else t.notOk(checked instanceof Error && checked.message, shell)
   }
+})
+
+t.test('colours are for terminals, and not for those with NO_COLOR', async (t) => {
+  const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
+  const onTerminal = async (more: NodeJS.ProcessEnv) => {
+    const command = ['-qec', `'${bin}' up --kubeconfig /no/such || true`, '/dev/null']
+    return (await promisify(execFile)('script', command, { env: { PATH: process.env.PATH, ...more } })).stdout
+  }
+  t.match(await onTerminal({}), '\u001b[1minterlink')
+  t.notMatch(await onTerminal({ NO_COLOR: '1' }), '\u001b')
+})
+
+t.test('a port in use is named with the way out', async (t) => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const { code, stderr } = await runInterlink(['up', '--no-pod', '--page-port', String(port)])
+  t.equal(code, 1)
+  t.match(stderr, new RegExp(`address already in use 127.0.0.1:${port}; .* give another port`))
 })

@@ -9,6 +9,8 @@ export class UsageError extends Error {
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (process.env.INTERLINK_DEBUG) return error.stack ?? error.message
+  if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE')
+    return `${error.message}; end what listens there, or give another port`
   // messages of our own tables are whole sentences
   const whole = error instanceof InterlinkError || error instanceof UsageError
   const cause = !whole && error.cause instanceof Error && !error.message.includes(error.cause.message)
