@@ -208,7 +208,7 @@ t.test('repeated events raise the count of the first, and what waits is sent bef
   )
 })
 
-t.test('events of all nodes go one at a time and apart while any is busy', async (t) => {
+t.test('events of all nodes go one at a time and apart while any is busy, for a minute', async (t) => {
   const turned = turnedClock()
   let sent = 0
   const server = await listen(t, (_request, response) => {
@@ -234,6 +234,12 @@ t.test('events of all nodes go one at a time and apart while any is busy', async
   busy = false
   await turned.turn(1000)
   await eventually(() => sent === 20)
+
+  busy = true
+  for (let i = 20; i < 30; i++) recorders[0].record(about, 'Normal', 'Started', `container ${i}`)
+  await eventually(() => sent === 21 && lane.pending === 9)
+  await turned.turn(60_000)
+  await eventually(() => sent === 30)
 })
 
 t.test('an object is watched by its name alone, while somebody needs it', async (t) => {

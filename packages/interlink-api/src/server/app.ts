@@ -76,8 +76,9 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())
   // A call that ends while the server closes must not leave a kept-alive connection that the close then waits for.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close')
+    done()
   })
   const context: ApiContext = { config, plugins, metrics, closing: closing.signal }
 

@@ -36,7 +36,7 @@ export interface EventLaneOptions {
   readonly component?: string
   readonly log: Log
   readonly clock?: Clock
-  /** While true, events are sent one at a time and `slowMs` apart. */
+  /** While true, events are sent one at a time and `slowMs` apart, until one has waited for a minute. */
   readonly busy?: () => boolean
   /** @default 100 */
   readonly slowMs?: number
@@ -52,6 +52,8 @@ interface Entry {
   readonly about: ObjectReference
   readonly event: RecordedEvent
   readonly name: string
+  /** When it was put in the queue. */
+  since: number
   count: number
   last: string
   sent: boolean
@@ -60,6 +62,7 @@ interface Entry {
 /** Repeats are told apart for as long as this many other events; the API server keeps events for an hour. */
 const remembered = 4096
 const maxMessage = 1024
+const latestMs = 60_000
 const flushConcurrency = 16
 
 export function createEventLane(options: EventLaneOptions): EventLane {
@@ -111,10 +114,10 @@ export function createEventLane(options: EventLaneOptions): EventLane {
 
   function pump() {
     while (queue.size > 0 && !resting) {
-      const slow = !flushing && (options.busy?.() ?? false)
-      if (active >= (slow ? 1 : flushing ? flushConcurrency : concurrency)) return
       const [entry] = queue
       if (!entry) return
+      const slow = !flushing && clock.now() - entry.since < latestMs && (options.busy?.() ?? false)
+      if (active >= (slow ? 1 : flushing ? flushConcurrency : concurrency)) return
       queue.delete(entry)
       active++
       void send(entry)
@@ -140,10 +143,21 @@ export function createEventLane(options: EventLaneOptions): EventLane {
     const key = [about.uid, about.fieldPath, event.type, event.reason, event.message].join('\0')
     const repeated = known.get(key)
     const name = `${about.name}.${clock.now().toString(16)}${(serial++ & 0xfff).toString(16).padStart(3, '0')}`
-    const entry = repeated ?? { key, host, about, event, name, count: 0, last: event.at, sent: false }
+    const entry = repeated ?? {
+      key,
+      host,
+      about,
+      event,
+      name,
+      since: clock.now(),
+      count: 0,
+      last: event.at,
+      sent: false
+    }
     entry.count++
     entry.last = event.at
     if (!repeated) remember(entry)
+    if (!queue.has(entry)) entry.since = clock.now()
     queue.add(entry)
     pump()
   }

@@ -16,8 +16,6 @@ import {
 /** Bounds of the whole process; each node has its own below them, so that one dead backend does not stop the others. */
 const backendCallsAtOnce = 128
 const statusPatchesAtOnce = 24
-/** With more than so many under way, events wait. */
-const fewCalls = 4
 
 export interface PodsOptions {
   readonly config: VkConfig
@@ -62,7 +60,7 @@ export function openPods(options: PodsOptions): PodsOfNodes {
   const events = createEventLane({
     client: kube,
     log,
-    busy: () => limits.backend.activeCount + limits.status.activeCount > fewCalls
+    busy: () => limits.backend.activeCount + limits.status.activeCount > 0
   })
 
   const open = ({ name, interlink }: NodeConfig) => {
