@@ -37,6 +37,8 @@ export interface PluginServerOptions {
 }
 
 const defaultBodyLimit = 32 * 1024 * 1024
+/** Until a request has come whole; answers may take as long as they will. */
+const requestTimeoutMs = 120_000
 
 /** The interLink protocol, plugin side, over a keeper of jobs. Not listening yet. */
 export function buildPluginServer(options: PluginServerOptions): FastifyInstance {
@@ -45,6 +47,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
+    requestTimeout: requestTimeoutMs,
     forceCloseConnections: true,
     requestIdHeader: sessionHeader,
     genReqId: () => `Request-${randomUUID()}`
