@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { startControlPlane } from '../kube/control-plane.ts'
 import { measureCeiling, type Ceiling } from './ceiling.ts'
+import { eventually } from '../support/eventually.ts'
 import { againstCeiling, memoryOf, percentile, round, type Figures } from './figures.ts'
 import { KubeRequests } from './kube-requests.ts'
 import { nodesReady } from './nodes.ts'
@@ -87,6 +88,7 @@ async function measure({ kube, plugin, node, ceiling, say }: Bench, run: Run): P
     await watch.until('succeeded', pods, 600_000)
     const finished = await plugin.finished()
     const lags = [...watch.succeeded].map(([uid, at]) => at - finished[uid]!)
+    await eventsWritten(kube, name)
     const after = await ceiling(run)
     const podsPerSecond = (before.podsPerSecond + after.podsPerSecond) / 2
     say(`${name}: ${round(watch.rate)} pods/s, ceiling ${round(podsPerSecond)} pods/s`)
@@ -119,4 +121,22 @@ async function measureIdle(plugin: InstantPlugin): Promise<{ pods: number; pings
     pods: round((create + status + deleted + logs + watch) / idleSeconds, 2),
     pings: round(ping / idleSeconds, 2)
   }
+}
+
+/** The node's events come after all else, and would weigh on what is measured next. */
+async function eventsWritten(kube: KubeRequests, namespace: string): Promise<void> {
+  let before = -1
+  await eventually(
+    async () => {
+      const { items, metadata } = await kube.get<{
+        items: unknown[]
+        metadata: { remainingItemCount?: number }
+      }>(`/api/v1/namespaces/${namespace}/events?limit=1`)
+      const count = items.length + (metadata.remainingItemCount ?? 0)
+      const settled = count === before
+      before = count
+      return settled
+    },
+    { deadlineMs: 300_000, everyMs: 3_000 }
+  )
 }
