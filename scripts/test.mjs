@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { ensureApptainer } from './lib/apptainer.mjs'
 import { ensureBuilt } from './lib/build.mjs'
 import { ensureControlPlane } from './lib/control-plane.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
@@ -18,6 +19,7 @@ await main(async () => {
   await ensureDependencies()
   await ensureBuilt()
   await ensureDebianPackages({ required })
+  await ensureApptainer({ required })
   await ensureControlPlane({ required })
 
   const chosen = process.argv.slice(2)

@@ -6,10 +6,17 @@ import { say, step } from './step.mjs'
 const packages = {
   busybox: 'busybox-static',
   chromium: 'chromium',
+  mksquashfs: 'squashfs-tools',
   openssl: 'openssl',
+  podman: 'podman',
+  runc: 'runc',
   shellcheck: 'shellcheck',
+  squashfuse_ll: 'squashfuse',
   'systemd-analyze': 'systemd'
 }
+/** Daemons are where the PATH of an ordinary account does not lead. */
+const daemonDirectories = ['/usr/sbin', '/sbin']
+
 /** Chromium alone draws no text. */
 const font = { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', package: 'fonts-dejavu-core' }
 
@@ -37,7 +44,9 @@ export async function ensureDebianPackages({ required }) {
 }
 
 const onPath = (program) =>
-  process.env.PATH.split(delimiter).some((directory) => existsSync(join(directory, program)))
+  [...process.env.PATH.split(delimiter), ...daemonDirectories].some((directory) =>
+    existsSync(join(directory, program))
+  )
 
 const isDebian = () =>
   existsSync('/etc/os-release') && /^ID(_LIKE)?=.*debian/m.test(readFileSync('/etc/os-release', 'utf8'))

@@ -15,6 +15,8 @@ export interface Site extends Workbench {
   readonly dir: string
   readonly jobs: string
   readonly pid: number
+  /** The account of the plugin. */
+  readonly uid: number
 }
 
 export interface SiteOptions {
@@ -69,5 +71,5 @@ export async function startSite(t: Test, { uid, env, config, parent }: SiteOptio
       throw new Error('the plugin did not start')
     })
   ])
-  return { ...bench, dir, jobs, pid: child.pid! }
+  return { ...bench, dir, jobs, pid: child.pid!, uid: uid ?? process.getuid!() }
 }

@@ -71,6 +71,7 @@ step_drain() {
     code=137 reason=OOMKilled
   elif [ -s "$run/$name.fail" ]; then
     reason=StartError
+    [ ! -s "$run/$name.reason" ] || reason=$(cat "$run/$name.reason")
   elif [ "$code" = 0 ]; then
     reason=Completed
     [ "$kind" = init ] && ready=1

@@ -152,7 +152,7 @@ const jobEnvironment = (shell: string): NodeJS.ProcessEnv => {
 const completeOptions = (options: Partial<ProcessOptions>): ProcessOptions => ({
   shell: '/bin/sh',
   ...options,
-  images: { directories: [], ...options.images },
+  images: { directories: [], environment: {}, ...options.images },
   reserved: { cpu: 0, memoryBytes: 0, ...options.reserved },
   resources: { ...options.resources }
 })

@@ -1,6 +1,6 @@
 import { PluginError } from '../../errors.ts'
-import type { Launch } from '../backend.ts'
-import type { Plan, PlannedAction, PlannedContainer, PlannedProbe } from '../plan/plan.ts'
+import type { Launch, Variable } from '../backend.ts'
+import type { Plan, PlannedAction, PlannedContainer, PlannedPod, PlannedProbe } from '../plan/plan.ts'
 import { shellQuote, shellWords } from './quote.ts'
 
 export interface JobFile {
@@ -108,7 +108,7 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
       0o700
     )
   }
-  const env = environment(plan, container)
+  const env = checked(launch.toolEnvironment ?? containerEnvironment(plan.pod, container), container)
   const exportable = env.filter(([name]) => SHELL_NAME.test(name) && !SHELL_OWN.has(name))
   const odd = env.filter((entry) => !exportable.includes(entry)).map(([name]) => name)
   const { startup, liveness, readiness } = container.probes
@@ -118,11 +118,12 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
     at('env', env.map(([name, value]) => `${name}=${value}\0`).join('')),
     at(
       'env.sh',
-      [...exportable, ['INTERLINK_INSTANCE', `${container.name}.${plan.pod.uid}`] as const]
+      [...exportable, ['INTERLINK_INSTANCE', instanceMark(plan.pod, container)] as const]
         .map(([name, value]) => `export ${name}=${shellQuote(value)}\n`)
         .join('')
     ),
     at('odd', odd.join(' ')),
+    ...(launch.files ?? []).map(({ name, text }) => at(name, text)),
     at(
       'conf',
       assignments({
@@ -148,18 +149,31 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
   ]
 }
 
-/** The container's whole environment; the last one of a name wins, as a kubelet has it. */
-function environment(plan: Plan, container: PlannedContainer): (readonly [string, string])[] {
+/** The container's whole environment but for its mark; the last one of a name wins, as a kubelet has it. */
+export function containerEnvironment(
+  { hostname }: Pick<PlannedPod, 'hostname'>,
+  { env }: Pick<PlannedContainer, 'env'>
+): Variable[] {
   const values = new Map([
     ['PATH', DEFAULT_PATH],
-    ['HOSTNAME', plan.pod.hostname]
+    ['HOSTNAME', hostname],
+    ...env.map(({ name, value }) => [name, value] as const)
   ])
-  for (const { name, value } of container.env) {
+  return [...values].map(([name, value]) => ({ name, value }))
+}
+
+/** What marks the processes of a container, whoever has started them. */
+export const instanceMark = (
+  pod: Pick<PlannedPod, 'uid'>,
+  { name }: Pick<PlannedContainer, 'name'>
+): string => `${name}.${pod.uid}`
+
+function checked(variables: readonly Variable[], container: PlannedContainer): (readonly [string, string])[] {
+  return variables.map(({ name, value }) => {
     if (name.includes('\0') || value.includes('\0')) throw new PluginError('PLUGIN_NUL', { value: name })
     checkLength(`${name}=${value}`, `the environment variable ${name} of container ${container.name}`)
-    values.set(name, value)
-  }
-  return [...values]
+    return [name, value]
+  })
 }
 
 function checkLength(value: string, field: string): void {
