@@ -161,11 +161,27 @@ export async function imageCases(t: Test, { site, image, anyName, mapsUsers }: C
   await t.test(
     mapsUsers ? 'a uid that is asked for is seen' : 'a uid that cannot be given is said',
     async (t) => {
-      const pod = await site.run({
-        containers: [shell('id -u', { securityContext: { runAsUser: 1234 } })]
-      })
-      await pod.ended()
-      t.equal(await pod.log(), mapsUsers ? '1234\n' : `${site.uid}\n`)
+      const pod = await site.run(
+        {
+          volumes: [
+            { name: 'v', emptyDir: {} },
+            { name: 'config', configMap: { name: 'config' } }
+          ],
+          containers: [
+            shell('id -u; cat /conf/key; touch /data/x && echo bye >/dev/termination-log', {
+              securityContext: { runAsUser: 1234 },
+              volumeMounts: [
+                { name: 'v', mountPath: '/data' },
+                { name: 'config', mountPath: '/conf' }
+              ]
+            })
+          ]
+        },
+        { configmaps: [{ metadata: { name: 'config' }, data: { key: 'value\n' } }] }
+      )
+      const status = await pod.ended()
+      t.equal(await pod.log(), `${mapsUsers ? 1234 : site.uid}\nvalue\n`)
+      t.match(of(status).state!.terminated, { exitCode: 0, message: 'bye\n' })
     }
   )
 

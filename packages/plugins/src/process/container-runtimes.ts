@@ -37,9 +37,15 @@ shift 6
 exec "$@"
 `
 
+/** As a kubelet does, volumes are open to a uid of the image's; the job's directory around them is not. */
 const pullForPodman = `${fail}
-dir=$1 name=$2 tool=$3 image=$4 policy=$5
-shift 5
+dir=$1 name=$2 tool=$3 image=$4 policy=$5 open=$6
+shift 6
+while [ "$open" -gt 0 ]; do
+  if [ "$2" = a+rx ]; then find "$1/" -type d -exec chmod a+rx {} +; else chmod "$2" "$1"; fi || exit 128
+  shift 2
+  open=$((open - 1))
+done
 if [ "$policy" = always ] || ! "$tool" image exists "$image"; then
   [ "$policy" = never ] && fail ErrImageNeverPull "image $image is not here, and imagePullPolicy is Never"
   said=$("$tool" pull --quiet "$image" 2>&1) || fail ErrImagePull "image $image cannot be pulled: $said"
@@ -171,10 +177,14 @@ export function podmanLaunch(
           `${user ?? 0}:${group ?? 0}`,
           ...(machine.uid === 0 ? [] : [`--userns=keep-id:uid=${user ?? 0},gid=${group ?? 0}`])
         ]
+  const foreign = machine.uid === 0 && user !== 0
+  const opened = foreign ? openedPaths(rendering) : []
   const policy = { Always: 'always', IfNotPresent: 'missing', Never: 'never' }[container.pullPolicy]
   return {
     run: [
       ...[machine.shell, '-c', pullForPodman, 'pull', dir, container.name, tool, image, policy],
+      String(opened.length),
+      ...opened.flat(),
       tool,
       'run',
       '--rm',
@@ -218,6 +228,15 @@ export function podmanLaunch(
     notices: []
   }
 }
+
+/** What a container writes or reads of its job's directory, and how it is opened: "a+rx" goes for directories below as well. */
+const openedPaths = ({ plan, dir, container }: Rendering): (readonly [string, string])[] => [
+  [join(dir, 'message', container.name), 'a+rw'],
+  [join(dir, 'hosts'), 'a+r'],
+  ...plan.volumes
+    .filter(({ name, kind }) => kind !== 'hostPath' && container.mounts.some(({ volume }) => volume === name))
+    .map(({ name, kind }) => [join(dir, 'volumes', name), kind === 'emptyDir' ? 'a+rwx' : 'a+rx'] as const)
+]
 
 /** What is set over the image's own variables; the last one of a name wins, as a kubelet has it. */
 function variablesOf({ plan, container }: Rendering): Variable[] {
