@@ -223,6 +223,26 @@ t.test('a damaged job directory is left alone, and everything else is served', a
   await until(() => third.size === 0, 'all gone')
 })
 
+t.test('a plan that was half written when the plugin died is no job, and no damage', async (t) => {
+  const root = await workDirectory(t)
+  const marker = join(root, 'marker')
+  const pod = shellPod(`echo started >>${marker}`)
+  const dir = join(root, `default-${pod.pod.metadata.uid}`)
+  await mkdir(dir)
+  await writeFile(join(dir, 'plan.json.0123abcd.tmp'), '{"version": 1, "pod')
+  const other = join(root, 'default-other')
+  await mkdir(join(other, 'volumes'), { recursive: true })
+  const keeper = await openKeeper(t, root)
+  t.same(
+    [...keeper.damaged],
+    [[other, 'plan.json and intent.json are missing']],
+    'what is no such remnant is kept'
+  )
+  await keeper.create(data(pod))
+  await until(() => isOver(keeper.board.get(pod.pod.metadata.uid)), 'ended')
+  t.equal(await startsIn(marker), 1)
+})
+
 t.test('directories that even their owner cannot write to are removed with their job', async (t) => {
   const root = await workDirectory(t)
   const keeper = await openKeeper(t, root)

@@ -1,6 +1,6 @@
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeDurable } from './durable-file.ts'
+import { isTornWrite, writeDurable } from './durable-file.ts'
 
 /** UIDs whose deletion was asked for while there was no job, so that a create that is still under way starts none. */
 export interface Tombstones {
@@ -20,7 +20,7 @@ export async function openTombstones(
   await mkdir(dir, { mode: 0o700, recursive: true })
   const added = new Map<string, number>()
   for (const uid of await readdir(dir)) {
-    if (uid.endsWith('.tmp')) await unlink(join(dir, uid))
+    if (isTornWrite(uid)) await unlink(join(dir, uid))
     else added.set(uid, (await stat(join(dir, uid))).mtimeMs)
   }
   return {
