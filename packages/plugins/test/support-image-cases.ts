@@ -189,4 +189,34 @@ export async function imageCases(t: Test, { site, image, anyName, mapsUsers }: C
     const pod = await site.run({ containers: [{ name: 'main', image, command: ['/none'] }] })
     t.not(of(await pod.ended()).state!.terminated!.exitCode, 0)
   })
+
+  await t.test('a part of a volume is mounted, and none that leads out of it', async (t) => {
+    const main = (subPath: string) =>
+      shell('echo x >/part/made; ls /part /data', {
+        volumeMounts: [
+          { name: 'v', mountPath: '/part', subPath },
+          { name: 'v', mountPath: '/data' }
+        ]
+      })
+    const pod = (subPath: string) => ({
+      volumes: [{ name: 'v', emptyDir: {} }],
+      initContainers: [
+        shell('ln -s / /data/out; ln -s ../../../../.. /data/up', {
+          name: 'init',
+          volumeMounts: [{ name: 'v', mountPath: '/data' }]
+        })
+      ],
+      containers: [main(subPath)]
+    })
+    const within = await site.run(pod('a/b'))
+    t.equal(of(await within.ended()).state!.terminated!.exitCode, 0)
+    t.equal(await within.log(), '/data:\na\nout\nup\n\n/part:\nmade\n')
+    for (const subPath of ['out/tmp', 'up', 'out']) {
+      const escape = await site.run(pod(subPath))
+      t.match(of(await escape.ended()).state!.terminated, {
+        reason: 'StartError',
+        message: `subPath ${subPath} leaves its volume`
+      })
+    }
+  })
 }

@@ -29,6 +29,33 @@ fail() {
 }
 `
 
+/**
+ * Arguments: the job's directory, the container, how many, each a volume and a path in it. A link that the pod has
+ * made must not lead out of the volume; what the path comes to is linked to where the runtime finds it.
+ */
+const resolveSubPaths = `${fail}
+dir=$1 name=$2 count=$3
+shift 3
+mkdir -p "$dir/c/$name/sub"
+while [ "$count" -gt 0 ]; do
+  inside=$(readlink -f "$1") || fail StartError "volume source $1 is not there"
+  real=$inside rest=$2/
+  while [ "$rest" ]; do
+    part=\${rest%%/*} rest=\${rest#*/}
+    [ -e "$real/$part" ] || mkdir -m 777 "$real/$part" || fail StartError "subPath $2 cannot be made in its volume"
+    real=$(readlink -f "$real/$part") || fail StartError "subPath $2 cannot be resolved"
+    case $real in
+    "$inside"/*) ;;
+    *) fail StartError "subPath $2 leaves its volume" ;;
+    esac
+  done
+  count=$((count - 1))
+  ln -sfn "$real" "$dir/c/$name/sub/$count"
+  shift 2
+done
+exec "$@"
+`
+
 const pullForApptainer = `${fail}
 dir=$1 name=$2 tool=$3 image=$4 policy=$5 file=$6
 shift 6
@@ -92,8 +119,10 @@ export function apptainerLaunch(
   const file = remote ? join(dir, 'c', container.name, 'image.sif') : image
   const shown = container.runAs.user === 0 && machine.namespaces ? 0 : machine.uid
   const { user = shown, group } = container.runAs
+  const mounts = bindMounts(rendering, placements, 'source', 'destination')
   return {
     run: [
+      ...mounts.ready,
       ...(remote
         ? [
             ...[machine.shell, '-c', pullForApptainer, 'pull', dir, container.name, tool, image],
@@ -113,7 +142,7 @@ export function apptainerLaunch(
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       '--pwd',
       container.workingDir ?? '/',
-      ...bindMounts(placements, 'source', 'destination'),
+      ...mounts.options,
       file,
       ...(container.command ?? []),
       ...(container.args ?? [])
@@ -180,8 +209,10 @@ export function podmanLaunch(
   const foreign = machine.uid === 0 && user !== 0
   const opened = foreign ? openedPaths(rendering) : []
   const policy = { Always: 'always', IfNotPresent: 'missing', Never: 'never' }[container.pullPolicy]
+  const mounts = bindMounts(rendering, placementsOf(rendering), 'src', 'dst')
   return {
     run: [
+      ...mounts.ready,
       ...[machine.shell, '-c', pullForPodman, 'pull', dir, container.name, tool, image, policy],
       String(opened.length),
       ...opened.flat(),
@@ -206,7 +237,7 @@ export function podmanLaunch(
       '--env-file',
       join(dir, 'c', container.name, 'podman.env'),
       ...odd.flatMap(({ name }) => ['--env', name]),
-      ...bindMounts(placementsOf(rendering), 'src', 'dst'),
+      ...mounts.options,
       ...(container.command ? ['--entrypoint', JSON.stringify(container.command)] : []),
       image,
       ...(container.args ?? [])
@@ -248,9 +279,18 @@ function variablesOf({ plan, container }: Rendering): Variable[] {
   return [...values].map(([name, value]) => ({ name, value }))
 }
 
-function bindMounts(placements: readonly Placement[], source: string, target: string): string[] {
-  return placements.flatMap((placement) => {
-    const from = placement.subPath ? `${placement.source}/${placement.subPath}` : placement.source
+/** The mounts of a runtime, and what makes the parts of volumes among them ready. */
+function bindMounts(
+  { dir, machine, container }: Rendering,
+  placements: readonly Placement[],
+  source: string,
+  target: string
+): { readonly ready: readonly string[]; readonly options: readonly string[] } {
+  const parts = placements.filter(({ subPath }) => subPath !== undefined)
+  const own = join(dir, 'c', container.name, 'sub')
+  const options = placements.flatMap((placement) => {
+    const part = parts.indexOf(placement)
+    const from = part < 0 ? placement.source : join(own, String(parts.length - 1 - part))
     const fields = [
       'type=bind',
       field(source, from),
@@ -259,6 +299,9 @@ function bindMounts(placements: readonly Placement[], source: string, target: st
     ]
     return ['--mount', fields.join(',')]
   })
+  const pairs = parts.flatMap(({ source: volume, subPath }) => [volume, subPath!])
+  const prepare = [machine.shell, '-c', resolveSubPaths, 'parts', dir, container.name, String(parts.length)]
+  return { ready: parts.length > 0 ? [...prepare, ...pairs] : [], options }
 }
 
 /** Both read the option as a line of CSV, RFC 4180. */
