@@ -4,15 +4,18 @@ import { say, step } from './step.mjs'
 
 /** What the tests run beside Node.js, by the program that shows that the package is there. */
 const packages = {
+  atd: 'at',
   busybox: 'busybox-static',
   chromium: 'chromium',
+  fish: 'fish',
   mksquashfs: 'squashfs-tools',
   openssl: 'openssl',
   podman: 'podman',
   runc: 'runc',
   shellcheck: 'shellcheck',
   squashfuse_ll: 'squashfuse',
-  'systemd-analyze': 'systemd'
+  'systemd-analyze': 'systemd',
+  zsh: 'zsh'
 }
 /** Daemons are where the PATH of an ordinary account does not lead. */
 const daemonDirectories = ['/usr/sbin', '/sbin']

@@ -7,6 +7,8 @@ export const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version
 
+const backendHelp = 'process, or the path of a module of your own'
+
 /** The command tree. Each command loads its own code only when it runs, so that `--help` stays quick. */
 export function buildProgram(): Command {
   const program = new Command('interlink')
@@ -32,9 +34,7 @@ Examples:
     .option('--kubeconfig <file>', 'join this cluster; default: an in-memory one')
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the virtual node', 'interlink')
-    .addOption(
-      new Option('--backend <name>', 'backend that runs the pods').choices(['process']).default('process')
-    )
+    .option('--backend <name>', backendHelp, 'process')
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
     .option('--page-port <port>', 'port of the page; 0: any that is free', portNumber, 0)
@@ -75,7 +75,7 @@ Examples:
 
   service(program.command('plugin'))
     .description('Run a backend')
-    .argument('<backend>', 'process')
+    .argument('<backend>', backendHelp)
     .option('--config <file>', 'configuration of the plugin')
     .option('--root <directory>', 'root of the job directories')
     .option('--listen <url>', 'http://127.0.0.1:PORT or unix:///path')
@@ -92,9 +92,7 @@ Examples:
       '<file>',
       'YAML with a Pod (or Job, Deployment …) and the ConfigMaps and Secrets it uses; - for stdin'
     )
-    .addOption(
-      new Option('--backend <name>', 'backend to render for').choices(['process']).default('process')
-    )
+    .option('--backend <name>', backendHelp, 'process')
     .option('--config <file>', 'configuration of the plugin')
     .option('--node <name>', 'name of the node the pod would be on', 'interlink')
     .option('--show-values', 'show environment values and file contents, secrets too')
@@ -108,7 +106,11 @@ Examples:
     .argument('[role]', 'up, vk, api or plugin; default: all')
     .option('--kubeconfig <file>', 'kubeconfig to check (or KUBECONFIG)')
     .option('--config <file>', 'configuration of the role')
-    .addHelpText('after', '\nExamples:\n  interlink doctor\n  interlink doctor api --config api.yaml')
+    .option('--backend <name>', `of up and plugin: ${backendHelp}`, 'process')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  interlink doctor\n  interlink doctor plugin --backend ./backend.js\n  interlink doctor api --config api.yaml'
+    )
     .action(async (role, options) => (await import('./commands/doctor.ts')).doctor(role, options))
 
   program

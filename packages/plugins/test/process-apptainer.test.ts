@@ -1,9 +1,10 @@
 import t from 'tap'
 import { join } from 'node:path'
 import { of } from '../../../test/conformance/workbench.ts'
+import { onPath } from '../../../test/support/on-path.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
 import { imageCases } from './support-image-cases.ts'
-import { busybox, call, onPath, ownedBy, unpackedImage } from './support-images.ts'
+import { busybox, call, ownedBy, unpackedImage } from './support-images.ts'
 import { startSite } from './support-process.ts'
 
 const apptainer = onPath('apptainer')

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, chown, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 export const call = promisify(execFile)
@@ -10,12 +10,6 @@ export const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => exist
 
 const applets =
   'cat chmod cp echo env head hostname id kill ls mkdir pwd rm sh sleep stat touch tr true wc'.split(' ')
-
-export const onPath = (name: string): string | undefined =>
-  `${process.env.PATH ?? ''}:/opt/apptainer/bin`
-    .split(delimiter)
-    .map((dir) => join(dir, name))
-    .find((path) => existsSync(path))
 
 /** An unpacked image: busybox, and an entrypoint that says how it was called. */
 export async function unpackedImage(root: string): Promise<string> {

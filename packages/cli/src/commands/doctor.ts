@@ -6,9 +6,8 @@ import type { Check } from '@interlink-ts/plugins/kit'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { loadApiConfig } from '@interlink-ts/interlink-api/server'
 import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
-import { backendModule } from '../backends.ts'
+import { idleBackend } from '../backends.ts'
 import { askRights, nameOf, reachCluster, rightsOfNode } from '../cluster-access.ts'
-import { createLogger } from '../log.ts'
 import { UsageError, explain } from '../errors.ts'
 
 const roles = ['up', 'vk', 'api', 'plugin'] as const
@@ -17,12 +16,14 @@ type Role = (typeof roles)[number]
 interface DoctorOptions {
   readonly kubeconfig?: string
   readonly config?: string
+  readonly backend?: string
 }
 
 /** `interlink doctor`: what each role needs, whether it is there, and how to mend it. Exit status 1 if anything is missing. */
 export async function doctor(role: string | undefined, options: DoctorOptions): Promise<void> {
   if (role !== undefined && !(roles as readonly string[]).includes(role))
     throw new UsageError(`doctor: "${role}" is no role; known are ${roles.join(', ')}`)
+  if (options.config && !role) throw new UsageError('doctor: --config is of one role; name it')
   const asked = role
     ? [role as Role]
     : roles.filter((name) => name !== 'vk' || options.kubeconfig || process.env.KUBECONFIG)
@@ -39,13 +40,17 @@ export async function doctor(role: string | undefined, options: DoctorOptions): 
 }
 
 const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>> = {
-  up: async (options) => [nodeVersion(), await kubectl(), ...(await checks.plugin(options))],
+  up: async (options) => [
+    nodeVersion(),
+    await kubectl(),
+    ...(await checks.plugin({ ...(options.backend ? { backend: options.backend } : {}) }))
+  ],
   vk: async (options) => [nodeVersion(), ...(await cluster(options.kubeconfig ?? process.env.KUBECONFIG))],
   api: async (options) => (options.config ? await apiPlugins(options.config) : [nodeVersion()]),
-  plugin: async () =>
-    backendModule('process')
-      .create({}, { root: join(tmpdir(), 'interlink-doctor'), log: createLogger('silent') })
-      .check()
+  plugin: async ({ backend: name = 'process', config }) => {
+    const { backend } = await idleBackend(name, { config, root: join(tmpdir(), 'interlink-doctor') })
+    return backend.check()
+  }
 }
 
 function nodeVersion(): Check {

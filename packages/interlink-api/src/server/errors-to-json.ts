@@ -23,6 +23,17 @@ export function answerError(
   reply: FastifyReply,
   config: Pick<ApiConfig, 'bodyLimit'>
 ): FastifyReply {
+  const known = tellError(error, request, config)
+  if (known.status === 401) reply.header('www-authenticate', 'Bearer')
+  return reply.code(known.status).header(sessionHeader, request.id).send(toBody(known, request.id))
+}
+
+/** Logs what a call, or a part of it, is answered with. */
+export function tellError(
+  error: FastifyError | InterlinkError,
+  request: FastifyRequest,
+  config: Pick<ApiConfig, 'bodyLimit'>
+): InterlinkError {
   const known = error instanceof InterlinkError ? error : fromFastify(error, config)
   const fields = {
     code: known.code,
@@ -37,8 +48,7 @@ export function answerError(
   else if (request.routeOptions?.config?.probe) request.log.debug(fields, 'request failed')
   else if (known.status >= 500) request.log.warn(fields, 'request failed')
   else request.log.info(fields, 'request refused')
-  if (known.status === 401) reply.header('www-authenticate', 'Bearer')
-  return reply.code(known.status).header(sessionHeader, request.id).send(toBody(known, request.id))
+  return known
 }
 
 /** What is not HTTP, not whole in time, or has too large a head never becomes a request. */

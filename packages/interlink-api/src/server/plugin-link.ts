@@ -8,7 +8,7 @@ import {
 } from '../client/client.ts'
 import { followTlsFiles } from '../client/tls-files.ts'
 import { InterlinkError } from '../errors.ts'
-import type { PodRef, PodStatus } from '../wire/messages.ts'
+import type { Capability, CreateStruct, PodRef, PodStatus, RetrievedPodData } from '../wire/messages.ts'
 import type { PluginConfig } from './config.ts'
 import { mapBounded } from './map-bounded.ts'
 
@@ -16,6 +16,7 @@ import { mapBounded } from './map-bounded.ts'
 export interface PluginLink extends PluginConfig {
   readonly client: InterlinkClient
   ping(options: CallOptions): Promise<PingResult>
+  create(data: RetrievedPodData, options: CallOptions): Promise<CreateStruct>
   /** The pods it knows of those asked for, matched by UID. */
   status(pods: readonly PodRef[], options: CallOptions): Promise<PodStatus[]>
   close(): Promise<void>
@@ -60,9 +61,9 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     return result
   }
 
-  async function offersBatch(call: CallOptions): Promise<boolean> {
+  async function offers(capability: Capability, call: CallOptions): Promise<boolean> {
     if (!offered || now() - offered.at > capabilitiesForMs) await ping(call).catch(() => undefined)
-    return offered?.capabilities.has('status.batch') ?? false
+    return offered?.capabilities.has(capability) ?? false
   }
 
   const known = (statuses: readonly PodStatus[], pods: readonly PodRef[]) => {
@@ -80,13 +81,15 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     ...config,
     client,
     ping,
+    create: async (data, call) =>
+      relayed(client.create(data, { ...call, gather: await offers('create.batch', call) })),
     async close() {
       unfollow?.()
       await client.close()
     },
     async status(pods, call) {
       if (pods.length <= 1) return singly(pods, call)
-      const batch = await offersBatch(call)
+      const batch = await offers('status.batch', call)
       if (answersOne && !batch) return singly(pods, call)
       const answered = known(await relayed(client.status(pods, call)), pods)
       if (batch || answered.length === pods.length) return answered

@@ -28,6 +28,7 @@ export {
 } from './kube.ts'
 export {
   capabilities,
+  CreateOutcome,
   CreateStruct,
   ErrorBody,
   expandedAnnotation,
