@@ -9,7 +9,7 @@ import { decode, type Pod } from '@interlink-ts/interlink-api/wire'
 import { eventually } from '../support/eventually.ts'
 import { runInterlink } from '../support/interlink.ts'
 import { onPath } from '../support/on-path.ts'
-import { spawnReaped, temporaryDirectory } from '../support/reaper.ts'
+import { signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 
 const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
@@ -68,6 +68,7 @@ t.test('pods run as jobs of at(1) through the backend that the guide explains', 
     return plugin
   }
   let plugin = await start()
+  t.teardown(() => signalGroup(plugin, 'SIGKILL'))
   const create = (name: string, script: string, container: object = {}) => {
     const pod: Pod = {
       metadata: { name, namespace: 'default', uid: `${name}-uid` },

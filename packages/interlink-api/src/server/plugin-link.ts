@@ -8,7 +8,7 @@ import {
 } from '../client/client.ts'
 import { followTlsFiles } from '../client/tls-files.ts'
 import { InterlinkError } from '../errors.ts'
-import type { Capability, CreateStruct, PodRef, PodStatus, RetrievedPodData } from '../wire/messages.ts'
+import type { CreateStruct, PodRef, PodStatus, RetrievedPodData } from '../wire/messages.ts'
 import type { PluginConfig } from './config.ts'
 import { mapBounded } from './map-bounded.ts'
 
@@ -61,9 +61,9 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     return result
   }
 
-  async function offers(capability: Capability, call: CallOptions): Promise<boolean> {
+  async function offersBatch(call: CallOptions): Promise<boolean> {
     if (!offered || now() - offered.at > capabilitiesForMs) await ping(call).catch(() => undefined)
-    return offered?.capabilities.has(capability) ?? false
+    return offered?.capabilities.has('status.batch') ?? false
   }
 
   const known = (statuses: readonly PodStatus[], pods: readonly PodRef[]) => {
@@ -81,15 +81,15 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     ...config,
     client,
     ping,
-    create: async (data, call) =>
-      relayed(client.create(data, { ...call, gather: await offers('create.batch', call) })),
+    create: (data, call) =>
+      relayed(client.create(data, { ...call, gather: offered?.capabilities.has('create.batch') ?? false })),
     async close() {
       unfollow?.()
       await client.close()
     },
     async status(pods, call) {
       if (pods.length <= 1) return singly(pods, call)
-      const batch = await offers('status.batch', call)
+      const batch = await offersBatch(call)
       if (answersOne && !batch) return singly(pods, call)
       const answered = known(await relayed(client.status(pods, call)), pods)
       if (batch || answered.length === pods.length) return answered
