@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { PassThrough, Readable } from 'node:stream'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { request } from 'node:https'
 import fastify from 'fastify'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
@@ -75,7 +76,11 @@ const waiting = {
   containerStatuses: [{ name: 'main', restartCount: 0, state: { waiting: { reason: 'Priority' } } }]
 }
 
-async function serve(t: Test, nodeNames: readonly string[] = ['a'], authority?: string) {
+async function serve(
+  t: Test,
+  nodeNames: readonly string[] = ['a'],
+  { authority, requestTimeoutMs }: { authority?: string; requestTimeoutMs?: number } = {}
+) {
   const list = [pod('runs', running), pod('waits', waiting), pod('elsewhere', running, 'b')]
   const queries: LogQuery[] = []
   const log: { open: (signal: AbortSignal) => Promise<Readable> } = {
@@ -104,7 +109,8 @@ async function serve(t: Test, nodeNames: readonly string[] = ['a'], authority?: 
     clientCa: { pem: authority },
     certificate: { current, onChange: () => undefined, close: () => undefined },
     metrics: createMetrics('test'),
-    log: fastify().log
+    log: fastify().log,
+    ...(requestTimeoutMs ? { requestTimeoutMs } : {})
   })
   t.teardown(() => server.close())
   const get = async (url: string, token?: string) => {
@@ -136,7 +142,7 @@ t.test(
   'over TLS, a certificate or token of one’s own making is nobody, and what is no request ends nothing',
   async (t) => {
     const authority = await createSelfSigned({ nodeName: 'authority', hosts: ['authority'] })
-    const { server } = await serve(t, ['a'], authority.cert)
+    const { server } = await serve(t, ['a'], { authority: authority.cert })
     const port = await server.listen('127.0.0.1', 0)
     const stranger = await createSelfSigned({ nodeName: 'system:masters', hosts: ['a'] })
     const status = (options: object, headers: Record<string, string> = {}) =>
@@ -170,6 +176,16 @@ t.test(
     t.equal(await status({}, { authorization: 'Bearer lister' }), 200)
   }
 )
+
+t.test('a request that never ends is ended', async (t) => {
+  const { server } = await serve(t, ['a'], { requestTimeoutMs: 200 })
+  const port = await server.listen('127.0.0.1', 0)
+  const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }, () =>
+    socket.write('GET /pods HTTP/1.1\r\nHost: a\r\n')
+  )
+  t.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 408 /)
+  await once(socket, 'close')
+})
 
 t.test('each path needs its own subresource of the node, or nodes/proxy where that is older', async (t) => {
   const { get, asked } = await serve(t)

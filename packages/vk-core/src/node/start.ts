@@ -36,7 +36,7 @@ export interface StartOptions {
 
 /** Connections to the Kubernetes API for all that is about pods, and for nodes and their leases. */
 const podConnections = 32
-const nodeConnections = 16
+const nodeConnections = 64
 
 /** Resolves once everything is served and each node's registration is under way. */
 export async function startVirtualNodes(config: VkConfig, options: StartOptions): Promise<VirtualNodes> {

@@ -2,6 +2,9 @@ import { mkdir, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isTornWrite, writeDurable } from './durable-file.ts'
 
+/** In every root that a plugin has served. */
+export const tombstonesName = '.deleted'
+
 /** UIDs whose deletion was asked for while there was no job, so that a create that is still under way starts none. */
 export interface Tombstones {
   has(uid: string): boolean
@@ -16,7 +19,7 @@ export async function openTombstones(
   retentionMs: number,
   now: () => number
 ): Promise<Tombstones> {
-  const dir = join(root, '.deleted')
+  const dir = join(root, tombstonesName)
   await mkdir(dir, { mode: 0o700, recursive: true })
   const added = new Map<string, number>()
   for (const uid of await readdir(dir)) {
