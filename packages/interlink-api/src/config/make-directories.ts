@@ -25,7 +25,8 @@ export async function makeDirectories(path: string, mode: number): Promise<void>
 export async function ownDirectory(path: string, mark: string): Promise<void> {
   await makeDirectories(path, 0o700)
   const { mode, uid } = await stat(path)
-  if (uid !== process.getuid!()) throw new Error(`belongs to uid ${uid}; expected a directory of this account`)
+  if (uid !== process.getuid!())
+    throw new Error(`belongs to uid ${uid}; expected a directory of this account`)
   if ((mode & 0o077) === 0) return
   const names = await readdir(path)
   if (names.length > 0 && !names.includes(mark))
