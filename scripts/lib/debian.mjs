@@ -4,22 +4,27 @@ import { say, step } from './step.mjs'
 
 /** What the tests run beside Node.js, by the program that shows that the package is there. */
 const packages = {
-  bwrap: 'bubblewrap',
+  atd: 'at',
   busybox: 'busybox-static',
   chromium: 'chromium',
   curl: 'curl',
   'docker-registry': 'docker-registry',
+  fish: 'fish',
   mksquashfs: 'squashfs-tools',
-  openssl: 'openssl',
   munged: 'munge',
+  openssl: 'openssl',
+  podman: 'podman',
+  runc: 'runc',
   sbatch: 'slurm-client',
-  slurmctld: 'slurmctld',
-  slurmd: 'slurmd',
-  sshd: 'openssh-server',
   shellcheck: 'shellcheck',
   skopeo: 'skopeo',
-  squashfuse: 'squashfuse',
-  umoci: 'umoci'
+  slurmctld: 'slurmctld',
+  slurmd: 'slurmd',
+  squashfuse_ll: 'squashfuse',
+  sshd: 'openssh-server',
+  'systemd-analyze': 'systemd',
+  umoci: 'umoci',
+  zsh: 'zsh'
 }
 /** Daemons are where the PATH of an ordinary account does not lead. */
 const daemonDirectories = ['/usr/sbin', '/sbin']

@@ -39,18 +39,17 @@ const running = (podIP: string, startedAt: string) => ({
  * The best that any node can do on this machine: a loop that creates the same pods and patches each to Running
  * itself, with no backend, no watch to act on and no events.
  */
-export async function measureCeiling(target: KubeTarget, count: number): Promise<Ceiling> {
+export async function measureCeiling(target: KubeTarget, count: number, namespace: string): Promise<Ceiling> {
   const kube = new KubeRequests(target, sockets)
-  const namespace = `ceiling-${count}`
   await createNamespace(kube, namespace)
   // Pods of a node that is not there would be collected under way.
-  await kube.post('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'ceiling' } })
+  await kube.post('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: namespace } })
   const watch = await PodWatch.open(kube, namespace)
   try {
     await createPods(kube, {
       namespace,
       count,
-      nodeOf: () => 'ceiling',
+      nodeOf: () => namespace,
       onSend: (name) => watch.sent.set(name, Date.now()),
       onCreated: ({ name }) =>
         kube.mergePatch(
@@ -59,6 +58,9 @@ export async function measureCeiling(target: KubeTarget, count: number): Promise
         )
     })
     await watch.until('running', count, 60_000)
+    // A node that nobody keeps makes work for the controllers while others are measured.
+    await kube.delete(podsPath(namespace))
+    await kube.delete(`/api/v1/nodes/${namespace}`)
     return {
       podsPerSecond: watch.rate,
       p50: percentile(watch.createToRunning, 0.5),

@@ -119,7 +119,14 @@ function status(asked: readonly PodRef[]): unknown {
     return {
       status: 'ok',
       backend: 'instant',
-      capabilities: ['status.batch', 'status.refs', 'watch', 'create.idempotent', 'delete.durable']
+      capabilities: [
+        'status.batch',
+        'status.refs',
+        'watch',
+        'create.batch',
+        'create.idempotent',
+        'delete.durable'
+      ]
     }
   }
   counts.status++
@@ -188,7 +195,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const reply = (): unknown => {
     switch (pathname) {
       case '/create':
-        return create(body as RetrievedPodData)
+        return Array.isArray(body)
+          ? body.map((one) => ({ created: create(one as RetrievedPodData) }))
+          : create(body as RetrievedPodData)
       case '/status':
         return status((body ?? []) as PodRef[])
       case '/delete':

@@ -26,6 +26,13 @@ export class KubeRequests {
     return JSON.parse(await text(await this.#send('POST', path, { type: 'application/json', body }))) as T
   }
 
+  /** Of an object, or of all in a collection, at once. */
+  async delete(path: string): Promise<void> {
+    await text(
+      await this.#send('DELETE', path, { type: 'application/json', body: { gracePeriodSeconds: 0 } })
+    )
+  }
+
   async mergePatch(path: string, body: unknown): Promise<void> {
     await text(await this.#send('PATCH', path, { type: 'application/merge-patch+json', body }))
   }

@@ -1,8 +1,11 @@
 import t from 'tap'
 import { execFile } from 'node:child_process'
+import { createServer, type AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { runInterlink } from '../support/interlink.ts'
+import { onPath } from '../support/on-path.ts'
+import { requireReal } from '../support/require-real.ts'
 
 const example = (name: string) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url))
 
@@ -81,4 +84,70 @@ t.test('the bash completion completes commands and options', async (t) => {
   }
   t.has(await complete('plu'), ['plugin'])
   t.ok((await complete('up', '--ku')).includes('--kubeconfig'))
+})
+
+t.test('every command has help with an example', async (t) => {
+  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'completion', 'version'])
+    t.match((await runInterlink([command, '--help'])).stdout, /Examples?:\n  \S*/, command)
+})
+
+t.test('a file that cannot be read is named with the reason, in one line', async (t) => {
+  for (const args of [
+    ['vk', '--config'],
+    ['api', '--config'],
+    ['plugin', 'process', '--config'],
+    ['render']
+  ]) {
+    const { code, stderr } = await runInterlink([...args, '/no/such.yaml'])
+    t.equal(code, 1)
+    t.equal(stderr, 'interlink: /no/such.yaml cannot be read: there is no such file\n')
+  }
+})
+
+t.test('YAML with tabs or a key twice is refused by file, line and key', async (t) => {
+  const directory = t.testdir({
+    'tab.yaml': 'plugins:\n\t- name: p\n',
+    'twice.yaml': 'listen: a\nlisten: b\n'
+  })
+  const tab = await runInterlink(['api', '--config', `${directory}/tab.yaml`])
+  t.match(tab.stderr, /tab\.yaml:2: tab as indent: use spaces/)
+  const twice = await runInterlink(['api', '--config', `${directory}/twice.yaml`])
+  t.match(twice.stderr, /twice\.yaml:2: listen: duplicate key: keep one of them/)
+})
+
+t.test('a reader that has seen enough is no error', async (t) => {
+  const script = `set -o pipefail; "$@" | true`
+  const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
+  const render = [bin, 'render', example('rich.yaml')]
+  const { stderr } = await promisify(execFile)('bash', ['-c', script, 'bash', ...render])
+  t.equal(stderr, '')
+})
+
+for (const shell of ['zsh', 'fish'])
+  t.test(`the completion of ${shell} is a program of its shell`, async (t) => {
+    const path = onPath(shell)
+    if (!requireReal(t, path ? undefined : `${shell} is missing`)) return
+    const { stdout } = await runInterlink(['completion', shell])
+    const script = `${t.testdir({ script: stdout })}/script`
+    await t.resolves(promisify(execFile)(path!, ['-n', script]))
+  })
+
+t.test('colours are for terminals, and not for those with NO_COLOR', async (t) => {
+  const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
+  const onTerminal = async (more: NodeJS.ProcessEnv) => {
+    const command = ['-qec', `'${bin}' up --kubeconfig /no/such || true`, '/dev/null']
+    return (await promisify(execFile)('script', command, { env: { PATH: process.env.PATH, ...more } })).stdout
+  }
+  t.match(await onTerminal({}), '\u001b[1minterlink')
+  t.notMatch(await onTerminal({ NO_COLOR: '1' }), '\u001b')
+})
+
+t.test('a port in use is named with the way out', async (t) => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const { code, stderr } = await runInterlink(['up', '--no-pod', '--page-port', String(port)])
+  t.equal(code, 1)
+  t.match(stderr, new RegExp(`address already in use 127.0.0.1:${port}; .* give another port`))
 })

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
@@ -20,7 +21,7 @@ export interface Subject {
   start?(): Promise<{ readonly options: Record<string, unknown>; close(): Promise<void> }>
 }
 
-export const subjects: Readonly<Record<string, Subject>> = {
+const subjects: Readonly<Record<string, Subject>> = {
   process: { module: processBackend, image: 'host', options: {} },
   slurm: { module: slurmBackend, image: 'host', options: {}, start: () => startCluster(false) },
   'slurm-ssh': { module: slurmBackend, image: 'host', options: {}, start: () => startCluster(true) }
@@ -42,6 +43,19 @@ async function startCluster(ssh: boolean) {
       await sshd?.close()
     }
   }
+}
+
+/** A backend of this project, or of a module at that path, which is to know the image `host`. */
+export async function subjectOf(name: string): Promise<Subject> {
+  if (!name.includes('/')) {
+    const subject = subjects[name]
+    if (subject) return subject
+    throw new Error(
+      `backend "${name}" is not known; known are ${Object.keys(subjects).join(', ')}, and paths such as ./backend.js`
+    )
+  }
+  const { default: module } = (await import(pathToFileURL(name).href)) as { default: BackendModule }
+  return { module, image: 'host', options: {} }
 }
 
 export interface Running {

@@ -1,6 +1,6 @@
 /** `npm run conformance -- --backend NAME [--json] [--only TEXT] [--log FILE]`: the same pods on any backend. */
 import { parseArgs } from 'node:util'
-import { startSubject, subjects } from './backends.ts'
+import { startSubject, subjectOf } from './backends.ts'
 import { cases } from './cases/index.ts'
 import { runCases, type Result } from './run-cases.ts'
 
@@ -13,13 +13,10 @@ const { values } = parseArgs({
     parallel: { type: 'string', default: '6' }
   }
 })
-const subject = subjects[values.backend]
-if (!subject) {
-  process.stderr.write(
-    `conformance: backend "${values.backend}" is not known; known are ${Object.keys(subjects).join(', ')}\n`
-  )
+const subject = await subjectOf(values.backend).catch((error: Error) => {
+  process.stderr.write(`conformance: ${error.message}\n`)
   process.exit(2)
-}
+})
 const chosen = cases.filter(({ name }) => name.includes(values.only))
 const out = values.json ? process.stderr : process.stdout
 const show = ({ name, outcome, detail, ms }: Result) => {

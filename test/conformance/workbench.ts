@@ -163,13 +163,14 @@ export function createWorkbench(url: string, image: string): Workbench {
   const left: RunningPod[] = []
   const create = async (spec: Spec, objects: Objects) => {
     const pod = complete(spec, objects)
-    const answer = await client.create({
+    const request = {
       pod,
       configmaps: [...(objects.configmaps ?? [])],
       secrets: [...(objects.secrets ?? [])],
       projectedvolumesmaps: [...(objects.projected ?? [])],
       jobscriptURL: ''
-    })
+    }
+    const answer = await client.create(request, { gather: true })
     const running = new RunningPod(pod, answer.PodJID, client)
     left.push(running)
     return running

@@ -11,6 +11,7 @@ const example = (name: string) => readFile(new URL(`../../examples/${name}`, imp
 eachCluster(t, async (t, cluster) => {
   const stack = await startStack({
     kubeconfigPath: cluster.kubeconfigPath,
+    plugin: { options: { images: { apptainer: '', podman: '' } } },
     node: {
       labels: { zone: 'edge' },
       resources: {

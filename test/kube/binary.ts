@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { onPath } from '../support/on-path.ts'
 
 const script = fileURLToPath(new URL('build.sh', import.meta.url))
 
@@ -28,9 +28,6 @@ export function controlPlaneUnavailable(): string | undefined {
     ? 'the control plane is not built: run test/kube/build.sh (7 minutes, once)'
     : 'Go 1.25 is not installed, so the control plane cannot be built (test/kube/build.sh)'
 }
-
-const onPath = (command: string): boolean =>
-  (process.env.PATH ?? '').split(delimiter).some((directory) => isExecutable(join(directory, command)))
 
 function isExecutable(file: string): boolean {
   try {

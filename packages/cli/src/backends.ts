@@ -1,16 +1,61 @@
-import type { BackendModule } from '@interlink-ts/plugins/kit'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import {
+  loadPluginConfig,
+  policyOf,
+  type Backend,
+  type BackendModule,
+  type SitePolicy
+} from '@interlink-ts/plugins/kit'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { UsageError } from './errors.ts'
+import { createLogger } from './log.ts'
 
 const modules: readonly BackendModule[] = [processBackend, slurmBackend]
 
-/** The backend of that name, or an error that lists those there are. */
-export function backendModule(name: string): BackendModule {
+/**
+ * The backend of that name, or of a module at that path, which exports it as its default.
+ * @throws UsageError that lists those there are, or says what the module lacks
+ */
+export async function backendModule(name: string): Promise<BackendModule> {
+  if (/\/|\.[cm]?js$/.test(name)) return importBackend(name)
   const found = modules.find((module) => module.name === name)
   if (!found)
     throw new UsageError(
-      `backend: "${name}" is not known; known are ${modules.map((module) => module.name).join(', ')}`
+      `backend: "${name}" is not known; known are ${modules.map((module) => module.name).join(', ')}, and the path of a module of your own such as ./backend.js`
     )
   return found
+}
+
+/**
+ * A backend and its site's policy as `interlink plugin` would have them, to be asked and not to run anything.
+ * @throws UsageError, ConfigError
+ */
+export async function idleBackend(
+  name: string,
+  { config: path, root }: { readonly config?: string | undefined; readonly root: string }
+): Promise<{ readonly backend: Backend; readonly policy: SitePolicy }> {
+  const module = await backendModule(name)
+  const config = await loadPluginConfig(module, { env: process.env, ...(path ? { path } : {}) })
+  const backend = module.create(config.options, { root, log: createLogger('silent') })
+  return { backend, policy: await policyOf(config.policy, backend) }
+}
+
+async function importBackend(path: string): Promise<BackendModule> {
+  const file = resolve(path)
+  const { default: module } = (await import(pathToFileURL(file).href).catch((error: unknown) => {
+    throw new UsageError(`backend: ${file} cannot be imported: ${(error as Error).message}`)
+  })) as { default?: Partial<BackendModule> }
+  const { name, options, create } = module ?? {}
+  const lacks =
+    typeof name !== 'string' || !/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name)
+      ? 'name, lower-case letters, digits and "-"'
+      : typeof options !== 'object'
+        ? 'options, a TypeBox schema'
+        : typeof create !== 'function'
+          ? 'create, a function'
+          : undefined
+  if (lacks) throw new UsageError(`backend: the default export of ${file} lacks ${lacks}`)
+  return module as BackendModule
 }

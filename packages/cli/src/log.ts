@@ -25,7 +25,12 @@ export function createLogger(level: string, format?: string): Logger {
   return readable
     ? pino(
         options,
-        pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, translateTime: 'HH:MM:ss.l' })
+        pretty({
+          destination: 2,
+          sync: true,
+          colorize: process.stderr.isTTY && !process.env.NO_COLOR,
+          translateTime: 'HH:MM:ss.l'
+        })
       )
     : pino(options, pino.destination({ fd: 2, sync: false }))
 }

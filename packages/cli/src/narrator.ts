@@ -11,7 +11,8 @@ export interface Narrator {
 }
 
 export function createNarrator(out: Writable & { isTTY?: boolean }): Narrator {
-  const paint = (code: number, text: string) => (out.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text)
+  const paint = (code: number, text: string) =>
+    out.isTTY && !process.env.NO_COLOR ? `\u001b[${code}m${text}\u001b[0m` : text
   const line = (text: string) => out.write(`${text}\n`)
   const colours: Record<string, number> = { Pending: 33, Running: 36, Succeeded: 32, Failed: 31 }
   return {

@@ -7,6 +7,8 @@ export const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version
 
+const backendHelp = 'process, slurm, or the path of a module of your own'
+
 /** The command tree. Each command loads its own code only when it runs, so that `--help` stays quick. */
 export function buildProgram(): Command {
   const program = new Command('interlink')
@@ -32,11 +34,7 @@ Examples:
     .option('--kubeconfig <file>', 'join this cluster; default: an in-memory one')
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the virtual node', 'interlink')
-    .addOption(
-      new Option('--backend <name>', 'backend that runs the pods')
-        .choices(['process', 'slurm'])
-        .default('process')
-    )
+    .option('--backend <name>', backendHelp, 'process')
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
     .option('--page-port <port>', 'port of the page; 0: any that is free', portNumber, 0)
@@ -45,7 +43,15 @@ Examples:
       'where jobs, sockets and the kubeconfig live; default: a new temporary directory'
     )
     .option('--exit', 'end after the pod has ended, with status 0 if it succeeded')
-    .addHelpText('after', '\nCtrl-C ends the pods and cleans up; a second Ctrl-C ends at once.')
+    .addHelpText(
+      'after',
+      `
+Ctrl-C ends the pods and cleans up; a second Ctrl-C ends at once.
+
+Examples:
+  interlink up --exit --pod examples/rich.yaml
+  interlink up --kubeconfig ~/.kube/config --node my-edge`
+    )
     .action(async (options) => (await import('./commands/up.ts')).up(options))
 
   service(program.command('vk'))
@@ -54,20 +60,29 @@ Examples:
     .option('--kubeconfig <file>', 'kubeconfig (or KUBECONFIG); default: in-cluster')
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the node (or NODENAME)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  interlink vk --config vk.yaml\n  NODENAME=edge interlink vk --kubeconfig ~/.kube/config'
+    )
     .action(async (options) => (await import('./commands/vk.ts')).vk(options))
 
   service(program.command('api'))
     .description('Run the stateless API server')
     .option('--config <file>', 'configuration, ours or the reference’s (or INTERLINKCONFIGPATH)')
     .option('--insecure', 'listen on a public address without authentication')
+    .addHelpText('after', '\nExample:\n  interlink api --config api.yaml --log-level debug')
     .action(async (options) => (await import('./commands/api.ts')).api(options))
 
   service(program.command('plugin'))
     .description('Run a backend')
-    .argument('<backend>', 'process or slurm')
+    .argument('<backend>', backendHelp)
     .option('--config <file>', 'configuration of the plugin')
     .option('--root <directory>', 'root of the job directories')
     .option('--listen <url>', 'http://127.0.0.1:PORT or unix:///path')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  interlink plugin process --config plugin.yaml\n  interlink plugin process --root ~/jobs --listen unix:///tmp/plugin.sock'
+    )
     .action(async (backend, options) => (await import('./commands/plugin.ts')).plugin(backend, options))
 
   program
@@ -77,9 +92,7 @@ Examples:
       '<file>',
       'YAML with a Pod (or Job, Deployment …) and the ConfigMaps and Secrets it uses; - for stdin'
     )
-    .addOption(
-      new Option('--backend <name>', 'backend to render for').choices(['process', 'slurm']).default('process')
-    )
+    .option('--backend <name>', backendHelp, 'process')
     .option('--config <file>', 'configuration of the plugin')
     .option('--node <name>', 'name of the node the pod would be on', 'interlink')
     .option('--show-values', 'show environment values and file contents, secrets too')
@@ -93,6 +106,11 @@ Examples:
     .argument('[role]', 'up, vk, api, plugin or slurm; default: all but slurm')
     .option('--kubeconfig <file>', 'kubeconfig to check (or KUBECONFIG)')
     .option('--config <file>', 'configuration of the role')
+    .option('--backend <name>', `of up and plugin: ${backendHelp}`, 'process')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  interlink doctor\n  interlink doctor plugin --backend ./backend.js\n  interlink doctor api --config api.yaml'
+    )
     .action(async (role, options) => (await import('./commands/doctor.ts')).doctor(role, options))
 
   program
@@ -105,6 +123,7 @@ Examples:
   program
     .command('version')
     .description('Print the version')
+    .addHelpText('after', '\nExample:\n  interlink version')
     .action(() => void process.stdout.write(`interlink ${version} (node ${process.version})\n`))
 
   return program

@@ -2,11 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { text as readAll } from 'node:stream/consumers'
 import { loadAll } from 'js-yaml'
 import { parseAllDocuments, type Document } from 'yaml'
+import { whyUnreadable } from '@interlink-ts/interlink-api/config'
 import { decode, Pod, ConfigMap, Secret } from '@interlink-ts/interlink-api/wire'
 import { UsageError } from './errors.ts'
 
 interface Manifest {
   readonly kind?: string
+  /** Of a List. */
+  readonly items?: readonly Manifest[]
   readonly metadata?: Record<string, unknown>
   readonly spec?: Record<string, unknown>
 }
@@ -22,14 +25,8 @@ export async function readInput(file: string): Promise<string> {
   try {
     return file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8')
   } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${whyUnreadable(error as NodeJS.ErrnoException)}`)
+    throw new UsageError(`${file} cannot be read: ${whyUnreadable(error)}`)
   }
-}
-
-function whyUnreadable({ code, message }: NodeJS.ErrnoException): string {
-  if (code === 'ENOENT') return 'there is no such file'
-  if (code === 'EACCES') return 'permission denied'
-  return code === 'EISDIR' ? 'it is a directory' : message
 }
 
 /** The first pod of a YAML text, or the one that a Job, Deployment, ReplicaSet, StatefulSet, DaemonSet or CronJob makes. */
@@ -37,7 +34,7 @@ export const readPod = (text: string, file: string): Pod => readManifests(text, 
 
 /** The pod of a YAML text, with the ConfigMaps and Secrets that stand beside it. */
 export function readManifests(text: string, file: string): Manifests {
-  const manifests = parseManifests(text, file)
+  const manifests = parseManifests(text, file).flatMap(items)
   const pod = manifests.map(podOf).find((found) => found !== undefined)
   if (!pod)
     throw new UsageError(
@@ -56,6 +53,9 @@ export function readManifests(text: string, file: string): Manifests {
   }
 }
 
+const items = (manifest: Manifest): readonly Manifest[] =>
+  manifest.kind === 'List' ? (manifest.items ?? []) : [manifest]
+
 function parseManifests(text: string, file: string): Manifest[] {
   const documents = parseAllDocuments(text) as Document.Parsed[]
   const error = documents.flatMap((document) => document.errors)[0]
@@ -64,7 +64,9 @@ function parseManifests(text: string, file: string): Manifest[] {
     // kubectl takes folded strings that are indented less than YAML 1.2 asks, and so does this parser.
     return loadAll(text).map((manifest) => (manifest ?? {}) as Manifest)
   } catch {
-    throw new UsageError(`${file}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
+    throw new UsageError(
+      `${file}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]!.replace(/ at line .*/, '')}`
+    )
   }
 }
 

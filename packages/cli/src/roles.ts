@@ -19,7 +19,7 @@ export async function startBacking(backend: string, dir: string, log: Logger): P
   const pluginUrl = `unix://${join(dir, 'plugin.sock')}`
   const apiUrl = `unix://${join(dir, 'api.sock')}`
   const plugin = await startPlugin({
-    module: backendModule(backend),
+    module: await backendModule(backend),
     config: { listen: pluginUrl, root },
     log: log.child({ role: 'plugin' })
   })

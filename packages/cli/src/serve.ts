@@ -19,7 +19,9 @@ export async function serve(
   const telemetry = await startTelemetry({ serviceName })
   const interrupted = onInterrupt(() => log.info('closing'))
   try {
-    const running = await start(log)
+    const running = await Promise.race([start(log), interrupted.done])
+    // A role that is half started holds nothing that a crash would lose.
+    if (!running) process.exit(130)
     await interrupted.done
     await running.close()
   } finally {

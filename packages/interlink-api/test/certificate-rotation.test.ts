@@ -76,6 +76,9 @@ t.test('a missing file of a client is named with its key', async (t) => {
   const client = clientOf(t, { url: 'https://127.0.0.1:1' })
   await t.rejects(
     followTlsFiles(client, { caFile: '/nowhere/ca.crt' }, 'plugins.tls', { onError: () => undefined }),
-    { code: 'IL_CONFIG', message: 'plugins.tls.caFile: /nowhere/ca.crt cannot be read: ENOENT' }
+    {
+      code: 'IL_CONFIG',
+      message: 'plugins.tls.caFile: /nowhere/ca.crt cannot be read: there is no such file'
+    }
   )
 })

@@ -55,13 +55,19 @@ t.test('what is wrong in it is named by file, line, key and what was expected', 
       'plugins:\n  - name: a\n    url: http://x\n    createBody: list\n',
       /api\.yaml:4: plugins\[0\]\.createBody: expected "object" or "array", found a string$/
     ],
+    ['plugins:\n  - { name: a, url: x }\n', /api\.yaml:2: plugins\[0\]\.url: expected http:\/\/host:port, /],
+    ['plugins: &a\n  - *a\n', /api\.yaml:1: .*100 levels/],
+    ['\tlisten: x\n', /api\.yaml:1: tab as indent/],
     ['plugins: [\n', /api\.yaml:2: /],
-    ['plugins:\n  - name: a\n    url: x\n  - name: a\n    url: y\n', /the name "a" is there twice/]
+    [
+      'plugins:\n  - name: a\n    url: http://x\n  - name: a\n    url: http://y\n',
+      /api\.yaml:4: plugins\[1\]\.name: "a" is there twice/
+    ]
   ]
   for (const [text, message] of cases)
     await t.rejects(loadApiConfig({ path: written(t, text) }), { code: 'IL_CONFIG', message }, text)
   await t.rejects(loadApiConfig({ path: '/nowhere.yaml' }), {
-    message: '/nowhere.yaml: cannot be read: ENOENT'
+    message: '/nowhere.yaml cannot be read: there is no such file'
   })
 })
 
@@ -136,7 +142,8 @@ t.test("the reference's environment comes before its file, and is enough without
 t.test('a Go template for the job script is refused with what to do instead', async (t) => {
   const path = written(t, 'SidecarURL: http://x\nJobScriptTemplate: /etc/job.tpl\n')
   await t.rejects(loadApiConfig({ path }), {
-    message: /JobScriptTemplate: Go templates are not supported; serve the script from a URL/
+    message:
+      /api\.yaml:2: JobScriptTemplate: Go templates are not supported; serve the script from a URL, named by JobScriptBuilderURL/
   })
 })
 

@@ -5,6 +5,7 @@
 #
 # A STEP is a word and its arguments; every PATH is inside the new root, absolute, and resolved beforehand:
 #   host                        the root is the machine's own file system
+#   point SOURCE PATH           before `image`: where SOURCE will be bound, if its directory belongs to somebody else
 #   image DIRECTORY             the root is an unpacked image, under a layer that lives as long as the container
 #   rebuild MODE PATH           a directory of its own in the place of PATH, with the same entries, so that more can be added
 #   devices                     the same for /dev
@@ -27,6 +28,7 @@ dir=$1 name=$2
 shift 2
 root=$dir/c/$name/root
 kept=$dir/c/$name/kept
+layers=$dir/c/$name/layers
 
 fail() {
   printf %s "$1" >"$dir/run/$name.fail"
@@ -74,7 +76,6 @@ rebuild() {
 
 # Links cost one process for all of them; device files are the same through a link.
 devices() {
-  [ -d "$root/dev" ] || try mkdir -p "$root/dev"
   try mount -t tmpfs -o mode=755 tmpfs "$root/dev"
   try mkdir "$root/dev/.machine"
   try mount --rbind /dev "$root/dev/.machine"
@@ -91,15 +92,15 @@ devices() {
 }
 
 image() {
-  layers=$dir/c/$name/layers
-  chmod -R u+rwx "$layers" 2>/dev/null
-  try rm -rf "$layers"
-  try mkdir -p "$layers/upper" "$layers/work"
+  # They hide what the image has of these names: links would be followed from the machine's root.
+  try mkdir -p "$layers/work" "$layers/upper/proc" "$layers/upper/sys" "$layers/upper/dev"
   lower=$(printf %s "$1" | sed 's/[\\:,]/\\&/g')
   upper=$(printf %s "$layers" | sed 's/[\\:,]/\\&/g')
-  try mount -t overlay -o "lowerdir=$lower,upperdir=$upper/upper,workdir=$upper/work" overlay "$root"
+  layered=lowerdir=$lower,upperdir=$upper/upper,workdir=$upper/work
+  # Without root, a directory of the image that was removed can only be made again with user.* attributes.
+  mount -t overlay -o "$layered,userxattr" overlay "$root" 2>/dev/null ||
+    try mount -t overlay -o "$layered" overlay "$root"
   for part in proc sys; do
-    [ -d "$root/$part" ] || try mkdir "$root/$part"
     try mount --rbind "/$part" "$root/$part"
   done
 }
@@ -150,12 +151,15 @@ readonly_root() {
 
 try mkdir -p "$root"
 : >"$kept"
+chmod -R u+rwx "$layers" 2>/dev/null
+try rm -rf "$layers"
 ln -sfn "/proc/$$" "$dir/c/$name/proc" || fail 'the container cannot be named'
 while [ $# -gt 0 ]; do
   step=$1
   shift
   case $step in
   host) try mount --rbind / "$root" ;;
+  point) if [ -e "$1" ]; then make_point "$1" "$layers/upper$2"; else try mkdir -p "$layers/upper$2"; fi && shift 2 ;;
   image) image "$1" && shift ;;
   rebuild) rebuild "$1" "$2" && shift 2 ;;
   devices) devices ;;

@@ -100,10 +100,12 @@ t.test('a submission whose answer was lost is found, not repeated', async (t) =>
 t.test('a deletion while the job is handed over ends it', async (t) => {
   const root = await workDirectory(t)
   let release = () => {}
+  let started = false
   const handed = new Promise<void>((resolve) => (release = resolve))
   const backend = backendWith(root, (real) => ({
     submit: async (job) => {
       const answer = await real.submit(job)
+      started = true
       await handed
       return answer
     }
@@ -112,8 +114,7 @@ t.test('a deletion while the job is handed over ends it', async (t) => {
   const pod = shellPod('sleep 600')
   const { uid } = pod.pod.metadata
   const creating = keeper.create(data(pod))
-  await until(() => keeper.get(uid), 'under way')
-  await until(async () => (await readdir(keeper.get(uid)!.dir)).includes('state'), 'started')
+  await until(() => started, 'started')
   await keeper.delete(uid, 1)
   release()
   await creating
@@ -221,6 +222,26 @@ t.test('a damaged job directory is left alone, and everything else is served', a
   t.equal(third.get(bad.pod.metadata.uid)?.jobId, jobId)
   for (const pod of [good, bad]) await third.delete(pod.pod.metadata.uid, 0)
   await until(() => third.size === 0, 'all gone')
+})
+
+t.test('a plan that was half written when the plugin died is no job, and no damage', async (t) => {
+  const root = await workDirectory(t)
+  const marker = join(root, 'marker')
+  const pod = shellPod(`echo started >>${marker}`)
+  const dir = join(root, `default-${pod.pod.metadata.uid}`)
+  await mkdir(dir)
+  await writeFile(join(dir, 'plan.json.0123abcd.tmp'), '{"version": 1, "pod')
+  const other = join(root, 'default-other')
+  await mkdir(join(other, 'volumes'), { recursive: true })
+  const keeper = await openKeeper(t, root)
+  t.same(
+    [...keeper.damaged],
+    [[other, 'plan.json and intent.json are missing']],
+    'what is no such remnant is kept'
+  )
+  await keeper.create(data(pod))
+  await until(() => isOver(keeper.board.get(pod.pod.metadata.uid)), 'ended')
+  t.equal(await startsIn(marker), 1)
 })
 
 t.test('directories that even their owner cannot write to are removed with their job', async (t) => {

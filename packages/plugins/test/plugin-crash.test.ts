@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PodStatus } from '@interlink-ts/interlink-api/wire'
+import type { CreateOutcome, PodStatus } from '@interlink-ts/interlink-api/wire'
 import {
   call,
   isOver,
@@ -35,6 +35,30 @@ for (const crashAt of ['before render', 'after render', 'before submit', 'after 
     t.equal(ended.JID, again.json<{ PodJID: string }>().PodJID)
     t.equal(await startsIn(marker), 1)
   })
+
+t.test('of several creates in one call each has its own outcome, and starts once', async (t) => {
+  const dir = await workDirectory(t)
+  const marker = join(dir, 'marker')
+  const { socket } = await startPluginProcess(t, dir)
+  const good = [0, 1, 2].map(() => shellPod(`echo started >>${marker}`))
+  const refused = shellPod('true', { spec: { hostPID: true } })
+  const body = [good[0], refused, good[1], {}, good[2], good[0]]
+  const { status: code, json } = await call(socket, 'POST', '/create', body)
+  t.equal(code, 200)
+  const outcomes = json<CreateOutcome[]>()
+  t.match(outcomes[1], {
+    status: 422,
+    error: { code: 'PLUGIN_REFUSED', refusals: [{ field: 'spec.hostPID' }] }
+  })
+  t.match(outcomes[3], { status: 400, error: { code: 'IL_INVALID_MESSAGE', message: /^pod: expected/ } })
+  t.same(outcomes[5], outcomes[0], 'the same pod twice is one job')
+  for (const [index, pod] of good.entries()) {
+    const { uid } = pod.pod.metadata
+    t.equal(outcomes[index * 2]!.created?.PodUID, uid)
+    await until(async () => isOver(await status(socket, uid)), 'ended')
+  }
+  t.equal(await startsIn(marker), 3)
+})
 
 t.test('a create that was interrupted after its intent is finished without being asked again', async (t) => {
   const dir = await workDirectory(t)

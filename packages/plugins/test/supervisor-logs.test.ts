@@ -72,9 +72,20 @@ t.test('any byte survives where there is perl', async (t) => {
       .filter((world) => !isAlone(world))
       .map(async (world) => {
         const print = "/usr/bin/perl -e 'print map { chr($_ % 256) } 0 .. 511'"
-        const job = await startJob(t, world, { containers: [{ name: 'c', run: print }] })
+        // 3 MB and no newline.
+        const endless = `/usr/bin/perl -e 'print map { chr(128 + $_ % 128) x 3000 } 0 .. 999'`
+        const job = await startJob(t, world, {
+          containers: [
+            { name: 'c', run: print },
+            { name: 'endless', run: endless }
+          ]
+        })
         await job.ended
         t.same(await whole(job.dir, 'c'), bytes, world.name)
+        const expected = Buffer.concat(
+          Array.from({ length: 1000 }, (_, index) => Buffer.alloc(3000, 128 + (index % 128)))
+        )
+        t.ok((await whole(job.dir, 'endless')).equals(expected), `${world.name}: one line of 3 MB`)
         t.ok((await readFile(join(job.dir, 'state/pod'), 'utf8')).startsWith('finished='))
       })
   )

@@ -1,22 +1,16 @@
 import { createServer } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { createServer as createHttp2Server } from 'node:http2'
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
 import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { PlannedAction, PlannedProbe } from '../src/kit/plan/plan.ts'
-import { isAlone, output, startJob, text, until, worlds, type World } from './support-supervisor.ts'
+import { listenForHealth } from './support-health.ts'
+import { inEachWorld, isAlone, output, startJob, text, until } from './support-supervisor.ts'
 
 t.jobs = 4
-const all = await worlds(t)
-
-function everywhere(name: string, scenario: (t: Test, world: World) => Promise<unknown>): void {
-  void t.test(name, { buffered: true }, async (t) => {
-    await Promise.all(all.map((world) => scenario(t, world)))
-  })
-}
+const everywhere = await inEachWorld(t)
 
 const LOOP = 'while :; do sleep 0.02; done'
 const POLITE = `trap 'exit 0' TERM; ${LOOP}`
@@ -188,7 +182,7 @@ everywhere('http, https, tcp and gRPC probes speak with real servers', async (t,
     t,
     createTcpServer((socket) => socket.end())
   )
-  const grpcPort = await listen(t, healthServer())
+  const grpcPort = await listenForHealth(t)
   const free = createTcpServer()
   const closedPort = await listen(t, free)
   await new Promise((resolve) => free.close(resolve))
@@ -296,29 +290,3 @@ everywhere('preStop runs before the signal, in the time of the grace', async (t,
   t.match(containers.get('slow'), { exitCode: 137, notice: { reason: 'FailedPreStopHook' } })
   t.match(containers.get('wrong'), { exitCode: 0, notice: { reason: 'FailedPreStopHook', message: /oops/ } })
 })
-
-/** grpc.health.v1.Health/Check: `good` and the empty name serve, `bad` does not, others are unknown. */
-function healthServer(): Server {
-  const server = createHttp2Server()
-  server.on('stream', (stream, headers) => {
-    const chunks: Buffer[] = []
-    stream.on('error', () => {})
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-    stream.on('end', () => {
-      const service = Buffer.concat(chunks).subarray(7).toString()
-      const known =
-        headers[':path'] === '/grpc.health.v1.Health/Check' && ['', 'good', 'bad'].includes(service)
-      if (!known) {
-        stream.respond(
-          { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '5' },
-          { endStream: true }
-        )
-        return
-      }
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-      stream.end(Buffer.from([0, 0, 0, 0, 2, 8, service === 'bad' ? 2 : 1]))
-    })
-  })
-  return server as unknown as Server
-}

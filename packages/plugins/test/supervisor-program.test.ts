@@ -32,26 +32,30 @@ t.test('every part of the supervisor is in the one program, and begins with what
   }
 })
 
-t.test('each shell takes the program, and shellcheck has nothing to say against it', async (t) => {
-  const program = await supervisorProgram()
-  for (const { name, sh, path } of await worlds(t)) {
-    const [shell = 'sh', ...first] = sh.split(' ')
-    await t.resolves(run(shell, [...first, '-n', '-c', program], { env: { PATH: path } }), name)
+t.test(
+  'each shell takes the program, and shellcheck has nothing to say against what runs in jobs',
+  async (t) => {
+    const program = await supervisorProgram()
+    for (const { name, sh, path } of await worlds(t)) {
+      const [shell = 'sh', ...first] = sh.split(' ')
+      await t.resolves(run(shell, [...first, '-n', '-c', program], { env: { PATH: path } }), name)
+    }
+    await t.test('shellcheck', async (t) => {
+      const absent = await run('shellcheck', ['--version']).then(
+        () => undefined,
+        () => 'there is no shellcheck; install it'
+      )
+      if (!requireReal(t, absent)) return
+      const isolate = await readFile(new URL('../assets/isolate.sh', import.meta.url), 'utf8')
+      for (const text of [program, isolate]) {
+        const check = run('shellcheck', ['-s', 'sh', '-f', 'gcc', '-e', EXCLUDED, '-'])
+        check.child.stdin?.end(text)
+        const said = await check.then(
+          ({ stdout }) => stdout,
+          ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr
+        )
+        t.equal(said, '')
+      }
+    })
   }
-  await t.test('shellcheck', async (t) => {
-    const absent = await run('shellcheck', ['--version']).then(
-      () => undefined,
-      () => 'there is no shellcheck; install it'
-    )
-    if (!requireReal(t, absent)) return
-    const check = run('shellcheck', ['-s', 'sh', '-f', 'gcc', '-e', EXCLUDED, '-'])
-    check.child.stdin?.end(program)
-    t.equal(
-      await check.then(
-        ({ stdout }) => stdout,
-        (error: { stdout: string }) => error.stdout
-      ),
-      ''
-    )
-  })
-})
+)

@@ -1,18 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { isAbandoned, STALE_BEAT_MS } from '../src/kit/jobs/job-state.ts'
-import { isAlone, marked, runJob, startJob, text, until, worlds, type World } from './support-supervisor.ts'
+import { inEachWorld, isAlone, marked, runJob, startJob, text, until } from './support-supervisor.ts'
 
 t.jobs = 4
-const all = await worlds(t)
-
-/** The same scenario in every world, side by side. */
-function everywhere(name: string, scenario: (t: Test, world: World) => Promise<unknown>): void {
-  void t.test(name, { buffered: true }, async (t) => {
-    await Promise.all(all.map((world) => scenario(t, world)))
-  })
-}
+const everywhere = await inEachWorld(t)
 
 const LOOP = 'while :; do sleep 0.02; done'
 

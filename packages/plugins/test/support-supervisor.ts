@@ -38,6 +38,48 @@ export async function worlds(t: Test): Promise<World[]> {
   ]
 }
 
+/** Runs a scenario in every world, side by side. */
+export async function inEachWorld(
+  t: Test
+): Promise<(name: string, scenario: (t: Test, world: World) => Promise<unknown>) => void> {
+  const all = await worlds(t)
+  return (name, scenario) =>
+    void t.test(name, { buffered: true }, async (t) => {
+      await inAll(all, (world) => scenario(t, world))
+    })
+}
+
+/** Side by side and each to its end, lest a failure in one world leaves the jobs of another running. */
+export async function inAll(
+  all: readonly World[],
+  scenario: (world: World) => Promise<unknown>
+): Promise<void> {
+  const failed = (await Promise.allSettled(all.map(scenario))).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
+}
+
+/** dash with the applets of busybox but for those that speak with servers, and with the programs given. */
+export async function bareWorld(t: Test, programs: Readonly<Record<string, string>> = {}): Promise<World> {
+  const path = await mkdtemp(join(tmpdir(), 'interlink-bare-'))
+  t.teardown(() => rm(path, { recursive: true, force: true }))
+  const speaking = [
+    'nc',
+    'wget',
+    'ssl_client',
+    'telnet',
+    'dash',
+    'sh',
+    'bash',
+    'ash',
+    ...Object.keys(programs)
+  ]
+  const applets = (await output('busybox', ['--list'])).trim().split('\n')
+  const links = applets.filter((name) => !speaking.includes(name)).map((name) => [name, '/usr/bin/busybox'])
+  for (const [name = '', target = ''] of [...links, ['dash', '/bin/dash'], ...Object.entries(programs)])
+    await symlink(target, join(path, name))
+  return { name: `dash with ${Object.keys(programs).join(' and ') || 'nothing'}`, sh: `${path}/dash`, path }
+}
+
 export const isAlone = (world: World): boolean => world.name === 'busybox alone'
 
 export type Container = Partial<PlannedContainer> & {
@@ -50,6 +92,8 @@ export type Container = Partial<PlannedContainer> & {
 export interface JobInput extends Partial<Pick<Plan, 'restartPolicy' | 'graceSeconds' | 'deadlineSeconds'>> {
   /** May be made from the job's directory. */
   readonly containers: readonly Container[] | ((dir: string) => readonly Container[])
+  /** How the path of the job directory begins. @default interlink-job- in the folder for temporary files */
+  readonly dirPrefix?: string
   /** Length of a second. @default 100 */
   readonly secondMs?: number
   /** Environment of whoever starts the job. */
@@ -71,7 +115,7 @@ export interface RunningJob {
 }
 
 export async function startJob(t: Test, world: World, input: JobInput): Promise<RunningJob> {
-  const dir = await mkdtemp(join(tmpdir(), 'interlink-job-'))
+  const dir = await mkdtemp(input.dirPrefix ?? join(tmpdir(), 'interlink-job-'))
   const uid = randomUUID()
   const { plan, launches } = planOf(uid, dir, input)
   await writeJob(plan, launches, dir)

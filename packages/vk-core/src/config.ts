@@ -1,6 +1,15 @@
 /** The configuration of the virtual node: our file, the reference's file, its environment, and the command line. */
 import { readFile } from 'node:fs/promises'
-import { ConfigError, parseYamlConfig, yamlKeys } from '@interlink-ts/interlink-api/config'
+import { isIPv4 } from 'node:net'
+import {
+  ConfigError,
+  parseYamlConfig,
+  yamlKeys,
+  yamlPlaces,
+  type YamlPlace,
+  whyUnreadable
+} from '@interlink-ts/interlink-api/config'
+import { checkNode } from './config/check-node.ts'
 import {
   ChartValues,
   compact,
@@ -74,6 +83,8 @@ export interface VkConfig {
     readonly disableProjectedVolumes: boolean
     readonly daemonSets: 'refuse' | 'run'
     readonly statusIntervalMs: number
+    /** Least lifetime of service account tokens. */
+    readonly tokenSeconds?: number
     readonly kubernetesApi?: { readonly host?: string; readonly port?: string; readonly caData?: string }
   }
 }
@@ -101,32 +112,33 @@ const defaultResources = { cpu: '100', memory: '3000G', pods: '10000' }
  */
 export async function loadVkConfig(options: LoadVkConfigOptions = {}): Promise<VkConfig> {
   const { env = {}, overrides = {} } = options
-  const { file, shape, source } = await readConfigFile(options.path ?? env.CONFIGPATH)
+  const { file, shape, place } = await readConfigFile(options.path ?? env.CONFIGPATH)
   return resolveVkConfig(merge(file, overrides), {
     env,
-    source,
-    nodes: nodeEntries(file.nodes, overrides.nodes ?? fromName(env.NODENAME), source),
+    place,
+    nodes: nodeEntries(file.nodes, overrides.nodes ?? fromName(env.NODENAME), place),
     defaultKubeletPort: shape === 'own' ? 0 : referenceKubeletPort
   })
 }
 
 async function readConfigFile(
   path: string | undefined
-): Promise<{ file: VkFile; shape: 'own' | 'reference' | 'chart'; source: string }> {
+): Promise<{ file: VkFile; shape: 'own' | 'reference' | 'chart'; place: YamlPlace }> {
   const source = path ?? referenceDefaultPath
   let text: string
   try {
     text = await readFile(source, 'utf8')
   } catch (error) {
-    if (path === undefined) return { file: {}, shape: 'own', source: 'the configuration' }
-    throw new ConfigError(`${source}: cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    if (path === undefined) return { file: {}, shape: 'own', place: () => 'the configuration' }
+    throw new ConfigError(`${source} cannot be read: ${whyUnreadable(error)}`)
   }
   const shape = shapeOf(yamlKeys(text, source))
+  const place = yamlPlaces(text, source)
   if (shape === 'reference')
-    return { file: fromReference(parseYamlConfig(text, ReferenceFile, source)), shape, source }
+    return { file: fromReference(parseYamlConfig(text, ReferenceFile, source)), shape, place }
   if (shape === 'chart')
-    return { file: fromChartValues(parseYamlConfig(text, ChartValues, source)), shape, source }
-  return { file: parseYamlConfig(text, VkFile, source), shape, source }
+    return { file: fromChartValues(parseYamlConfig(text, ChartValues, source)), shape, place }
+  return { file: parseYamlConfig(text, VkFile, source), shape, place }
 }
 
 const fromName = (name: string | undefined): NodeEntry[] | undefined => (name ? [{ name }] : undefined)
@@ -134,7 +146,7 @@ const fromName = (name: string | undefined): NodeEntry[] | undefined => (name ? 
 function nodeEntries(
   file: readonly NodeEntry[] | undefined,
   asked: readonly NodeEntry[] | undefined,
-  source: string
+  place: YamlPlace
 ): readonly NodeEntry[] {
   if (!asked?.length) return file ?? []
   if (!file?.length || asked.length > 1) return asked
@@ -143,7 +155,7 @@ function nodeEntries(
   const picked = file.find((node) => node.name === only.name)
   if (!picked)
     throw new ConfigError(
-      `${source}: nodes: no node is named "${only.name}"; there are ${file.map((n) => n.name).join(', ')}`
+      `${place('nodes')}: nodes: no node is named "${only.name}"; there are ${file.map((n) => n.name).join(', ')}`
     )
   return [{ ...picked, ...only }]
 }
@@ -166,26 +178,37 @@ function merge(file: VkFile, overrides: VkFile): VkFile {
 
 interface ResolveContext {
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly source: string
+  readonly place: YamlPlace
   readonly nodes: readonly NodeEntry[]
   readonly defaultKubeletPort: number
 }
 
 function resolveVkConfig(file: VkFile, context: ResolveContext): VkConfig {
-  const { env, source } = context
+  const { env, place } = context
   if (context.nodes.length === 0)
-    throw new ConfigError(`${source}: nodes: no node is named; give "nodes: [{name: …}]", --node or NODENAME`)
+    throw new ConfigError(
+      `${place('nodes')}: nodes: no node is named; give "nodes: [{name: …}]", --node or NODENAME`
+    )
   const names = new Set<string>()
-  for (const { name } of context.nodes) {
-    if (names.has(name)) throw new ConfigError(`${source}: nodes: "${name}" is there twice`)
+  for (const [index, { name }] of context.nodes.entries()) {
+    if (names.has(name))
+      throw new ConfigError(
+        `${place('nodes', String(index))}: nodes[${index}].name: "${name}" is there twice; expected another`
+      )
     names.add(name)
   }
+  if (!file.kubelet?.certFile !== !file.kubelet?.keyFile)
+    throw new ConfigError(`${place('kubelet')}: kubelet: expected both certFile and keyFile, or neither`)
   const port = env.KUBELET_PORT ? portOf(env.KUBELET_PORT, 'KUBELET_PORT') : context.defaultKubeletPort
   return compact({
     kubeconfig: file.kubeconfig ?? (env.KUBECONFIG || undefined),
     context: file.context,
     stateDirectory: file.stateDirectory,
-    nodes: context.nodes.map((node) => resolveNode(node, file, context)),
+    nodes: context.nodes.map((entry, index) => {
+      const node = resolveNode(entry, file, context)
+      checkNode(node, index, place)
+      return node
+    }),
     kubelet: compact({
       address: file.kubelet?.address ?? (env.KUBELET_URL || undefined),
       port: file.kubelet?.port ?? port,
@@ -194,22 +217,23 @@ function resolveVkConfig(file: VkFile, context: ResolveContext): VkConfig {
       csr: file.kubelet?.csr ?? true,
       csrSigner: file.kubelet?.csrSigner ?? 'kubernetes.io/kubelet-serving'
     }),
-    page: pageOf(file.page, source),
+    page: pageOf(file.page, place),
     pods: compact({
       disableProjectedVolumes: file.pods?.disableProjectedVolumes ?? false,
       daemonSets: file.pods?.daemonSets ?? 'refuse',
       statusIntervalMs: (file.pods?.statusIntervalSeconds ?? 5) * 1000,
+      tokenSeconds: file.pods?.tokenSeconds,
       kubernetesApi: file.pods?.kubernetesApi
     })
   })
 }
 
-function resolveNode(node: NodeEntry, file: VkFile, { env, source }: ResolveContext): NodeConfig {
+function resolveNode(node: NodeEntry, file: VkFile, { env, place }: ResolveContext): NodeConfig {
   const defaults = file.defaults ?? {}
   const interlink: Interlink = { ...file.interlink, ...defaults.interlink, ...node.interlink }
   if (!interlink.url)
     throw new ConfigError(
-      `${source}: nodes: "${node.name}" has no interlink.url; expected http://, https:// or unix:///path of the API server`
+      `${place('nodes')}: nodes: "${node.name}" has no interlink.url; expected http://, https:// or unix:///path of the API server`
     )
   const resources: Resources = { ...defaultResources, ...defaults.resources, ...node.resources }
   return compact({
@@ -226,19 +250,19 @@ function resolveNode(node: NodeEntry, file: VkFile, { env, source }: ResolveCont
   })
 }
 
-function pageOf(page: VkFile['page'], source: string): PageConfig | undefined {
+function pageOf(page: VkFile['page'], place: YamlPlace): PageConfig | undefined {
   if (page === false) return undefined
   const address = page?.address ?? '127.0.0.1'
   if (!isLoopback(address) && !page?.insecure)
     throw new ConfigError(
-      `${source}: page.address: ${address} is reachable from outside and the page asks nobody who they are; ` +
+      `${place('page', 'address')}: page.address: ${address} is reachable from outside and the page asks nobody who they are; ` +
         'keep it on 127.0.0.1 or say page.insecure: true'
     )
   return { address, port: page?.port ?? 0, hosts: page?.hosts ?? [], insecure: page?.insecure ?? false }
 }
 
 export const isLoopback = (address: string): boolean =>
-  address === 'localhost' || address === '::1' || /^127\./.test(address)
+  address === 'localhost' || address === '::1' || (isIPv4(address) && address.startsWith('127.'))
 
 function portOf(value: string, name: string): number {
   const port = Number(value)

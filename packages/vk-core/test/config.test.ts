@@ -61,7 +61,7 @@ PodCIDR: { Subnet: 10.20.0.0/24 }
 KubernetesApiAddr: k8s.example.org
 KubernetesApiPort: 6443
 VerboseLogging: true
-NodeLabels: [ "site=edge", "note=a=b" ]
+NodeLabels: [ "site=edge", "note=a.b" ]
 NodeTaints: [ { Key: gpu, Value: "true", Effect: Nonsense } ]
 Resources:
   CPU: 128
@@ -91,7 +91,7 @@ Resources:
         tokenFile: '/opt/interlink/token',
         tls: { caFile: '/ca.crt', certFile: '/c.crt', keyFile: '/c.key', insecureSkipVerify: true }
       },
-      labels: { site: 'edge', note: 'a=b', 'nvidia-gpu-type': 'a100', 'xilinx-fpga-type': 'u55c' },
+      labels: { site: 'edge', note: 'a.b', 'nvidia-gpu-type': 'a100', 'xilinx-fpga-type': 'u55c' },
       resources: {
         cpu: '128',
         memory: '512Gi',
@@ -155,13 +155,47 @@ t.test('an error names the file, the line, the key and what was expected', async
   await t.rejects(wrong('interlink: { url: http://a }\n'), /no node is named; give/)
   await t.rejects(wrong('nodes: [{ name: x }]\n'), /"x" has no interlink\.url/)
   await t.rejects(
-    wrong('interlink: { url: http://a }\nnodes: [{ name: x }, { name: x }]\n'),
-    /"x" is there twice/
+    wrong('interlink: { url: http://a }\nnodes:\n  - name: x\n  - name: x\n'),
+    /vk\.yaml:4: nodes\[1\]\.name: "x" is there twice/
   )
   await t.rejects(wrong('interlink: { url: http://a }\nnodes: [{ name: Not_A_Name }]\n'), /nodes\[0\]\.name/)
   await t.rejects(
     wrong('interlink: { url: http://a }\nnodes: [{ name: x }]\npage: { address: 0.0.0.0 }\n'),
-    /page\.address: 0\.0\.0\.0 is reachable from outside/
+    /vk\.yaml:3: page\.address: 0\.0\.0\.0 is reachable from outside/
   )
   await t.rejects(loadVkConfig({ path: '/does/not/exist.yaml' }), /cannot be read/)
+})
+
+t.test('what the cluster would refuse of a node is refused at start, whichever file says it', async (t) => {
+  const node = (more: string) => `interlink: { url: http://a }\nnodes:\n  - name: x\n    ${more}\n`
+  const cases: [string, RegExp][] = [
+    [node('resources: { cpu: lots }'), /:4: nodes\[0\]\.resources\.cpu: expected a quantity such as/],
+    [node('resources: { memory: 12XB }'), /:4: nodes\[0\]\.resources\.memory: expected a quantity/],
+    [
+      node('resources: { gpu: 1 }'),
+      /:4: nodes\[0\]\.resources\["gpu"\]: expected cpu, memory, .* nvidia\.com\/gpu/
+    ],
+    [node('resources: { nvidia.com/gpu: 0.5 }'), /resources\["nvidia\.com\/gpu"\]: expected a whole number/],
+    [node('taints: [{ key: "a b" }]'), /:4: nodes\[0\]\.taints\["a b"\]: expected a key/],
+    [node('taints: [{ key: a, value: "b c" }]'), /taints\["a"\]\.value: expected a value/],
+    [node('taints: [{ key: a, effect: No }]'), /:4: nodes\[0\]\.taints\[0\]\.effect: expected "NoSchedule"/],
+    [node('labels: { "a b": c }'), /:4: nodes\[0\]\.labels\["a b"\]: expected a key/],
+    [node(`labels: { a: ${'x'.repeat(64)} }`), /labels\["a"\]: expected a value of at most 63/],
+    [node('annotations: { "": a }'), /annotations\[""\]: expected a key/],
+    [node('interlink: { url: "http://a b" }'), /:4: nodes\[0\]\.interlink\.url: expected http:/],
+    [node('kubelet: { port: -1 }'), /:4: nodes\[0\]\.kubelet\.port: expected/],
+    ['nodes: [{ name: x.-y }]\n', /nodes\[0\]\.name: expected a DNS name in lower case/],
+    [node('labels: {}') + 'kubelet: { certFile: /a }\n', /:5: kubelet: expected both certFile and keyFile/],
+    ['nodes:\n\t- name: x\n', /:2: tab as indent/],
+    ['nodes: &a [*a]\n', /:1: .*100 levels/],
+    ['nodes: x\n', /:1: nodes: expected array, found a string/],
+    ['- a\n', /:1: body: expected object, found an array/]
+  ]
+  for (const [text, message] of cases) await t.rejects(load(t, text), { code: 'IL_CONFIG', message }, text)
+  for (const [text, message] of [
+    ['InterlinkURL: http://a\nResources: { CPU: lots }\n', /resources\["cpu"\]: expected a quantity/],
+    ['InterlinkURL: http://a\nNodeLabels: ["a b=c"]\n', /labels\["a b"\]: expected a key/],
+    ['InterlinkURL: a\n', /interlink\.url: expected http:/]
+  ] as const)
+    await t.rejects(load(t, text, { NODENAME: 'x' }), { code: 'IL_CONFIG', message }, text)
 })

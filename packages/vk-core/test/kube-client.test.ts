@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createKubeClient } from '../src/kube/client.ts'
 import { isExpired, isNotFound, KubeConfigError, KubeError } from '../src/kube/errors.ts'
-import { createEventRecorder } from '../src/kube/events.ts'
+import { createEventLane } from '../src/kube/events.ts'
 import { loadKubeConfig } from '../src/kube/kubeconfig.ts'
 import { createObjectCache } from '../src/kube/object-cache.ts'
 import type { KubeObject } from '../src/kube/reflector.ts'
@@ -175,7 +175,8 @@ t.test(
 t.test('repeated events raise the count of the first, and what waits is sent before the end', async (t) => {
   const cluster = await startCluster(t.testdir())
   t.teardown(() => cluster.close())
-  const recorder = createEventRecorder({ client: cluster.kube, host: 'edge', log: silent, concurrency: 1 })
+  const lane = createEventLane({ client: cluster.kube, log: silent, concurrency: 1 })
+  const recorder = lane.recorder('edge')
   const about = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -184,11 +185,11 @@ t.test('repeated events raise the count of the first, and what waits is sent bef
     uid: `u${process.pid}`
   }
   recorder.record(about, 'Warning', 'BackOff', 'again')
-  await eventually(() => recorder.pending === 0)
+  await eventually(() => lane.pending === 0)
   recorder.record(about, 'Warning', 'BackOff', 'again')
   recorder.record(about, 'Normal', 'Started', 'x'.repeat(2000))
   recorder.record(about, 'Warning', 'BackOff', 'again')
-  await recorder.stop()
+  await lane.stop()
   const query = { fieldSelector: `involvedObject.name=${about.name}` }
   const { items } = await cluster.kube.get<{ items: { reason: string; count: number; message: string }[] }>(
     '/api/v1/namespaces/default/events',
@@ -207,7 +208,7 @@ t.test('repeated events raise the count of the first, and what waits is sent bef
   )
 })
 
-t.test('events go one at a time and apart while the node is busy', async (t) => {
+t.test('events of all nodes go one at a time and apart while any is busy, for a minute', async (t) => {
   const turned = turnedClock()
   let sent = 0
   const server = await listen(t, (_request, response) => {
@@ -217,22 +218,28 @@ t.test('events go one at a time and apart while the node is busy', async (t) => 
   const client = createKubeClient(await load(t, kubeconfig(server, {})), { userAgent: 'test' })
   t.teardown(() => client.close())
   let busy = true
-  const recorder = createEventRecorder({
+  const lane = createEventLane({
     client,
-    host: 'edge',
     log: silent,
     clock: turned.clock,
     busy: () => busy,
     slowMs: 1000
   })
+  const recorders = [lane.recorder('edge'), lane.recorder('other')] as const
   const about = { apiVersion: 'v1', kind: 'Pod', name: 'p' }
-  for (let i = 0; i < 20; i++) recorder.record(about, 'Normal', 'Started', `container ${i}`)
-  await eventually(() => sent === 1 && recorder.pending === 19)
+  for (let i = 0; i < 20; i++) recorders[i % 2]!.record(about, 'Normal', 'Started', `container ${i}`)
+  await eventually(() => sent === 1 && lane.pending === 19)
   await turned.turn(1000)
-  await eventually(() => sent === 2 && recorder.pending === 18)
+  await eventually(() => sent === 2 && lane.pending === 18)
   busy = false
   await turned.turn(1000)
   await eventually(() => sent === 20)
+
+  busy = true
+  for (let i = 20; i < 30; i++) recorders[0].record(about, 'Normal', 'Started', `container ${i}`)
+  await eventually(() => sent === 21 && lane.pending === 9)
+  await turned.turn(60_000)
+  await eventually(() => sent === 30)
 })
 
 t.test('an object is watched by its name alone, while somebody needs it', async (t) => {

@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
 import { PassThrough, Readable } from 'node:stream'
 import { once } from 'node:events'
+import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { request } from 'node:https'
 import fastify from 'fastify'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
@@ -74,7 +76,11 @@ const waiting = {
   containerStatuses: [{ name: 'main', restartCount: 0, state: { waiting: { reason: 'Priority' } } }]
 }
 
-async function serve(t: Test, nodeNames: readonly string[] = ['a']) {
+async function serve(
+  t: Test,
+  nodeNames: readonly string[] = ['a'],
+  { authority, requestTimeoutMs }: { authority?: string; requestTimeoutMs?: number } = {}
+) {
   const list = [pod('runs', running), pod('waits', waiting), pod('elsewhere', running, 'b')]
   const queries: LogQuery[] = []
   const log: { open: (signal: AbortSignal) => Promise<Readable> } = {
@@ -100,10 +106,11 @@ async function serve(t: Test, nodeNames: readonly string[] = ['a']) {
     pods,
     nodeNames,
     kube: review.kube,
-    clientCa: { pem: undefined },
+    clientCa: { pem: authority },
     certificate: { current, onChange: () => undefined, close: () => undefined },
     metrics: createMetrics('test'),
-    log: fastify().log
+    log: fastify().log,
+    ...(requestTimeoutMs ? { requestTimeoutMs } : {})
   })
   t.teardown(() => server.close())
   const get = async (url: string, token?: string) => {
@@ -129,6 +136,55 @@ t.test('nobody unknown is served, whatever they ask for', async (t) => {
       if (!path.startsWith('/containerLogs'))
         t.match(answer.json(), { kind: 'Status', apiVersion: 'v1', reason: 'Unauthorized', code: 401 })
     }
+})
+
+t.test(
+  'over TLS, a certificate or token of one’s own making is nobody, and what is no request ends nothing',
+  async (t) => {
+    const authority = await createSelfSigned({ nodeName: 'authority', hosts: ['authority'] })
+    const { server } = await serve(t, ['a'], { authority: authority.cert })
+    const port = await server.listen('127.0.0.1', 0)
+    const stranger = await createSelfSigned({ nodeName: 'system:masters', hosts: ['a'] })
+    const status = (options: object, headers: Record<string, string> = {}) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const url = {
+          host: '127.0.0.1',
+          port,
+          path: '/pods',
+          rejectUnauthorized: false,
+          agent: false as const,
+          headers
+        }
+        request({ ...url, ...options }, (response) => resolve(response.resume().statusCode))
+          .on('error', reject)
+          .end()
+      })
+    t.equal(await status(stranger), 401)
+    t.equal(await status({}), 401)
+    const unsigned = (claims: object) =>
+      ['{"alg":"none"}', JSON.stringify(claims), '']
+        .map((part) => Buffer.from(part).toString('base64url'))
+        .join('.')
+    t.equal(await status({}, { authorization: `Bearer ${unsigned({ sub: 'root' })}` }), 401)
+    t.equal(await status({}, { authorization: `Bearer ${'x'.repeat(10_000)}` }), 401)
+    t.equal(await status({}, { authorization: 'Basic cm9vdDpyb290' }), 401)
+    for (const bytes of ['GET / HTTP/1.1\r\n\r\n', '\0\0\0\0']) {
+      const socket = connect(port, '127.0.0.1', () => socket.end(bytes))
+      socket.on('error', () => undefined).resume()
+      await once(socket, 'close')
+    }
+    t.equal(await status({}, { authorization: 'Bearer lister' }), 200)
+  }
+)
+
+t.test('a request that never ends is ended', async (t) => {
+  const { server } = await serve(t, ['a'], { requestTimeoutMs: 200 })
+  const port = await server.listen('127.0.0.1', 0)
+  const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }, () =>
+    socket.write('GET /pods HTTP/1.1\r\nHost: a\r\n')
+  )
+  t.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 408 /)
+  await once(socket, 'close')
 })
 
 t.test('each path needs its own subresource of the node, or nodes/proxy where that is older', async (t) => {
@@ -223,6 +279,9 @@ t.test('a log that cannot be is refused in the kubelet’s words', async (t) => 
   const cases: [string, number, RegExp][] = [
     ['runs/main?tailLines=-1', 400, /^tailLines: must be greater than or equal to 0/],
     ['runs/main?tailLines=ten', 400, /^tailLines: "ten" is not an integer/],
+    ['runs/main?tailLines=99999999999999999999', 400, /^tailLines: .* is not an integer/],
+    ['runs/main?limitBytes=1e99', 400, /^limitBytes: "1e99" is not an integer/],
+    ['runs/..%2F..%2Fetc%2Fpasswd', 404, /^container .* not found in pod "runs"$/],
     ['runs/main?limitBytes=0', 400, /^limitBytes: must be greater than 0/],
     ['runs/main?sinceSeconds=0', 400, /^sinceSeconds: must be greater than 0/],
     ['runs/main?sinceTime=yesterday', 400, /^sinceTime: "yesterday" is no RFC 3339 time/],

@@ -6,7 +6,6 @@ import { fieldValue, resourceValue } from '../src/model/fields.ts'
 import { computePhase } from '../src/model/phase.ts'
 import { computePodStatus, type PodStatusInput } from '../src/model/pod-status.ts'
 import { qosClass } from '../src/model/qos.ts'
-import { divideUp, parseQuantity } from '../src/model/quantity.ts'
 import { tokenKey } from '../src/model/references.ts'
 import type { Resolution } from '../src/model/resolution.ts'
 import { same, statusPatch } from '../src/model/status-patch.ts'
@@ -36,29 +35,6 @@ const makePod = (spec: Partial<Pod['spec']> = {}, more: Partial<Pod> = {}): Pod 
   ...more
 })
 const addresses = { hostIP: '10.0.0.1', podIP: '10.0.0.2' }
-
-t.test('quantities are read as Kubernetes writes them', async (t) => {
-  for (const [text, value] of [
-    ['100m', 0.1],
-    ['1500m', 1.5],
-    ['2', 2],
-    ['.5', 0.5],
-    ['1Ki', 1024],
-    ['0.5Gi', 2 ** 29],
-    ['3G', 3e9],
-    ['1e3', 1000],
-    ['2E', 2e18],
-    ['5k', 5000],
-    ['250u', 0.00025],
-    ['-1', -1]
-  ] as const)
-    t.equal(parseQuantity(text), value, text)
-  for (const text of ['', 'x', '1 Gi', '1KI', '1e', undefined])
-    t.equal(parseQuantity(text), undefined, `${text}`)
-  t.equal(divideUp(0.1, 1), '1')
-  t.equal(divideUp(0.1, 0.001), '100')
-  t.equal(divideUp(2 ** 30 + 1, 2 ** 20), '1025')
-})
 
 t.test('variables are expanded once, and what is not defined stays', async (t) => {
   const env: Record<string, string> = { A: '1', B: '$(A)', 'a-b.c': 'odd' }

@@ -212,6 +212,31 @@ t.test('in a browser', { skip: unavailable ?? false }, async (t) => {
     await page.close()
   })
 
+  await t.test('markup in names, reasons and logs is text', async (t) => {
+    const markup = '<img src=x onerror="window.hurt=1"><script>window.hurt=1</script>'
+    const hostilePods = new Pods()
+    const one = pod('hostile', 'Failed', {
+      terminated: { exitCode: 1, reason: markup, message: markup, startedAt, finishedAt: startedAt }
+    })
+    one.metadata.name = markup
+    one.metadata.namespace = markup
+    one.spec.containers[0]!.name = markup
+    one.status!.containerStatuses![0]!.name = markup
+    hostilePods.put(one)
+    hostilePods.events = () => [{ at: startedAt, type: 'Normal', reason: markup, message: markup }]
+    hostilePods.log = () => Readable.from([`${markup}\n`])
+    const hostile = (await serve(hostilePods)).page
+    t.teardown(() => hostile.close())
+    const page = await browser.newPage()
+    await page.goto(hostile.url)
+    await page.locator('.pod summary').click()
+    await page.locator('.log', { hasText: 'onerror' }).waitFor()
+    t.equal(await page.evaluate('window.hurt'), undefined)
+    t.equal(await page.locator('img[src=x]').count(), 0)
+    t.equal(await page.locator('body script').count(), 0)
+    await page.close()
+  })
+
   await t.test('fits a phone', async (t) => {
     const page = await open(390, 844)
     await page.locator('.pod', { hasText: 'broken' }).locator('summary').click()
@@ -253,6 +278,8 @@ t.test('a name that is not its own is not served, so that no other site can read
         .end()
     )
   t.equal(await status('evil.example.org'), 421)
+  t.equal(await status('127.0.0.1.evil.example.org'), 421)
+  t.equal(await status('127.0.0.1'), 200)
   t.equal(await status('localhost:1234'), 200)
   t.equal(await status('[::1]'), 200)
 })

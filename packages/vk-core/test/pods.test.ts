@@ -127,7 +127,7 @@ t.test('a pod waits for its ConfigMap and Secret, says so, and runs with what th
     t.ok(reasons.includes(reason), reason)
 })
 
-t.test('tokens are asked for with audience and lifetime, bound to the pod', async (t) => {
+t.test('tokens are asked for with audience, bound to the pod, and live as long as a job may', async (t) => {
   const node = await startVirtualNode(cluster)
   t.teardown(() => node.close())
   await node.create('token', {
@@ -160,7 +160,7 @@ t.test('tokens are asked for with audience and lifetime, bound to the pod', asyn
   t.match(bundle?.data?.['ca.crt'], /BEGIN CERTIFICATE/)
   const claims = JSON.parse(Buffer.from(bundle?.data?.token?.split('.')[1] ?? '', 'base64url').toString())
   t.match(claims.aud, ['vault'])
-  t.equal(claims.exp - claims.iat, 7200)
+  t.equal(claims.exp - claims.iat, 365 * 24 * 3600, 'no file of a job is renewed')
   t.match(claims, { 'kubernetes.io': { pod: { name: 'token' } } })
   t.match(info, { metadata: { name: 'info' }, data: { cpu: '8' } })
 })

@@ -2,13 +2,12 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadPluginConfig, type Check } from '@interlink-ts/plugins/kit'
+import type { Check } from '@interlink-ts/plugins/kit'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { loadApiConfig } from '@interlink-ts/interlink-api/server'
 import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
-import { backendModule } from '../backends.ts'
+import { idleBackend } from '../backends.ts'
 import { askRights, nameOf, reachCluster, rightsOfNode } from '../cluster-access.ts'
-import { createLogger } from '../log.ts'
 import { UsageError, explain } from '../errors.ts'
 
 const roles = ['up', 'vk', 'api', 'plugin', 'slurm'] as const
@@ -17,12 +16,14 @@ type Role = (typeof roles)[number]
 interface DoctorOptions {
   readonly kubeconfig?: string
   readonly config?: string
+  readonly backend?: string
 }
 
 /** `interlink doctor`: what each role needs, whether it is there, and how to mend it. Exit status 1 if anything is missing. */
 export async function doctor(role: string | undefined, options: DoctorOptions): Promise<void> {
   if (role !== undefined && !(roles as readonly string[]).includes(role))
     throw new UsageError(`doctor: "${role}" is no role; known are ${roles.join(', ')}`)
+  if (options.config && !role) throw new UsageError('doctor: --config is of one role; name it')
   const asked = role
     ? [role as Role]
     : roles.filter((name) =>
@@ -41,26 +42,22 @@ export async function doctor(role: string | undefined, options: DoctorOptions): 
 }
 
 const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>> = {
-  up: async (options) => [nodeVersion(), await kubectl(), ...(await checks.plugin(options))],
+  up: async (options) => [
+    nodeVersion(),
+    await kubectl(),
+    ...(await checks.plugin({ ...(options.backend ? { backend: options.backend } : {}) }))
+  ],
   vk: async (options) => [nodeVersion(), ...(await cluster(options.kubeconfig ?? process.env.KUBECONFIG))],
   api: async (options) => (options.config ? await apiPlugins(options.config) : [nodeVersion()]),
-  plugin: async () =>
-    backendModule('process')
-      .create({}, { root: join(tmpdir(), 'interlink-doctor'), log: createLogger('silent') })
-      .check(),
-  slurm: async ({ config: path }) => {
-    const module = backendModule('slurm')
-    const { options, root = tmpdir() } = await loadPluginConfig(module, {
-      ...(path === undefined ? {} : { path }),
-      env: process.env
-    })
-    const backend = module.create(options, { root, log: createLogger('silent') })
+  plugin: async ({ backend: name = 'process', config }) => {
+    const { backend } = await idleBackend(name, { config, root: join(tmpdir(), 'interlink-doctor') })
     try {
       return await backend.check()
     } finally {
       await backend.close?.()
     }
-  }
+  },
+  slurm: (options) => checks.plugin({ ...options, backend: 'slurm' })
 }
 
 function nodeVersion(): Check {

@@ -3,11 +3,12 @@ import { backendModule } from '../backends.ts'
 import { serve, type ServiceOptions } from '../serve.ts'
 
 /** `interlink plugin NAME`: a backend as a service. Its jobs go on without it. */
-export const plugin = (
-  name: string,
+export async function plugin(
+  backend: string,
   options: ServiceOptions & { readonly root?: string; readonly listen?: string }
-): Promise<void> => {
-  const module = backendModule(name)
+): Promise<void> {
+  const module = await backendModule(backend)
+  const { name } = module
   return serve(`interlink-plugin-${name}`, options, async (log) => {
     const config = await loadPluginConfig(module, {
       ...(options.config ? { path: options.config } : {}),

@@ -4,21 +4,21 @@ import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { retrievedPodData } from '@interlink-ts/interlink-api/server'
 import {
   compile,
-  defaultSitePolicy,
   describePlan,
   explainRefusals,
   redactPlan,
   renderJob,
-  type Plan
+  type Plan,
+  type SitePolicy
 } from '@interlink-ts/plugins/kit'
 import { collectTokens, createRequest, tokenKey } from '@interlink-ts/vk-core/model'
-import { backendModule } from '../backends.ts'
+import { idleBackend } from '../backends.ts'
 import { UsageError } from '../errors.ts'
-import { createLogger } from '../log.ts'
 import { readInput, readManifests, type Manifests } from '../read-pod.ts'
 
 interface RenderOptions {
   readonly backend: string
+  readonly config?: string
   readonly node: string
   readonly showValues?: boolean
   readonly output: 'text' | 'json'
@@ -27,9 +27,9 @@ interface RenderOptions {
 /** `interlink render`: the plan and the scripts a pod would become. Nothing is run, nothing is written. */
 export async function render(file: string, options: RenderOptions): Promise<void> {
   const manifests = readManifests(await readInput(file), file)
-  const plan = planOf(manifests, options.node, file)
+  const { backend, policy } = await idleBackend(options.backend, { config: options.config, root: '/jobs' })
+  const plan = planOf(manifests, { file, node: options.node, policy })
   const dir = join('/', 'jobs', `${plan.pod.namespace}-${plan.pod.uid}`)
-  const backend = backendModule(options.backend).create({}, { root: '/jobs', log: createLogger('silent') })
   const rendered = await backend.render(plan, dir)
   const refusals = 'refusals' in rendered ? rendered.refusals : []
   const files =
@@ -59,7 +59,10 @@ export async function render(file: string, options: RenderOptions): Promise<void
 }
 
 /** What the node, the API server and the plugin's compiler make of the pod, in that order. */
-function planOf({ pod, configMaps, secrets }: Manifests, nodeName: string, file: string): Plan {
+function planOf(
+  { pod, configMaps, secrets }: Manifests,
+  { file, node, policy }: { readonly file: string; readonly node: string; readonly policy: SitePolicy }
+): Plan {
   const placed: Pod = {
     ...pod,
     metadata: {
@@ -67,7 +70,7 @@ function planOf({ pod, configMaps, secrets }: Manifests, nodeName: string, file:
       ...withoutUndefined(pod.metadata),
       uid: pod.metadata.uid ?? randomUUID()
     },
-    spec: { ...pod.spec, nodeName }
+    spec: { ...pod.spec, nodeName: node }
   }
   const byName = <T extends { metadata: { name?: string } }>(objects: readonly T[]) =>
     new Map(objects.map((object) => [object.metadata.name ?? '', object]))
@@ -83,7 +86,7 @@ function planOf({ pod, configMaps, secrets }: Manifests, nodeName: string, file:
     throw new UsageError(
       `${file}: the pod needs ${missing.map(({ kind, name, key }) => `${kind} ${name}${key ? ` key ${key}` : ''}`).join(', ')}; put it into the same file`
     )
-  const compiled = compile(retrievedPodData(request), defaultSitePolicy)
+  const compiled = compile(retrievedPodData(request), policy)
   if ('refusals' in compiled) throw new UsageError(`${file}: ${explainRefusals(compiled.refusals)}`)
   return compiled.plan
 }

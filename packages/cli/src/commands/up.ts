@@ -1,8 +1,9 @@
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
+import { ownDirectory } from '@interlink-ts/interlink-api/config'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { startTelemetry } from '@interlink-ts/interlink-api/telemetry'
 import { startDevCluster } from '@interlink-ts/dev-cluster'
@@ -13,6 +14,7 @@ import { mayJoin, reachCluster } from '../cluster-access.ts'
 import { createLogger } from '../log.ts'
 import { createNarrator, type Narrator } from '../narrator.ts'
 import { startBacking } from '../roles.ts'
+import { UsageError } from '../errors.ts'
 import { onInterrupt } from '../interrupt.ts'
 import { applyPod, followPod, nodeReady, podsAtWork, podsOnNode, removePod } from '../pod-run.ts'
 import { readInput, readPod } from '../read-pod.ts'
@@ -156,8 +158,9 @@ async function workDirectory(session: Session): Promise<string> {
     return dir
   }
   const dir = resolve(asked)
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  await chmod(dir, 0o700)
+  await ownDirectory(dir, 'jobs').catch((error: Error) => {
+    throw new UsageError(`--dir: ${dir}: ${error.message}`)
+  })
   return dir
 }
 

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { ConfigError } from '../config/yaml.ts'
+import { ConfigError, whyUnreadable } from '../config/yaml.ts'
 
 export interface TokenFile {
   /** Whether this is one of the file's tokens, in a time that does not depend on them. */
@@ -31,7 +31,7 @@ export async function createTokenFile(path: string): Promise<TokenFile> {
 async function load(path: string): Promise<Loaded> {
   const version = await versionOf(path).catch((error: NodeJS.ErrnoException) => {
     throw new ConfigError(
-      `auth.tokenFile: ${path} cannot be read: ${error.code}`,
+      `auth.tokenFile: ${path} cannot be read: ${whyUnreadable(error)}`,
       { field: 'auth.tokenFile' },
       error
     )

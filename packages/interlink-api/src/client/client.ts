@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { InterlinkError } from '../errors.ts'
-import { injectHeaders } from '../telemetry/propagation.ts'
+import { injectHeaders, isTraced } from '../telemetry/propagation.ts'
 import { withSpan } from '../telemetry/span.ts'
 import { decode, decodeStatuses } from '../wire/decode.ts'
 import {
@@ -28,6 +28,7 @@ import {
   type WatchEvent
 } from '../wire/messages.ts'
 import { errorFrom, summarise, tryJson } from './answer.ts'
+import { gatherCreates } from './gather-creates.ts'
 import { readText } from './read-text.ts'
 import { createTransport, type TlsMaterial } from './transport.ts'
 import { readWatch } from './watch.ts'
@@ -62,6 +63,11 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+export interface CreateOptions extends CallOptions {
+  /** Others that come at the same time may go in the same call, under its session: the server offers `create.batch`. */
+  readonly gather?: boolean
+}
+
 export interface LogStream {
   /** Destroy it, or abort the signal, to end the call. */
   readonly stream: Readable
@@ -85,7 +91,7 @@ export interface WatchOptions extends CallOptions {
 /** Every method throws {@link InterlinkError}; its `retry` says whether the call may be made again. */
 export interface InterlinkClient {
   readonly url: string
-  create(request: PodCreateRequests | RetrievedPodData, options?: CallOptions): Promise<CreateStruct>
+  create(request: PodCreateRequests | RetrievedPodData, options?: CreateOptions): Promise<CreateStruct>
   /** The pods that the backend knows, matched by UID; never call it with none (that is a ping). */
   status(pods: readonly (Pod | PodRef)[], options?: CallOptions): Promise<PodStatus[]>
   /** Resolves with the backend's words once the deletion is accepted. */
@@ -116,7 +122,7 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     readonly method: string
     readonly path: string
     readonly body?: unknown
-    /** A body that is no JSON. */
+    /** A body that is text already. */
     readonly text?: string
     /** The call may be repeated at once when a kept-alive connection turns out to be dead. */
     readonly idempotent?: boolean
@@ -218,19 +224,30 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     )
   }
 
+  const create = (body: string, callOptions: CallOptions) =>
+    text({ name: 'CreatePod', span: 'Create', method: 'POST', path: '/create', text: body }, callOptions)
+  const alone = async (body: string, callOptions: CallOptions) =>
+    understand(await create(body, callOptions), (json) => decode('CreateStruct', json))
+  const gathered = gatherCreates<CallOptions>({
+    alone,
+    together: async (body, callOptions) =>
+      understand(await create(body, callOptions), (json) => decode('CreateOutcomes', json))
+  })
+
   return {
     url,
     openWatch,
-    async create(request, callOptions) {
-      const body =
+    create(request, { gather, ...callOptions } = {}) {
+      const shape = gather ? 'object' : options.createBody
+      const body = JSON.stringify(
         'container' in request
-          ? encodeRetrieved(request as RetrievedPodData, options.createBody)
+          ? encodeRetrieved(request as RetrievedPodData, shape)
           : encodeCreate(request as PodCreateRequests)
-      const answer = await text(
-        { name: 'CreatePod', span: 'Create', method: 'POST', path: '/create', body },
-        callOptions
       )
-      return understand(answer, (json) => decode('CreateStruct', json))
+      // In a call of several there is no place for the trace of each.
+      return gather && !isTraced(callOptions.headers)
+        ? gathered(callOptions.node ?? '', body, callOptions)
+        : alone(body, callOptions)
     },
     async status(pods, callOptions) {
       if (pods.length === 0) return []

@@ -1,6 +1,7 @@
 export { createInterlinkClient } from './client.ts'
 export type {
   CallOptions,
+  CreateOptions,
   InterlinkClient,
   InterlinkClientOptions,
   LogStream,

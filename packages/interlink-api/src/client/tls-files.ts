@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { followFiles, type FollowFilesOptions } from '../config/follow-files.ts'
-import { ConfigError } from '../config/yaml.ts'
+import { ConfigError, whyUnreadable } from '../config/yaml.ts'
 import type { InterlinkClient } from './client.ts'
 import type { TlsMaterial } from './transport.ts'
 
@@ -20,7 +20,7 @@ export async function readTlsFiles(files: TlsFiles, field: string): Promise<TlsM
     if (path === undefined) return undefined
     return readFile(path).catch((error: NodeJS.ErrnoException) => {
       const at = `${field}.${key}`
-      throw new ConfigError(`${at}: ${path} cannot be read: ${error.code}`, { field: at }, error)
+      throw new ConfigError(`${at}: ${path} cannot be read: ${whyUnreadable(error)}`, { field: at }, error)
     })
   }
   const [ca, cert, key] = await Promise.all([read('caFile'), read('certFile'), read('keyFile')])

@@ -26,20 +26,36 @@ export async function loadYamlConfig<T extends TSchema>(path: string, schema: T)
     return parseYamlConfig(await readFile(path, 'utf8'), schema, path)
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new ConfigError(`${path}: cannot be read: ${code ?? message}`, { file: path }, error)
+    throw new ConfigError(`${path} cannot be read: ${whyUnreadable(error)}`, { file: path }, error)
   }
+}
+
+/** In words, what an error of the file system says. */
+export function whyUnreadable(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EACCES') return 'permission denied'
+  return code === 'EISDIR' ? 'it is a directory' : message
 }
 
 /** {@link loadYamlConfig} of a text that was read already; `file` is only named in errors. */
 export function parseYamlConfig<T extends TSchema>(text: string, schema: T, file: string): Static<T> {
   const { document, lines } = parse(text, file)
-  const value = normalise(schema, document.toJS() ?? {})
+  const value = normalised(schema, document, file)
   const issues = validate(schema, value)
   if (issues.length === 0) return value as Static<T>
   const [first] = issues.map((issue) => ({ issue, line: lineOf(document, lines, issue.path) }))
   const { issue, line } = first!
   throw new ConfigError(`${file}:${line}: ${wordsFor(issue, schema)}`, { file, line, field: issue.field })
+}
+
+/** An alias may nest a value in itself, or blow it up. */
+function normalised(schema: TSchema, document: Document.Parsed, file: string): unknown {
+  try {
+    return normalise(schema, document.toJS() ?? {})
+  } catch (error) {
+    throw new ConfigError(`${file}:1: ${(error as Error).message}`, { file, line: 1 }, error)
+  }
 }
 
 /** The keys of the top level, by which the dialect of a file is told. */
@@ -48,15 +64,32 @@ export function yamlKeys(text: string, file: string): string[] {
   return isMap(contents) ? contents.items.map(({ key }) => String(isScalar(key) ? key.value : key)) : []
 }
 
+/** Says where in a file a key stands, for what a schema cannot tell: `FILE:LINE`. */
+export type YamlPlace = (...path: string[]) => string
+
+/** The place of a key, or of the nearest thing around it that is there. */
+export function yamlPlaces(text: string, file: string): YamlPlace {
+  const { document, lines } = parse(text, file)
+  return (...path) => `${file}:${lineOf(document, lines, path)}`
+}
+
 function parse(text: string, file: string): { document: Document.Parsed; lines: LineCounter } {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const [error] = document.errors
   if (error) {
     const line = lines.linePos(error.pos[0]).line
-    throw new ConfigError(`${file}:${line}: ${error.code.toLowerCase().replaceAll('_', ' ')}`, { file, line })
+    // not the parser's own words: they may quote a value
+    const key = error.code === 'DUPLICATE_KEY' ? `${/^[^\s:]*/.exec(text.slice(error.pos[0]))![0]}: ` : ''
+    const words = error.code.toLowerCase().replaceAll('_', ' ')
+    throw new ConfigError(`${file}:${line}: ${key}${words}${fixes[error.code] ?? ''}`, { file, line })
   }
   return { document, lines }
+}
+
+const fixes: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: ': use spaces',
+  DUPLICATE_KEY: ': keep one of them'
 }
 
 /** The line of the key, or of the nearest thing around it that is there. */

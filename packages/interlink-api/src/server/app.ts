@@ -8,7 +8,7 @@ import { sessionHeader } from '../wire/messages.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import type { ApiConfig } from './config.ts'
 import type { ApiContext } from './context.ts'
-import { handleErrors } from './errors-to-json.ts'
+import { answerError, answerUnreadable, handleErrors } from './errors-to-json.ts'
 import { readBodies } from './read-bodies.ts'
 import { createPluginLink } from './plugin-link.ts'
 import { measure } from './measure.ts'
@@ -27,16 +27,22 @@ import { watchRoutes } from './routes/watch.ts'
 export interface ApiServerOptions {
   readonly logger?: FastifyBaseLogger
   readonly tls?: ServerTls
+  /** Until a request has arrived whole; its answer may take as long as it likes. @default 120000 */
+  readonly requestTimeoutMs?: number
 }
 
 export type ApiServer = FastifyInstance
 
 /** The API server, not listening yet. It keeps nothing about pods: any number of replicas may serve side by side. */
 export async function buildApiServer(config: ApiConfig, options: ApiServerOptions = {}): Promise<ApiServer> {
-  const { logger, tls } = options
+  const { logger, tls, requestTimeoutMs = 120_000 } = options
+  const patience = { connectionsCheckingInterval: Math.min(requestTimeoutMs, 30_000) }
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : {}),
-    ...(tls ? { https: httpsOptions(tls) as never } : {}),
+    ...(tls ? { https: { ...httpsOptions(tls), ...patience } as never } : { http: patience as never }),
+    requestTimeout: requestTimeoutMs,
+    clientErrorHandler: answerUnreadable,
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, config),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'session' }),
     exposeHeadRoutes: false,
     bodyLimit: config.bodyLimit,
@@ -70,8 +76,9 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())
   // A call that ends while the server closes must not leave a kept-alive connection that the close then waits for.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close')
+    done()
   })
   const context: ApiContext = { config, plugins, metrics, closing: closing.signal }
 

@@ -7,9 +7,12 @@ const file = () => Type.Optional(Type.String({ minLength: 1 }))
 export const PluginConfig = Type.Object(
   {
     /** Names the plugin in errors, metrics and watch cursors. */
-    name: Type.String({ pattern: '^[A-Za-z0-9._-]+$' }),
+    name: Type.String({ pattern: '^[A-Za-z0-9._-]+$', 'x-expected': 'letters, digits, ".", "_" and "-"' }),
     /** `http://host:port`, `https://…` or `unix:///path` */
-    url: Type.String({ minLength: 1 }),
+    url: Type.String({
+      pattern: '^(https?://[^ ]+|unix:///.+)$',
+      'x-expected': 'http://host:port, https://host:port or unix:///path'
+    }),
     /** `array` for plugins of protocol 0.4 and before. */
     createBody: Type.Union([Type.Literal('object'), Type.Literal('array')], { default: 'object' }),
     /** Virtual nodes it serves; absent: all. */
@@ -48,7 +51,12 @@ export const ApiConfig = Type.Object(
     /** `http://host:port`, `https://host:port` (needs `tls`) or `unix:///path`. Port 0 takes any that is free. */
     listen: Type.String({ default: 'http://127.0.0.1:3000' }),
     /** Octal mode of the unix socket. */
-    socketMode: Type.String({ default: '0600', pattern: '^0?[0-7]{3}$', 'x-number': true }),
+    socketMode: Type.String({
+      default: '0600',
+      pattern: '^0?[0-7]{3}$',
+      'x-number': true,
+      'x-expected': 'an octal mode such as 0660'
+    }),
     plugins: Type.Array(PluginConfig, { minItems: 1 }),
     tls: Type.Optional(
       Type.Object(

@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { ConfigError, parseYamlConfig, yamlKeys } from '../config/yaml.ts'
+import {
+  ConfigError,
+  parseYamlConfig,
+  type YamlPlace,
+  whyUnreadable,
+  yamlKeys,
+  yamlPlaces
+} from '../config/yaml.ts'
 import { normalise } from '../wire/normalise.ts'
 import { validate } from '../wire/validate.ts'
 import { ApiConfig, type ApiConfigInput } from './config.ts'
@@ -22,13 +29,14 @@ export async function loadApiConfig({ path, env = {} }: LoadApiConfigOptions = {
   const source = asked ?? referencePath
   const text = await readFile(source, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (asked === undefined && error.code === 'ENOENT') return undefined
-    throw new ConfigError(`${source}: cannot be read: ${error.code}`, { file: source }, error)
+    throw new ConfigError(`${source} cannot be read: ${whyUnreadable(error)}`, { file: source }, error)
   })
   if (text !== undefined && !isReferenceFile(yamlKeys(text, source)))
-    return checked(parseYamlConfig(text, ApiConfig, source), source)
+    return checked(parseYamlConfig(text, ApiConfig, source), yamlPlaces(text, source))
   const file = text === undefined ? {} : parseYamlConfig(text, ReferenceFile, source)
   const from = text === undefined ? 'the environment' : source
-  return resolveApiConfig(fromReference(withEnvironment(file, env), from), from)
+  const place = text === undefined ? () => from : yamlPlaces(text, source)
+  return resolveApiConfig(fromReference(withEnvironment(file, env), place), from)
 }
 
 /** Fills in the defaults. @throws ConfigError */
@@ -37,13 +45,16 @@ export function resolveApiConfig(input: ApiConfigInput, source = 'the configurat
   const [issue] = validate(ApiConfig, value)
   if (issue)
     throw new ConfigError(`${source}: ${issue.field}: expected ${issue.expected}, found ${issue.found}`)
-  return checked(value as ApiConfig, source)
+  return checked(value as ApiConfig, () => source)
 }
 
-function checked(config: ApiConfig, source: string): ApiConfig {
+function checked(config: ApiConfig, place: YamlPlace): ApiConfig {
   const names = new Set<string>()
-  for (const { name } of config.plugins) {
-    if (names.has(name)) throw new ConfigError(`${source}: plugins: the name "${name}" is there twice`)
+  for (const [index, { name }] of config.plugins.entries()) {
+    if (names.has(name))
+      throw new ConfigError(
+        `${place('plugins', String(index))}: plugins[${index}].name: "${name}" is there twice; expected another`
+      )
     names.add(name)
   }
   return config

@@ -15,6 +15,7 @@ export function checkLogRequest({ Namespace, PodUID, ContainerName, Opts }: LogS
   if (ContainerName !== '' && !label.test(ContainerName)) refuse('ContainerName', 'expected a DNS label')
   for (const field of ['Tail', 'Bytes', 'SinceSeconds'] as const)
     if (Opts[field] < 0) refuse(`Opts.${field}`, 'expected no negative number')
+    else if (!Number.isSafeInteger(Opts[field])) refuse(`Opts.${field}`, 'expected at most 2^53')
   if (Opts.SinceTime !== zeroTime && Number.isNaN(Date.parse(Opts.SinceTime)))
     refuse('Opts.SinceTime', 'expected an RFC 3339 time')
   if (Opts.Tail > 0 && Opts.Bytes > 0) refuse('Opts', 'Both Tail and LimitBytes set. Set only one of them')

@@ -9,13 +9,15 @@ export function measure(app: FastifyInstance, metrics: Metrics): void {
     'interlink_api_request_duration_seconds',
     'Time until the answer was sent.'
   )
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header(sessionHeader, request.id)
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none'
     requests.add(1, { route, method: request.method, status: reply.statusCode })
     if (route !== '/watch' && route !== '/getLogs') seconds.record(reply.elapsedTime / 1000, { route })
     request.log.debug({ route, method: request.method, status: reply.statusCode }, 'request served')
+    done()
   })
 }

@@ -1,6 +1,6 @@
 import type { PingResult } from '../client/client.ts'
 import type { PingResponse, Taint } from '../wire/messages.ts'
-import { addQuantities } from './quantity.ts'
+import { addQuantities } from '../wire/quantity.ts'
 
 /**
  * One answer for the plugins of one node: resources are added up, a capability counts only where all have it,

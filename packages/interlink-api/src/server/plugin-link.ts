@@ -8,7 +8,7 @@ import {
 } from '../client/client.ts'
 import { followTlsFiles } from '../client/tls-files.ts'
 import { InterlinkError } from '../errors.ts'
-import type { PodRef, PodStatus } from '../wire/messages.ts'
+import type { CreateStruct, PodRef, PodStatus, RetrievedPodData } from '../wire/messages.ts'
 import type { PluginConfig } from './config.ts'
 import { mapBounded } from './map-bounded.ts'
 
@@ -16,6 +16,7 @@ import { mapBounded } from './map-bounded.ts'
 export interface PluginLink extends PluginConfig {
   readonly client: InterlinkClient
   ping(options: CallOptions): Promise<PingResult>
+  create(data: RetrievedPodData, options: CallOptions): Promise<CreateStruct>
   /** The pods it knows of those asked for, matched by UID. */
   status(pods: readonly PodRef[], options: CallOptions): Promise<PodStatus[]>
   close(): Promise<void>
@@ -80,6 +81,8 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     ...config,
     client,
     ping,
+    create: (data, call) =>
+      relayed(client.create(data, { ...call, gather: offered?.capabilities.has('create.batch') ?? false })),
     async close() {
       unfollow?.()
       await client.close()

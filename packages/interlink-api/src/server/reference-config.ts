@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import { ConfigError } from '../config/yaml.ts'
+import { ConfigError, type YamlPlace } from '../config/yaml.ts'
 import type { ScriptBuildConfig } from '../wire/messages.ts'
 import type { ApiConfigInput } from './config.ts'
 
@@ -50,18 +50,19 @@ export function withEnvironment(file: ReferenceFile, env: NodeJS.ProcessEnv): Re
 }
 
 /** @throws ConfigError for what cannot be honoured. */
-export function fromReference(file: ReferenceFile, source: string): ApiConfigInput {
+export function fromReference(file: ReferenceFile, place: YamlPlace): ApiConfigInput {
   if (!file.SidecarURL)
     throw new ConfigError(
-      `${source}: SidecarURL: expected http://host, https://host or unix:///path, found nothing`
+      `${place('SidecarURL')}: SidecarURL: expected http://host, https://host or unix:///path, found nothing`
     )
   if (file.JobScriptTemplate)
     throw new ConfigError(
-      `${source}: JobScriptTemplate: Go templates are not supported; serve the script from a URL (JobScriptBuilderURL of the node)`
+      `${place('JobScriptTemplate')}: JobScriptTemplate: Go templates are not supported; ` +
+        'serve the script from a URL, named by JobScriptBuilderURL of the node'
     )
   const tls = file.TLS?.Enabled ? file.TLS : undefined
   if (tls && !(tls.CertFile && tls.KeyFile))
-    throw new ConfigError(`${source}: TLS: expected CertFile and KeyFile where Enabled is true`)
+    throw new ConfigError(`${place('TLS')}: TLS: expected CertFile and KeyFile where Enabled is true`)
   const address = endpoint(file.InterlinkAddress ?? 'http://127.0.0.1', file.InterlinkPort)
   return {
     listen: tls ? address.replace(/^http:/, 'https:') : address,

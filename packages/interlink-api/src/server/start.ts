@@ -18,6 +18,8 @@ export interface StartApiOptions {
   readonly logger?: FastifyBaseLogger
   /** Milliseconds between two looks at the TLS files. @default 5000 */
   readonly tlsPollMs?: number
+  /** @default 120000 */
+  readonly requestTimeoutMs?: number
 }
 
 /**
@@ -31,6 +33,7 @@ export async function startApi(input: ApiConfigInput, options: StartApiOptions =
   const files = target.kind === 'tcp' ? config.tls : undefined
   const app = await buildApiServer(config, {
     ...(options.logger && { logger: options.logger }),
+    ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
     ...(files && { tls: await readTls(files) })
   })
   try {

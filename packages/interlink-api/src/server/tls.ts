@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:https'
 import type { FastifyBaseLogger } from 'fastify'
 import { followFiles } from '../config/follow-files.ts'
-import { ConfigError } from '../config/yaml.ts'
+import { ConfigError, whyUnreadable } from '../config/yaml.ts'
 import type { ApiConfig } from './config.ts'
 
 /** PEM. With `ca`, clients are asked for a certificate; who shows none needs another kind of authentication. */
@@ -27,7 +27,7 @@ export const httpsOptions = (tls: ServerTls) => ({
 export async function readTls(tls: TlsFiles): Promise<ServerTls> {
   const read = (path: string, field: string) =>
     readFile(path).catch((error: NodeJS.ErrnoException) => {
-      throw new ConfigError(`${field}: ${path} cannot be read: ${error.code}`, { field }, error)
+      throw new ConfigError(`${field}: ${path} cannot be read: ${whyUnreadable(error)}`, { field }, error)
     })
   return {
     cert: await read(tls.certFile, 'tls.certFile'),

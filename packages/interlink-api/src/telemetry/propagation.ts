@@ -1,4 +1,4 @@
-import { context, propagation, type Context } from '@opentelemetry/api'
+import { context, propagation, trace, type Context } from '@opentelemetry/api'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
@@ -11,6 +11,10 @@ export function injectHeaders(headers: Readonly<Record<string, string>>): Record
   propagation.inject(context.active(), carrier)
   return carrier
 }
+
+/** Whether a call belongs to a trace: of this process, or one that its headers go on with. */
+export const isTraced = (headers: Readonly<Record<string, string>> = {}): boolean =>
+  headers.traceparent !== undefined || (trace.getActiveSpan()?.isRecording() ?? false)
 
 /** The context that an incoming call continues. */
 export const extractContext = (headers: Headers): Context => propagation.extract(context.active(), headers)

@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { InterlinkError } from '../errors.ts'
 import {
+  CreateOutcome,
   CreateStruct,
   ErrorBody,
   LogStruct,
@@ -20,6 +21,7 @@ export const messages = {
   PodCreateRequests,
   RetrievedPodData,
   CreateStruct,
+  CreateOutcomes: Type.Array(CreateOutcome),
   StatusRequest: Type.Array(PodRef),
   StatusResponse: Type.Array(PodStatus),
   Pod,

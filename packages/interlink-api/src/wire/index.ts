@@ -28,6 +28,7 @@ export {
 } from './kube.ts'
 export {
   capabilities,
+  CreateOutcome,
   CreateStruct,
   ErrorBody,
   expandedAnnotation,
@@ -62,3 +63,4 @@ export {
 } from './encode.ts'
 export type { CreateBodyShape } from './encode.ts'
 export { parseJson } from './json.ts'
+export { addQuantities, divideUp, isWhole, parseQuantity, toMillis, toNumber, toUnits } from './quantity.ts'

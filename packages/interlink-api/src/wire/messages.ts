@@ -196,6 +196,7 @@ export type PingResponse = Static<typeof PingResponse>
  * - `status.batch`: `/status` answers every pod asked for that it knows; one that is missing is unknown to the backend.
  * - `status.refs`: the pods asked for need no spec, `metadata` {name, namespace, uid} is enough.
  * - `watch`: `GET /watch`.
+ * - `create.batch`: `/create` takes an array of several pods and answers an array of {@link CreateOutcome}s, in order.
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
  */
@@ -203,6 +204,7 @@ export const capabilities = [
   'status.batch',
   'status.refs',
   'watch',
+  'create.batch',
   'create.idempotent',
   'delete.durable'
 ] as const
@@ -240,6 +242,17 @@ export const ErrorBody = Type.Object(
   open
 )
 export type ErrorBody = Static<typeof ErrorBody>
+
+/** What became of one of several creates: `created`, or `error` and the HTTP status that it would have had alone. */
+export const CreateOutcome = Type.Object(
+  {
+    created: Type.Optional(CreateStruct),
+    error: Type.Optional(ErrorBody),
+    status: Type.Optional(Type.Integer())
+  },
+  open
+)
+export type CreateOutcome = Static<typeof CreateOutcome>
 
 /** Header that carries the session id of a call on every hop, for correlation of logs. */
 export const sessionHeader = 'interlink-http-session'

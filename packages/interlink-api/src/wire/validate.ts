@@ -17,7 +17,7 @@ const validators = new WeakMap<object, Validator>()
 /** What keeps a value from being one of the schema; empty when nothing does. No value is quoted. */
 export function validate(schema: TSchema, value: unknown): readonly Issue[] {
   const validator = validatorOf(schema)
-  return validator.Check(value) ? [] : issuesOf(validator, value)
+  return validator.Check(value) ? [] : issuesOf(validator, schema, value)
 }
 
 function validatorOf(schema: TSchema): Validator {
@@ -28,9 +28,9 @@ function validatorOf(schema: TSchema): Validator {
   return validator
 }
 
-function issuesOf(validator: Validator, value: unknown): Issue[] {
+function issuesOf(validator: Validator, schema: TSchema, value: unknown): Issue[] {
   const issues = new Map<string, Issue>()
-  for (const { keyword, instancePath, params, message } of validator.Errors(value)) {
+  for (const { keyword, instancePath, schemaPath, params, message } of validator.Errors(value)) {
     const path = instancePath.split('/').slice(1).map(unescapePointer)
     const named = params as {
       requiredProperties?: string[]
@@ -42,6 +42,8 @@ function issuesOf(validator: Validator, value: unknown): Issue[] {
     else if (keyword === 'additionalProperties')
       for (const name of named.additionalProperties ?? []) add([...path, name], 'no such key')
     else if (keyword === 'const') add(path, JSON.stringify(named.allowedValue))
+    else if (keyword === 'pattern')
+      add(path, wordsAt(schema, schemaPath) ?? message.replace(/^must match ?/, ''))
     else if (keyword !== 'anyOf' && keyword !== 'boolean')
       add(path, message.replace(/^must (be|match|have) ?/, ''))
   }
@@ -58,6 +60,13 @@ function issuesOf(validator: Validator, value: unknown): Issue[] {
       found: kindOf(path.reduce<unknown>(step, value))
     })
   }
+}
+
+/** What a pattern asks for in words: `x-expected` beside it. */
+function wordsAt(schema: TSchema, schemaPath: string): string | undefined {
+  const keys = schemaPath.split('/').slice(1).map(unescapePointer)
+  const at = keys.reduce<unknown>(step, schema) as { 'x-expected'?: string } | undefined
+  return at?.['x-expected']
 }
 
 const unescapePointer = (key: string): string => key.replaceAll('~1', '/').replaceAll('~0', '~')

@@ -15,7 +15,7 @@ sleep_action() {
 tcp_action() {
   talk tcp "$1" "$2" </dev/null
   answer=$?
-  [ "$answer" != 90 ] || no_tool tcp 'perl, python3, nc or bash'
+  [ "$answer" != 90 ] || no_tool 'tcp probes' 'perl, python3, nc or bash'
   return "$answer"
 }
 
@@ -67,7 +67,11 @@ except OSError as e: print(e); sys.exit(1)' "$url"
     echo "Get \"$url\": no answer in HTTP"
     return 1
   else
-    no_tool "$scheme" 'curl, wget or python3'
+    case $scheme$# in
+    http0) no_tool 'http probes' 'perl, python3, nc, bash, curl or wget' ;;
+    https0) no_tool 'https probes' 'curl, python3 or wget' ;;
+    http*) no_tool "$scheme probes with headers" "$([ "$scheme" = https ] || echo 'perl, nc, bash, ')curl or python3" ;;
+    esac
   fi
 }
 
@@ -82,6 +86,7 @@ byte() { printf "\\$(printf %03o "$1")"; }
 # grpc.health.v1.Health/Check as the bytes of one HTTP/2 stream; the answer is looked for in its DATA frame.
 # Arguments: HOST PORT SERVICE
 grpc_action() {
+  [ "$perl$python" ] || { no_tool 'grpc probes' 'perl or python3'; return; }
   length=${#3}
   [ "$length" -le 120 ] || { echo "the service name is longer than 120 bytes"; return 1; }
   message=$((length ? length + 2 : 0))
@@ -102,16 +107,13 @@ grpc_action() {
       byte "$length"
       printf %s "$3"
     fi
-  } | { talk grpc "$1" "$2" || echo "failed $?" >&2; } | od -An -v -tx1 | tr -d ' \n')
+  } | talk grpc "$1" "$2" | od -An -v -tx1 | tr -d ' \n')
   case $answer in
   *00000700??0000000100000000020801*) return 0 ;;
   *00000700??0000000100000000020802*) echo 'service unhealthy (responded with "NOT_SERVING")' ;;
   *00000700??0000000100000000020803*) echo 'service unhealthy (responded with "SERVICE_UNKNOWN")' ;;
   *00000700??00000001000000000208*) echo 'service unhealthy (responded with "UNKNOWN")' ;;
-  '')
-    [ "$perl$python" ] || { no_tool grpc 'perl or python3'; return; }
-    echo "no answer from $authority"
-    ;;
+  '') echo "no answer from $authority" ;;
   *) echo "$authority knows no such service, or no grpc.health.v1.Health" ;;
   esac
   return 1

@@ -89,16 +89,19 @@ end_keeper() {
   kill -s KILL $(cat "/proc/$keeper/task/"*/children 2>/dev/null) "$keeper" 2>/dev/null
 }
 
-# Kills what escaped the groups of these containers; the mark in the environment tells them.
-kill_marked() {
+# The processes of these containers, by the mark in their environment.
+list_marked() {
   for marked in "$@"; do
-    end_keeper "$marked"
     shift
     set -- "$@" -e "INTERLINK_INSTANCE=$marked.$uid"
   done
-  grep -lszxF "$@" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ found _; do
-    kill -s KILL "$found" 2>/dev/null
-  done
+  grep -lszxF "$@" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ found _; do echo "$found"; done
+}
+
+# Kills what escaped the groups of these containers.
+kill_marked() {
+  for marked in "$@"; do end_keeper "$marked"; done
+  list_marked "$@" | while read -r found; do kill -s KILL "$found" 2>/dev/null; done
 }
 
 # A child that has ended is a zombie until it is waited for.

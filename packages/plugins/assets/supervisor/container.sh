@@ -10,7 +10,7 @@ launch() {
   rm -f "$DIR/log/$name.$((restarts - 2))"
   mkfifo "$run/$name.out" "$run/$name.err"
   : >"$DIR/message/$name"
-  phase=run state=running reason= message= code= signal= finished= oom= leader= ready=0 up=0 stage= kill_at=
+  phase=run state=running reason= message= code= signal= finished= oom= leader= strays= strays_at= ready=0 up=0 stage= kill_at=
   notice_reason= notice_message= notice_at=
   tell_time
   started=$now
@@ -49,10 +49,7 @@ step_exit() {
   read -r code finished <"$run/$name.exit"
   [ "$finished" ] || return 1
   end_probes
-  if [ "$hook_pid" ]; then
-    end_action "$hook_pid"
-    hook_pid=
-  fi
+  end_hook
   find_leader && kill -s KILL -- "-$leader" 2>/dev/null
   kill_marked "$name"
   phase=drain due=$((now + 2000))
@@ -74,6 +71,7 @@ step_drain() {
     code=137 reason=OOMKilled
   elif [ -s "$run/$name.fail" ]; then
     reason=StartError
+    [ ! -s "$run/$name.reason" ] || reason=$(cat "$run/$name.reason")
   elif [ "$code" = 0 ]; then
     reason=Completed
     [ "$kind" = init ] && ready=1
@@ -102,15 +100,22 @@ step_drain() {
 }
 
 last_words() {
+  words=
   if [ -s "$run/$name.fail" ]; then
-    head -c 4096 "$run/$name.fail" | escape
-  elif [ "$oom" ] && [ ! -s "$DIR/message/$name" ]; then
-    echo "memory limit of $memory bytes exceeded"
+    words=$(head -c 4096 "$run/$name.fail" | escape)
   elif [ -s "$DIR/message/$name" ]; then
-    head -c 4096 "$DIR/message/$name" | escape
+    words=$(head -c 4096 "$DIR/message/$name" | escape)
   elif [ "$message_policy" = FallbackToLogsOnError ] && [ "$code" != 0 ]; then
-    tail -n 80 "$DIR/log/$name.$restarts" 2>/dev/null | cut -d ' ' -f 4- | tail -c 2048 | escape
+    words=$(tail -n 80 "$DIR/log/$name.$restarts" 2>/dev/null | join_records | tail -c 2048 | escape)
   fi
+  [ -z "$oom" ] || [ "$words" ] || words="memory limit of $memory bytes exceeded"
+  printf %s "$words"
+}
+
+# The text of CRI records: a P record goes on in the next.
+join_records() {
+  LC_ALL=C sed -e 's/^[^ ]* [^ ]* //' |
+    LC_ALL=C sed -e ':a' -e '/^P /{' -e '$!{' -e 'N' -e 's/^P \(.*\)\n\([PF] \)/\2\1/' -e 'ta' -e '}' -e '}' -e 's/^[PF] //'
 }
 
 should_restart() {

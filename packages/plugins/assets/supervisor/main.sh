@@ -39,7 +39,9 @@ finish() {
 refuse_second_start() {
   if [ -e "$DIR/state/pod" ]; then exit 0; fi
   old=$(sed -n 's/^pid=//p' "$DIR/state/supervisor" 2>/dev/null)
-  if [ "$old" ] && grep -qszxF -- "$DIR" "/proc/$old/cmdline"; then exit 3; fi
+  # The path may hold newlines, which grep would take for more than one.
+  if [ "$old" ] && tr '\n\000' '\001\n' <"/proc/$old/cmdline" 2>/dev/null |
+    grep -qxF -- "$(printf %s "$DIR" | tr '\n' '\001')"; then exit 3; fi
   # shellcheck disable=SC2086
   kill_marked $containers
   for name in $containers; do
@@ -115,7 +117,7 @@ run_job() {
   open_job
   declare_containers
   each announce
-  pod_reason= pod_message= stopping= stop_until= heard= init_failed= started_all= passed=0 memory_at=$now
+  pod_reason= pod_message= stopping= stop_until= abrupt= turn=0 heard= init_failed= started_all= passed=0 memory_at=$now
 
   while :; do
     tell_time

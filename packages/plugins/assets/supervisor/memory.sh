@@ -1,6 +1,6 @@
 # The memory watchdog. Offers `watch_memory` for the container at hand.
 
-# Adds the processes below PID to `tree`; the kernel's list of children where it has one.
+# Adds PID and the processes below it to `tree`.
 grow_tree() {
   tree="$tree $1"
   for children in /proc/"$1"/task/*/children; do
@@ -10,23 +10,28 @@ grow_tree() {
   done
 }
 
+# Sets `tree` to the processes of the container. Those whose parents have ended are in no tree of the kernel's, as all
+# are of a kernel that keeps no lists of children: the mark tells them. To look for it takes longer, and is done less often.
 find_tree() {
   tree=
-  if [ -r "/proc/$1/task/$1/children" ]; then
-    grow_tree "$1"
-  else
-    tree=$(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/(.*)/x/' | awk -v root="$1" '
-      { parent[$1] = $4; session[$1] = $6 }
-      function below(p, n) { for (n = 0; p in parent && n < 64; n++) { if (p == root) return 1; p = parent[p] } return 0 }
-      END { for (p in parent) if (session[p] == root || below(p)) print p }')
+  grow_tree "$leader"
+  fresh=
+  if [ "$now" -ge "${strays_at:-0}" ] || [ ! -r "/proc/$$/task/$$/children" ]; then
+    strays=$(list_marked "$name") strays_at=$((now + 10 * second)) fresh=1
   fi
+  for stray in $strays; do
+    case "$tree " in *" $stray "*) continue ;; esac
+    # Its number may have become another's.
+    [ "$fresh" ] || grep -qszxF "INTERLINK_INSTANCE=$name.$uid" "/proc/$stray/environ" || continue
+    grow_tree "$stray"
+  done
 }
 
 # Resident sizes count shared pages once per process; near the limit the exact share decides.
 watch_memory() {
   case $phase in hook | run | stop) ;; *) return 0 ;; esac
   [ "$memory" ] && find_leader || return 0
-  find_tree "$leader"
+  find_tree
   used=0
   for process in $tree; do
     { read -r _ resident _ <"/proc/$process/statm"; } 2>/dev/null && used=$((used + resident * page))

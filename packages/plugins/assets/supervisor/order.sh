@@ -20,7 +20,7 @@ advance() {
 }
 
 begin_end() {
-  stopping=1
+  stopping=1 turn=$((count + 1))
   stop_until=$((now + $1 * second))
 }
 
@@ -34,6 +34,7 @@ look_for_stop() {
     wish=$grace
   fi
   if [ "$wish" ] && [ "$wish" != "$heard" ]; then
+    [ "$wish" -gt 0 ] || abrupt=1
     if [ -z "$heard" ] && [ -z "$stopping" ]; then
       begin_end "$wish"
     elif [ $((now + wish * second)) -lt "$stop_until" ]; then
@@ -52,27 +53,27 @@ look_for_stop() {
   fi
 }
 
-end_other() {
+end_container() {
   case $phase in
   idle) phase=done ;;
-  hook | run) [ "$kind" = sidecar ] || begin_stop "$stop_until" ;;
+  hook | run) begin_stop "$stop_until" ;;
   esac
-  [ "$kind" = sidecar ] || [ "$phase" = done ] || others=1
+  [ "$phase" = done ] && return 0
+  if [ "$kind" != sidecar ]; then
+    last=$((count + 1))
+  elif [ "$last" -le "$count" ]; then
+    last=$i
+  fi
 }
 
-# While the pod ends: main and init containers at once, then the sidecars from the last to the first.
+# While the pod ends: all stop, but a sidecar is not signalled before its turn: `turn` is the first that may be, the
+# last that is left when all main containers have ended. When the time is over, it is everybody's turn.
 step_end() {
-  others=
-  each end_other
-  [ -z "$others" ] || [ "$now" -ge "$stop_until" ] || return 0
-  i=$((count + 1))
-  while [ $((i -= 1)) -gt 0 ]; do
-    load "$i"
-    if [ "$kind" = sidecar ] && [ "$phase" != done ]; then
-      case $phase in hook | run) begin_stop "$stop_until" && save ;; esac
-      [ "$now" -ge "$stop_until" ] || return 0
-    fi
-  done
+  last=0
+  each end_container
+  if [ "$now" -ge "$stop_until" ]; then last=0; else soon "$stop_until"; fi
+  [ "$last" = "$turn" ] || soon "$now"
+  turn=$last
 }
 
 # Whether all containers of a kind, which may be a pattern, are done.

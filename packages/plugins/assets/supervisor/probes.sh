@@ -78,7 +78,9 @@ step_probe() {
       ready=0
     else
       eval "patience=\${$1_grace:-\$grace}"
-      notice Killing "Container $name failed $1 probe, will be restarted: $notice_message"
+      promise=', will be restarted'
+      [ "$kind" = sidecar ] || [ "$restart_policy" != Never ] || promise=
+      notice Killing "Container $name failed $1 probe$promise: $notice_message"
       begin_stop $((now + patience * second))
     fi
   fi

@@ -7,8 +7,8 @@ fields='name kind stop_signal stop_child memory message_policy post_start pre_st
 fields="$fields state reason message restarts started finished code signal ready up written"
 fields="$fields last_code last_signal last_reason last_message last_started last_finished"
 fields="$fields notice_reason notice_message notice_at"
-# phase: idle hook run stop drain wait done; due: when it goes on; stage: of stop (hook term kill)
-fields="$fields phase stage due delay kill_at hook_pid oom leader"
+# phase: idle hook run stop drain wait done; due: when it goes on; stage: of stop (hook term sent killed)
+fields="$fields phase stage due delay floor kill_at hook_pid oom leader strays strays_at"
 for probe in startup liveness readiness; do
   for field in delay period timeout success failure grace pid due until good bad; do
     fields="$fields ${probe}_$field"

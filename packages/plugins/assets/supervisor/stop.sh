@@ -1,19 +1,21 @@
 # The end of the container at hand: preStop, the stop signal, KILL. Offers `begin_stop` and `step_stop`.
 
+# Argument: when to KILL. As with a kubelet, preStop starts at once, also that of a sidecar whose turn is later.
 begin_stop() {
   end_probes
-  stage=term kill_at=$1
-  if [ "$hook_pid" ]; then
-    end_action "$hook_pid"
-    hook_pid=
-  fi
-  if [ "$pre_stop" ] && [ "$phase" = run ] && [ "$now" -lt "$kill_at" ]; then
+  end_hook
+  phase=stop stage=term kill_at=$1
+  if [ "$pre_stop" ] && [ "$now" -lt "$kill_at" ]; then
     stage=hook
     start_action preStop
     hook_pid=$action
   fi
-  phase=stop
-  [ "$stage" = hook ] || deliver "$stop_signal"
+  step_stop
+}
+
+end_hook() {
+  [ -z "$hook_pid" ] || end_action "$hook_pid"
+  hook_pid=
 }
 
 find_leader() {
@@ -33,9 +35,11 @@ find_target() {
 }
 
 deliver() {
+  [ "$kind" != sidecar ] || [ -z "$stopping" ] || [ "$i" -ge "$turn" ] || return 0
   if find_target; then
-    kill -s "$1" -- "$target" 2>/dev/null
-    stage=sent
+    kill -s "$stop_signal" -- "$target" 2>/dev/null
+    # As with a kubelet: however little a hook or the other containers have left, there are 2 s for the signal.
+    stage=sent floor=$((now + 2 * second))
   else
     soon $((now + 20))
   fi
@@ -46,23 +50,23 @@ step_stop() {
   if [ "$stage" = hook ]; then
     action_result preStop "$hook_pid"
     if [ "$result" ] || [ "$now" -ge "$kill_at" ]; then
-      if [ -z "$result" ]; then
-        end_action "$hook_pid"
-        # As the kubelet: a hook that took all the time leaves 2 s for the signal, unless there was none to take.
-        kill_at=$((now + 2 * second))
-        [ -z "$stop_until" ] || [ "$stop_until" -ge "$kill_at" ] || stop_until=$kill_at
-        notice FailedPreStopHook "PreStopHook did not end within the grace period"
-      elif [ "$result" != 0 ]; then
-        notice FailedPreStopHook "PreStopHook failed: $(said preStop)"
-      fi
-      hook_pid= stage=term
+      case $result in
+      0) ;;
+      '') notice FailedPreStopHook 'PreStopHook did not end within the grace period' ;;
+      *) notice FailedPreStopHook "PreStopHook failed: $(said preStop)" ;;
+      esac
+      end_hook
+      stage=term
     fi
   fi
-  [ "$stage" = term ] && deliver "$stop_signal"
-  if [ "$stage" = sent ] && [ "$now" -ge "$kill_at" ]; then
-    kill -s KILL -- "-$leader" 2>/dev/null
-    kill_marked "$name"
-    stage=killed
+  [ "$stage" = term ] && deliver
+  if [ "$stage" = sent ]; then
+    [ "$abrupt" ] || [ "$kill_at" -ge "$floor" ] || kill_at=$floor
+    if [ "$now" -ge "$kill_at" ]; then
+      kill -s KILL -- "-$leader" 2>/dev/null
+      kill_marked "$name"
+      stage=killed
+    fi
   fi
   case $stage in sent | hook) soon "$kill_at" ;; esac
   return 0

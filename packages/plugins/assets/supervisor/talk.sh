@@ -53,6 +53,6 @@ talk() {
 }
 
 no_tool() {
-  echo "$1 probes need $2 on the machine where the job runs; install one of them or use an exec probe"
+  echo "$1 need $2 on the machine where the job runs; install one of them or use an exec probe"
   return 90
 }

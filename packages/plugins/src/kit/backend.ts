@@ -24,6 +24,11 @@ export interface SubmittedJob {
   readonly dir: string
 }
 
+export interface Variable {
+  readonly name: string
+  readonly value: string
+}
+
 /** How one container is run: argv vectors, never shell text. */
 export interface Launch {
   /** Starts the container in the foreground, with stdin, stdout and stderr as given. */
@@ -36,14 +41,16 @@ export interface Launch {
   readonly outer?: { readonly start: readonly string[]; readonly enter: readonly string[] }
   /** Prefix that runs a further command inside the running instance (probes, hooks, later exec). */
   readonly enter: readonly string[]
+  /**
+   * For a runtime in front of the container: what is added to the machine's own environment for `run` and `enter`,
+   * in the place of the container's, which the runtime then sets itself. So nothing a pod says, such as LD_PRELOAD,
+   * steers a program of the machine. Absent: the container's environment, exactly.
+   */
+  readonly toolEnvironment?: readonly Variable[]
+  /** Further private files of the container, below its folder `c/<container>/` of the job directory. */
+  readonly files?: readonly { readonly name: string; readonly text: string }[]
   /** Absolute directory where both start, made by whoever renders it. @default / */
   readonly cwd?: string
-  /**
-   * The container's variables are handed to a runtime, as `run` and `enter` are, under names with this prefix, and
-   * under other names where `names` has one; the runtime itself has the machine's environment. Without it `run` and
-   * `enter` are executed in the container's environment.
-   */
-  readonly environment?: { readonly prefix: string; readonly names?: Readonly<Record<string, string>> }
   /** Who gets the stop signal: the process group, or the child of a runtime that would not pass it on. @default group */
   readonly signalled?: 'group' | 'child'
   /** Where the volume directories and files of the job appear, when not by the argv itself: none by default. */

@@ -27,15 +27,24 @@ export async function checkMachine(machine: Machine): Promise<Check[]> {
     {
       name: 'mounts',
       ok: machine.namespaces !== undefined,
-      detail: machine.namespaces ? 'volumes appear where pods ask for them' : (machine.why ?? ''),
+      detail: machine.namespaces
+        ? 'mount namespaces: volumes appear where pods ask for them'
+        : 'no mount namespaces: pods with volumes are refused',
       fix: machine.why ?? ''
     },
     {
       name: 'uids',
       ok: true,
       detail: machine.userNamespaces
-        ? 'pods see the uid they ask for'
-        : 'pods see the uid of this account; user namespaces are not allowed'
+        ? 'user namespaces: pods see the uid they ask for'
+        : 'no user namespaces: pods see the uid of this account'
+    },
+    {
+      name: 'overlay',
+      ok: true,
+      detail: machine.overlay
+        ? 'overlay: unpacked images run without a runtime'
+        : 'no overlay: unpacked images need Apptainer'
     },
     {
       name: 'any environment name',

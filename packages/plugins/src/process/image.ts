@@ -28,7 +28,8 @@ export async function chooseRuntime(
   if (!image.startsWith('/')) {
     if (apptainer)
       return { kind: 'apptainer', tool: apptainer, image: schemes.test(image) ? image : `docker://${image}` }
-    if (podman) return { kind: 'podman', tool: podman, image: image.replace(/^docker:\/\//, '') }
+    if (podman)
+      return { kind: 'podman', tool: podman, image: wholeReference(image.replace(/^docker:\/\//, '')) }
     return refusal(
       field,
       `image ${image} needs Apptainer or Podman, and this machine has neither; install one of them, or use image host`
@@ -71,6 +72,13 @@ export async function chooseRuntime(
       `image ${image} needs Apptainer, and this machine has none; install it, or use image host`
     )
   return refusal(field, `image ${image} is not there`)
+}
+
+/** A name without a registry is one of Docker Hub, as a kubelet has it; Podman would look elsewhere. */
+function wholeReference(image: string): string {
+  const [first = '', ...rest] = image.split('/')
+  if (rest.length > 0 && (/[.:]/.test(first) || first === 'localhost')) return image
+  return `docker.io/${rest.length > 0 ? '' : 'library/'}${image}`
 }
 
 const refusal = (field: string, message: string): Refusal => ({ field, message })

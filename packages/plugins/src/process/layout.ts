@@ -46,18 +46,21 @@ export async function layOut(placements: readonly Placement[], root: string, wat
   const binds: string[] = []
   const readonly: string[] = []
   const placed: string[] = []
+  const points: string[] = []
   for (const { at, source, subPath, readOnly, path } of sorted) {
     if (/^\/(proc|sys)(\/|$)/.test(at.path))
       throw new PlacementError(path, `nothing can be mounted in ${at.path}; use another path`)
     const inVolume = placed.some((above) => isBelow(at.path, above))
     if (!inVolume && !at.exists && root === '') await rebuild(at, path, rebuilds)
+    if (!inVolume && !at.exists && root !== '')
+      points.push('point', subPath === undefined ? source : `${source}/${subPath}`, at.path)
     binds.push(...(subPath === undefined ? ['bind', source] : ['sub', source, subPath]), at.path)
     if (readOnly) readonly.push('readonly', at.path)
     placed.push(at.path)
   }
   const { path: seen } = await resolveIn('', watched)
   return {
-    ...rootSteps(root, rebuilds, binds, readonly),
+    ...rootSteps(root, rebuilds, points, binds, readonly),
     rebuilt: [...rebuilds.keys()],
     hides: placed.some((above) => isBelow(seen, above))
   }
@@ -66,10 +69,11 @@ export async function layOut(placements: readonly Placement[], root: string, wat
 function rootSteps(
   root: string,
   rebuilds: ReadonlyMap<string, string>,
+  points: readonly string[],
   binds: readonly string[],
   readonly: readonly string[]
 ): Pick<Laid, 'steps'> {
-  if (root !== '') return { steps: ['image', root, 'devices', ...binds, ...readonly] }
+  if (root !== '') return { steps: [...points, 'image', root, 'devices', ...binds, ...readonly] }
   const whole = rebuilds.get('/')
   const others = [...rebuilds]
     .filter(([dir]) => dir !== '/')

@@ -1,9 +1,10 @@
 /** What this machine has to run containers with; found once, at start. */
 import { execFile } from 'node:child_process'
-import { access, constants, mkdtemp, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Variable } from '../kit/backend.ts'
 import type { ProcessOptions } from './options.ts'
 
 const call = promisify(execFile)
@@ -27,6 +28,11 @@ export interface Machine {
   readonly overlay: boolean
   readonly apptainer?: string
   readonly podman?: string
+  readonly perl?: string
+  /** Variables of the site for Apptainer and Podman. */
+  readonly runtimeEnvironment: readonly Variable[]
+  /** This account is root and lacks none of root's capabilities, capabilities(7). */
+  readonly wholeRoot: boolean
 }
 
 /** Where system tools are, for accounts whose PATH leaves out sbin. */
@@ -35,9 +41,10 @@ const toolPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export async function findMachine(options: ProcessOptions): Promise<Machine> {
   const uid = process.getuid!()
   const gid = process.getgid!()
-  const [unshare, nsenter, apptainer, podman] = await Promise.all([
+  const [unshare, nsenter, perl, apptainer, podman] = await Promise.all([
     findTool('unshare'),
     findTool('nsenter'),
+    findTool('perl'),
     options.images.apptainer ?? findTool('apptainer').then((found) => found ?? findTool('singularity')),
     options.images.podman ?? findTool('podman')
   ])
@@ -45,6 +52,9 @@ export async function findMachine(options: ProcessOptions): Promise<Machine> {
     uid,
     gid,
     shell: options.shell,
+    runtimeEnvironment: Object.entries(options.images.environment).map(([name, value]) => ({ name, value })),
+    wholeRoot: uid === 0 && (await hasEveryCapability()),
+    ...(perl ? { perl } : {}),
     ...(apptainer ? { apptainer } : {}),
     ...(podman ? { podman } : {})
   }
@@ -73,6 +83,16 @@ export async function findMachine(options: ProcessOptions): Promise<Machine> {
     return { ...base, ...none, userNamespaces, why: `${missing.join(', ')} missing; install util-linux` }
   const overlay = await overlayWorks(plain ? [unshare, '--mount'] : user)
   return { ...base, namespaces: { unshare, nsenter }, userNamespaces, overlay }
+}
+
+/** What Apptainer asks for when it is run by root. */
+async function hasEveryCapability(): Promise<boolean> {
+  const [status, last] = await Promise.all([
+    readFile('/proc/self/status', 'utf8'),
+    readFile('/proc/sys/kernel/cap_last_cap', 'utf8')
+  ])
+  const bounds = BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
+  return bounds === (1n << BigInt(Number(last) + 1)) - 1n
 }
 
 async function missingTools(): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
+import { join } from 'node:path'
 import type { PingResponse } from '@interlink-ts/interlink-api/wire'
 import type { ProcessOptions } from './options.ts'
 
@@ -20,12 +21,19 @@ export async function offeredResources(
   }
 }
 
-/** The limit of the control group that the plugin is in, cgroups(7); Infinity where there is none. */
-async function memoryLimit(): Promise<number> {
-  const path = await readFile('/proc/self/cgroup', 'utf8')
+/** The least limit of the control groups that the plugin is in, cgroups(7); Infinity where there is none. */
+export async function memoryLimit(mounted = '/sys/fs/cgroup', own = '/proc/self/cgroup'): Promise<number> {
+  const path = await readFile(own, 'utf8')
     .then((text) => /^0::(.*)$/m.exec(text)?.[1])
     .catch(() => undefined)
   if (path === undefined) return Infinity
-  const text = await readFile(`/sys/fs/cgroup${path}/memory.max`, 'utf8').catch(() => 'max')
-  return /^\d+$/.test(text.trim()) ? Number(text) : Infinity
+  const parts = path.split('/').filter((part) => part !== '')
+  const groups = [mounted, ...parts.map((_, index) => join(mounted, ...parts.slice(0, index + 1)))]
+  const limits = await Promise.all(
+    groups.map(async (group) => {
+      const text = (await readFile(join(group, 'memory.max'), 'utf8').catch(() => 'max')).trim()
+      return /^\d+$/.test(text) ? Number(text) : Infinity
+    })
+  )
+  return Math.min(...limits)
 }

@@ -14,6 +14,10 @@ export const ProcessOptions = Type.Object(
       {
         apptainer: Type.Optional(Type.String({ description: 'path of apptainer; default: from PATH' })),
         podman: Type.Optional(Type.String({ description: 'path of podman; default: from PATH' })),
+        environment: Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), Type.String(), {
+          default: {},
+          description: 'variables for apptainer and podman, such as APPTAINER_CACHEDIR or CONTAINERS_CONF'
+        }),
         directories: Type.Array(Type.String({ pattern: '^/' }), {
           default: [],
           description: 'where unpacked images and .sif files may lie; default: anywhere this account can read'

@@ -71,7 +71,7 @@ class ProcessBackend implements Backend {
         cwd: '/',
         detached: true,
         stdio: ['ignore', said.fd, said.fd],
-        env: { ...process.env, INTERLINK_SH: this.#options.shell }
+        env: jobEnvironment(this.#options.shell)
       })
       await new Promise<void>((resolve, reject) => {
         child.once('spawn', resolve)
@@ -133,10 +133,26 @@ class ProcessBackend implements Backend {
   }
 }
 
+/** What the supervisor hands on to the tools in front of a container. The rest, which may hold secrets, is the plugin's own. */
+const jobEnvironment = (shell: string): NodeJS.ProcessEnv => {
+  const names = [
+    'PATH',
+    'HOME',
+    'USER',
+    'LOGNAME',
+    'LANG',
+    'TMPDIR',
+    'XDG_RUNTIME_DIR',
+    'INTERLINK_SECOND_MS'
+  ]
+  const kept = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
+  return { ...Object.fromEntries(kept), INTERLINK_SH: shell } as NodeJS.ProcessEnv
+}
+
 const completeOptions = (options: Partial<ProcessOptions>): ProcessOptions => ({
   shell: '/bin/sh',
   ...options,
-  images: { directories: [], ...options.images },
+  images: { directories: [], environment: {}, ...options.images },
   reserved: { cpu: 0, memoryBytes: 0, ...options.reserved },
   resources: { ...options.resources }
 })

@@ -4,9 +4,9 @@ import type { Launch, Rendered } from '../kit/backend.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
 import { volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
 import { apptainerLaunch, podmanLaunch } from './container-runtimes.ts'
-import { chooseRuntime } from './image.ts'
-import { layOut, PlacementError } from './layout.ts'
-import type { Machine } from './machine.ts'
+import { chooseRuntime, type Runtime } from './image.ts'
+import { layOut, PlacementError, type Laid } from './layout.ts'
+import type { Machine, NamespaceTools } from './machine.ts'
 import type { ProcessOptions } from './options.ts'
 
 /** Where the kubelet mounts the token of the service account. */
@@ -63,30 +63,64 @@ async function renderContainer(
         ? isolated(rendering, runtime.kind === 'directory' ? runtime.path : '')
         : bare(rendering)
     case 'apptainer':
-      return apptainerLaunch(rendering, runtime)
+      return besideDevices(rendering, runtime)
     case 'podman':
       return podmanLaunch(rendering, runtime)
   }
 }
 
+/**
+ * Apptainer gives a container the devices of the machine and takes no mount among them, such as /dev/shm or the
+ * file for last words: it is run where the machine's /dev has them already.
+ */
+async function besideDevices(
+  rendering: Rendering,
+  runtime: Extract<Runtime, { kind: 'apptainer' }>
+): Promise<Launch | readonly Refusal[]> {
+  const { plan, machine, container, field } = rendering
+  const inDevices = ({ path }: Placement) => /^\/+dev(\/|$)/.test(path)
+  const all = placementsOf(rendering)
+  const launch = apptainerLaunch(
+    rendering,
+    runtime,
+    all.filter((placement) => !inDevices(placement))
+  )
+  if (!('run' in launch)) return launch
+  const special = all.filter(inDevices)
+  if (!machine.namespaces) {
+    const index = container.mounts.findIndex(({ mountPath }) => inDevices({ path: mountPath } as Placement))
+    return index < 0
+      ? { ...launch, notices: [...launch.notices!, notMounted(container, machine)] }
+      : [{ field: `${field}.volumeMounts[${index}]`, message: `nothing can be mounted here: ${machine.why}` }]
+  }
+  const laid = await laidOut(rendering, special, '')
+  if (!('steps' in laid)) return laid
+  const same = [`--map-user=${machine.uid}`, `--map-group=${machine.gid}`]
+  const asAccount = machine.uid !== 0 && container.runAs.user !== 0
+  return {
+    ...launch,
+    outer: {
+      start: [
+        ...isolation(rendering, machine.namespaces, [...laid.steps, 'hostname', plan.pod.hostname]),
+        ...['pivot', '--'],
+        ...(asAccount ? [machine.namespaces.unshare, '--user', ...same, '--mount', '--uts', '--'] : [])
+      ],
+      enter: []
+    }
+  }
+}
+
 /** In namespaces of the container's own; see assets/isolate.sh. */
 async function isolated(rendering: Rendering, root: string): Promise<Launch | readonly Refusal[]> {
-  const { plan, dir, machine, container, field } = rendering
+  const { plan, dir, machine, container } = rendering
   const tools = machine.namespaces!
   const own = join(dir, 'c', container.name)
   const placements = [
     ...placementsOf(rendering),
     ...(root === '' ? [] : [{ source: '/etc/resolv.conf', path: '/etc/resolv.conf', readOnly: true }])
   ]
-  let laid
-  try {
-    laid = await layOut(placements, root, dir)
-  } catch (error) {
-    if (!(error instanceof PlacementError)) throw error
-    const index = container.mounts.findIndex(({ mountPath }) => mountPath === error.path)
-    const at = index < 0 ? 'terminationMessagePath' : `volumeMounts[${index}].mountPath`
-    return [{ field: `${field}.${at}`, message: error.message }]
-  }
+  const laid = await laidOut(rendering, placements, root)
+  if (!('steps' in laid)) return laid
   const identity = identityOf(rendering)
   const command = [...container.command!, ...(container.args ?? [])]
   const asUser = identity ? ['--user', ...identity] : []
@@ -109,18 +143,7 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
     'hostname',
     plan.pod.hostname
   ]
-  const outer = [
-    tools.unshare,
-    ...(machine.uid === 0 ? [] : ['--user', '--map-root-user']),
-    '--mount',
-    '--uts',
-    '--',
-    machine.shell,
-    join(dir, 'isolate.sh'),
-    dir,
-    container.name,
-    ...steps
-  ]
+  const outer = isolation(rendering, tools, steps)
   const wait = [machine.shell, '-c', untilStarted, 'enter', own, join(dir, 'run', `${container.name}.pid`)]
   const notices = await rebuiltNotices(laid.rebuilt, machine, container)
   if (pivots)
@@ -142,6 +165,39 @@ async function isolated(rendering: Rendering, root: string): Promise<Launch | re
     notices
   }
 }
+
+/** @returns where everything comes to lie, or the refusal of what cannot be mounted */
+async function laidOut(
+  { dir, container, field }: Rendering,
+  placements: readonly Placement[],
+  root: string
+): Promise<Laid | readonly Refusal[]> {
+  try {
+    return await layOut(placements, root, dir)
+  } catch (error) {
+    if (!(error instanceof PlacementError)) throw error
+    const index = container.mounts.findIndex(({ mountPath }) => mountPath === error.path)
+    const at = index < 0 ? 'terminationMessagePath' : `volumeMounts[${index}].mountPath`
+    return [{ field: `${field}.${at}`, message: error.message }]
+  }
+}
+
+const isolation = (
+  { dir, machine, container }: Rendering,
+  { unshare }: NamespaceTools,
+  steps: readonly string[]
+): string[] => [
+  unshare,
+  ...(machine.uid === 0 ? [] : ['--user', '--map-root-user']),
+  '--mount',
+  '--uts',
+  '--',
+  machine.shell,
+  join(dir, 'isolate.sh'),
+  dir,
+  container.name,
+  ...steps
+]
 
 /**
  * A probe or hook may come while the instance is still being made. It has been when its first process has said its
@@ -191,6 +247,11 @@ async function rebuiltNotices(
   return notices
 }
 
+const notMounted = ({ name, terminationMessagePath }: PlannedContainer, { why }: Machine): Notice => ({
+  reason: 'NotMounted',
+  message: `${name}: the termination message is not read from ${terminationMessagePath}: ${why}`
+})
+
 /** Straight on the machine: nothing can be mounted. */
 async function bare({ plan, container, field, machine }: Rendering): Promise<Launch | readonly Refusal[]> {
   const refusals: Refusal[] = []
@@ -207,11 +268,7 @@ async function bare({ plan, container, field, machine }: Rendering): Promise<Lau
         message: `nothing can be mounted here: ${machine.why}`
       })
   })
-  if (container.terminationMessagePath !== defaultMessagePath)
-    notices.push({
-      reason: 'NotMounted',
-      message: `${container.name}: the termination message is not read from ${container.terminationMessagePath}: ${machine.why}`
-    })
+  if (container.terminationMessagePath !== defaultMessagePath) notices.push(notMounted(container, machine))
   if (plan.hosts.length > 1)
     notices.push({ reason: 'NotMounted', message: `hostAliases are not in /etc/hosts: ${machine.why}` })
   if (refusals.length > 0) return refusals

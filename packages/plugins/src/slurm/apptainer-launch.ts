@@ -1,7 +1,8 @@
 /** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
 import { join } from 'node:path'
-import type { Launch } from '../kit/backend.ts'
+import type { Launch, Variable } from '../kit/backend.ts'
 import { bindMount, volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
+import { runtimeVariables } from '../kit/runtimes/variables.ts'
 import type { Rendering } from './launch.ts'
 
 /** Where the supervisor's word for a command that cannot be started, and the message file, are seen inside. */
@@ -10,7 +11,8 @@ const names = ['src', 'dst'] as const
 
 interface Parts {
   readonly tool: string
-  readonly prefix: string
+  /** Under the names by which the runtime takes them; environment.sh gives HOME its own again. */
+  readonly variables: readonly Variable[]
   /** Options with which a container is made. */
   readonly options: readonly string[]
   readonly subs: readonly Placement[]
@@ -20,7 +22,7 @@ interface Parts {
 export function apptainerLaunch(rendering: Rendering, image: string): Launch {
   const { container, dir, options } = rendering
   const { shell } = options.containers
-  const { tool, prefix, options: made, subs } = partsOf(rendering)
+  const { tool, variables, options: made, subs } = partsOf(rendering)
   const script = [shell, join(dir, 'instance.sh')]
   const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
   const instance = `instance://${container.name}`
@@ -47,7 +49,7 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch {
       ? [...exec, '--env', 'INTERLINK_CHECK=1', instance, ...container.command, ...(container.args ?? [])]
       : [tool, '--silent', 'run', '--containall', '--no-eval', ...pwd, instance, ...(container.args ?? [])],
     enter: [...exec, instance],
-    environment: { prefix, names: { HOME: 'INTERLINK_HOME' } },
+    toolEnvironment: variables,
     signalled: 'child'
   }
 }
@@ -56,7 +58,7 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch {
 export function apptainerOnce(rendering: Rendering, image: string): Launch {
   const { container, dir, options, mpi = [] } = rendering
   const { shell, mpi: starter } = options.containers
-  const { tool, prefix, options: made, subs } = partsOf(rendering)
+  const { tool, variables, options: made, subs } = partsOf(rendering)
   const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
   const path = join(dir, 'c', container.name, 'image')
   const exec = [tool, '--silent', 'exec', ...made, ...pwd, path]
@@ -83,7 +85,7 @@ export function apptainerOnce(rendering: Rendering, image: string): Launch {
     },
     run: [...ranks, ...run, ...(container.command ?? []), ...(container.args ?? [])],
     enter: exec,
-    environment: { prefix, names: { HOME: 'INTERLINK_HOME' } }
+    toolEnvironment: variables
   }
 }
 
@@ -91,6 +93,7 @@ function partsOf(rendering: Rendering): Parts {
   const { plan, dir, container, options, asked, gpu } = rendering
   const { runtime, tool = runtime, options: site } = options.containers
   const own = join(dir, 'c', container.name)
+  const prefix = runtime === 'singularity' ? 'SINGULARITYENV_' : 'APPTAINERENV_'
   const { terminationMessagePath: message } = container
   const volumes = volumePlacements(plan, dir, container)
   const subs = volumes.filter(({ subPath }) => subPath !== undefined)
@@ -115,7 +118,10 @@ function partsOf(rendering: Rendering): Parts {
   const sorted = placements.toSorted((a, b) => a.path.split('/').length - b.path.split('/').length)
   return {
     tool,
-    prefix: runtime === 'singularity' ? 'SINGULARITYENV_' : 'APPTAINERENV_',
+    variables: runtimeVariables(plan.pod, container).map(({ name, value }) => ({
+      name: `${prefix}${name === 'HOME' ? 'INTERLINK_HOME' : name}`,
+      value
+    })),
     subs,
     options: [
       ...(plan.sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']),

@@ -8,9 +8,11 @@ const text = () => optional(Type.String({ minLength: 1 }))
 const flag = () => optional(Type.Boolean())
 const port = () => optional(Type.Integer({ minimum: 0, maximum: 65535 }))
 
+export const quantityPattern = String.raw`^\+?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$`
+
 /** A Kubernetes quantity, such as `500m`, `64`, `256Gi`. YAML numbers are quantities too. */
 export const QuantityText = Type.Union([
-  Type.String({ pattern: String.raw`^\+?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$` }),
+  Type.String({ pattern: quantityPattern, 'x-expected': 'a quantity such as 8, 500m or 64Gi' }),
   Type.Number({ minimum: 0 })
 ])
 
@@ -44,11 +46,16 @@ export const Taint = object({
 
 export const Interlink = object({
   /** `http://`, `https://` or `unix:///path` of the API server. */
-  url: optional(Type.String({ pattern: '^(https?://.+|unix:///.+)$' })),
+  url: optional(
+    Type.String({
+      pattern: '^(https?://.+|unix:///.+)$',
+      'x-expected': 'http://host:port, https://host:port or unix:///path'
+    })
+  ),
   tokenFile: text(),
   tls: optional(object({ caFile: text(), certFile: text(), keyFile: text(), insecureSkipVerify: flag() })),
   /** Seconds between two pings. @default 10 */
-  pingSeconds: optional(Type.Number({ minimum: 1 })),
+  pingSeconds: optional(Type.Number({ minimum: 1, maximum: 3600 })),
   jobScriptUrl: text()
 })
 export type Interlink = Static<typeof Interlink>
@@ -66,7 +73,11 @@ const nodeProperties = {
 }
 
 export const NodeEntry = object({
-  name: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$' }),
+  name: Type.String({
+    maxLength: 253,
+    pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$',
+    'x-expected': 'a DNS name in lower case'
+  }),
   ...nodeProperties,
   /** A kubelet port of its own instead of the shared one. */
   kubelet: optional(object({ port: port() }))
@@ -117,7 +128,9 @@ export const VkFile = object({
       /** Pods of DaemonSets that tolerate everything are left alone, or run. @default 'refuse' */
       daemonSets: optional(Type.Union([Type.Literal('refuse'), Type.Literal('run')])),
       /** Seconds between two rounds of asking a backend that offers no watch. @default 5 */
-      statusIntervalSeconds: optional(Type.Number({ minimum: 0.2 })),
+      statusIntervalSeconds: optional(Type.Number({ minimum: 0.2, maximum: 3600 })),
+      /** Least lifetime of service account tokens: they are not renewed in a job. @default 31536000 */
+      tokenSeconds: optional(Type.Integer({ minimum: 600, maximum: 2 ** 32 })),
       /** How a pod's clients reach the API server from where the job runs. */
       kubernetesApi: optional(object({ host: text(), port: text(), caData: text() }))
     })

@@ -1,7 +1,9 @@
 /** The Kubernetes API over kept-alive connections: JSON in, JSON out, errors as {@link KubeError}. */
+import type { IncomingHttpHeaders } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, ProxyAgent, type Dispatcher } from 'undici'
 import { KubeError, type StatusBody } from './errors.ts'
+import { exchange, type Answer } from './exchange.ts'
 import type { Credentials, KubeConfig } from './kubeconfig.ts'
 import { readLines } from './read-lines.ts'
 import type { CallOptions, KubeClient, PatchType, Query, WatchLine } from './types.ts'
@@ -37,11 +39,19 @@ export function createKubeClient(config: KubeConfig, options: KubeClientOptions)
   const prefix = base.pathname.replace(/\/$/, '')
   const timeoutMs = options.timeoutMs ?? 30_000
 
-  async function request(call: Call, signal: AbortSignal | undefined, streaming: boolean) {
+  /** Sends until there is an answer that is no refusal for now; `textOf` reads the body of one that is an error. */
+  async function attempt<R extends { readonly statusCode: number; readonly headers: IncomingHttpHeaders }>(
+    call: Call,
+    signal: AbortSignal | undefined,
+    streaming: boolean,
+    send: (dispatcher: Dispatcher, options: Dispatcher.DispatchOptions) => Promise<R>,
+    textOf: (response: R) => Promise<string> | string
+  ): Promise<R> {
+    const body = call.body === undefined ? null : JSON.stringify(call.body)
     let refresh = false
     for (let throttled = 0; ;) {
       const credentials = await config.credentials(refresh)
-      const response = await transport.dispatcher(credentials, streaming).request({
+      const response = await send(transport.dispatcher(credentials, streaming), {
         origin: base.origin,
         path: prefix + call.path + search(call.query),
         method: call.method,
@@ -49,15 +59,14 @@ export function createKubeClient(config: KubeConfig, options: KubeClientOptions)
           accept: 'application/json',
           'user-agent': options.userAgent,
           ...(credentials.authorization && { authorization: credentials.authorization }),
-          ...(call.body !== undefined && { 'content-type': call.contentType ?? 'application/json' })
+          ...(body !== null && { 'content-type': call.contentType ?? 'application/json' })
         },
-        body: call.body === undefined ? null : JSON.stringify(call.body),
-        signal,
+        body,
         headersTimeout: timeoutMs,
         bodyTimeout: streaming ? 0 : timeoutMs
       })
       if (response.statusCode < 400) return response
-      const error = await readError(response)
+      const error = errorOf(response, await textOf(response))
       if (error.status === 401 && !refresh) refresh = true
       else if (retriable(error) && throttled++ < maxThrottled) {
         await sleep(Math.min(error.retryAfter ?? 1, maxRetryAfterSeconds) * 1000, undefined, { signal })
@@ -66,9 +75,25 @@ export function createKubeClient(config: KubeConfig, options: KubeClientOptions)
   }
 
   async function json<T>(call: Call): Promise<T> {
-    const response = await request(call, deadline(call.options, timeoutMs), false)
-    return (await response.body.json()) as T
+    const signal = deadline(call.options, timeoutMs)
+    const { text } = await attempt(
+      call,
+      signal,
+      false,
+      (dispatcher, request) => exchange(dispatcher, request, signal),
+      (answer) => answer.text
+    )
+    return JSON.parse(text) as T
   }
+
+  const open = (call: Call, signal: AbortSignal | undefined) =>
+    attempt(
+      call,
+      signal,
+      true,
+      (dispatcher, request) => dispatcher.request({ ...request, signal }),
+      (response) => response.body.text()
+    )
 
   return {
     server: config.server,
@@ -80,12 +105,11 @@ export function createKubeClient(config: KubeConfig, options: KubeClientOptions)
     delete: (path, body, query, call) => json({ method: 'DELETE', path, query, body, options: call }),
     async *watch(path, query, { signal }) {
       const call: Call = { method: 'GET', path, query: { ...query, watch: true }, options: undefined }
-      const response = await request(call, signal, true)
+      const response = await open(call, signal)
       for await (const line of readLines(response.body)) yield JSON.parse(line) as WatchLine
     },
     async stream(path, query, { signal }) {
-      const response = await request({ method: 'GET', path, query, options: undefined }, signal, true)
-      return response.body
+      return (await open({ method: 'GET', path, query, options: undefined }, signal)).body
     },
     close: () => transport.close()
   }
@@ -129,11 +153,9 @@ function createTransport(config: KubeConfig, connections: number) {
 const retriable = (error: KubeError) =>
   error.status === 429 || (error.status === 503 && error.retryAfter !== undefined)
 
-async function readError(response: Dispatcher.ResponseData): Promise<KubeError> {
-  const text = await response.body.text()
-  const seconds = Number(response.headers['retry-after'])
-  const retryAfter = Number.isFinite(seconds) ? seconds : undefined
-  return new KubeError(response.statusCode, parseStatus(text), retryAfter)
+function errorOf({ statusCode, headers }: Pick<Answer, 'statusCode' | 'headers'>, text: string): KubeError {
+  const seconds = Number(headers['retry-after'])
+  return new KubeError(statusCode, parseStatus(text), Number.isFinite(seconds) ? seconds : undefined)
 }
 
 function parseStatus(text: string): StatusBody {

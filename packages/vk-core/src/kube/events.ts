@@ -1,6 +1,6 @@
 /**
  * Events about objects, told as a kubelet tells them (core/v1, what `kubectl describe` shows). Repeats raise the
- * count of the first one. They travel in a lane of their own that stays narrow while others are busy:
+ * count of the first one. Those of all nodes of a process travel in one lane that stays narrow while others are busy:
  * an event may come late, a status may not.
  */
 import { systemClock, type Clock } from './clock.ts'
@@ -16,23 +16,27 @@ export interface RecordedEvent {
   readonly message: string
 }
 
+/** The events of one node. */
 export interface EventRecorder {
   record(about: ObjectReference, type: RecordedEvent['type'], reason: string, message: string): void
   /** Called for every event, repeats included, before it is sent. */
-  onEvent(listener: (about: ObjectReference, event: RecordedEvent) => void): () => void
+  onEvent(listener: Listener): () => void
+}
+
+export interface EventLane {
+  /** @param host of the events' source: the node's name */
+  recorder(host: string): EventRecorder
   readonly pending: number
   /** Sends what waits, for at most `ms`; then takes no more. @default 2000 */
   stop(ms?: number): Promise<void>
 }
 
-export interface EventRecorderOptions {
+export interface EventLaneOptions {
   readonly client: KubeClient
-  /** Host of the event's source: the node's name. */
-  readonly host: string
   readonly component?: string
   readonly log: Log
   readonly clock?: Clock
-  /** While true, events are sent one at a time and `slowMs` apart. */
+  /** While true, events are sent one at a time and `slowMs` apart, until one has waited for a minute. */
   readonly busy?: () => boolean
   /** @default 100 */
   readonly slowMs?: number
@@ -40,11 +44,16 @@ export interface EventRecorderOptions {
   readonly concurrency?: number
 }
 
+type Listener = (about: ObjectReference, event: RecordedEvent) => void
+
 interface Entry {
   readonly key: string
+  readonly host: string
   readonly about: ObjectReference
   readonly event: RecordedEvent
   readonly name: string
+  /** When it was put in the queue. */
+  since: number
   count: number
   last: string
   sent: boolean
@@ -53,21 +62,13 @@ interface Entry {
 /** Repeats are told apart for as long as this many other events; the API server keeps events for an hour. */
 const remembered = 4096
 const maxMessage = 1024
+const latestMs = 60_000
 const flushConcurrency = 16
 
-export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
-  const {
-    client,
-    host,
-    log,
-    clock = systemClock,
-    component = 'interlink',
-    concurrency = 2,
-    slowMs = 100
-  } = options
+export function createEventLane(options: EventLaneOptions): EventLane {
+  const { client, log, clock = systemClock, component = 'interlink', concurrency = 2, slowMs = 100 } = options
   const queue = new Set<Entry>()
   const known = new Map<string, Entry>()
-  const listeners = new Set<(about: ObjectReference, event: RecordedEvent) => void>()
   let active = 0
   let serial = 0
   let resting = false
@@ -93,7 +94,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     } else await client.create(path, toObject(entry))
   }
 
-  function toObject({ about, event, name, count, last }: Entry) {
+  function toObject({ host, about, event, name, count, last }: Entry) {
     return {
       apiVersion: 'v1',
       kind: 'Event',
@@ -113,10 +114,10 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
 
   function pump() {
     while (queue.size > 0 && !resting) {
-      const slow = !flushing && (options.busy?.() ?? false)
-      if (active >= (slow ? 1 : flushing ? flushConcurrency : concurrency)) return
       const [entry] = queue
       if (!entry) return
+      const slow = !flushing && clock.now() - entry.since < latestMs && (options.busy?.() ?? false)
+      if (active >= (slow ? 1 : flushing ? flushConcurrency : concurrency)) return
       queue.delete(entry)
       active++
       void send(entry)
@@ -138,26 +139,45 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     }
   }
 
+  function add(host: string, about: ObjectReference, event: RecordedEvent) {
+    const key = [about.uid, about.fieldPath, event.type, event.reason, event.message].join('\0')
+    const repeated = known.get(key)
+    const name = `${about.name}.${clock.now().toString(16)}${(serial++ & 0xfff).toString(16).padStart(3, '0')}`
+    const entry = repeated ?? {
+      key,
+      host,
+      about,
+      event,
+      name,
+      since: clock.now(),
+      count: 0,
+      last: event.at,
+      sent: false
+    }
+    entry.count++
+    entry.last = event.at
+    if (!repeated) remember(entry)
+    if (!queue.has(entry)) entry.since = clock.now()
+    queue.add(entry)
+    pump()
+  }
+
   return {
-    record(about, type, reason, text) {
-      if (stopped) return
-      const at = seconds(clock.now())
-      const message = text.length > maxMessage ? `${text.slice(0, maxMessage - 1)}…` : text
-      const key = [about.uid, about.fieldPath, type, reason, message].join('\0')
-      const event = { at, type, reason, message }
-      for (const listener of listeners) listener(about, event)
-      const repeated = known.get(key)
-      const name = `${about.name}.${clock.now().toString(16)}${(serial++ & 0xfff).toString(16).padStart(3, '0')}`
-      const entry = repeated ?? { key, about, event, name, count: 0, last: at, sent: false }
-      entry.count++
-      entry.last = at
-      if (!repeated) remember(entry)
-      queue.add(entry)
-      pump()
-    },
-    onEvent(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
+    recorder(host) {
+      const listeners = new Set<Listener>()
+      return {
+        record(about, type, reason, text) {
+          if (stopped) return
+          const message = text.length > maxMessage ? `${text.slice(0, maxMessage - 1)}…` : text
+          const event = { at: seconds(clock.now()), type, reason, message }
+          for (const listener of listeners) listener(about, event)
+          add(host, about, event)
+        },
+        onEvent(listener) {
+          listeners.add(listener)
+          return () => listeners.delete(listener)
+        }
+      }
     },
     get pending() {
       return queue.size + active

@@ -9,6 +9,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
+import { whyUnreadable } from '@interlink-ts/interlink-api/config'
 import { KubeConfigError } from './errors.ts'
 
 export interface KubeConfig {
@@ -229,10 +230,4 @@ async function readText(path: string, what: string) {
   return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new KubeConfigError(`${what} ${path} cannot be read: ${whyUnreadable(error)}`)
   })
-}
-
-function whyUnreadable({ code, message }: NodeJS.ErrnoException) {
-  if (code === 'ENOENT') return 'there is no such file'
-  if (code === 'EACCES') return 'permission denied'
-  return code === 'EISDIR' ? 'it is a directory' : message
 }

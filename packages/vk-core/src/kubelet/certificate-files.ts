@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeDirectories } from '@interlink-ts/interlink-api/config'
 import type { KeyPair } from './key-request.ts'
 
 /** A request that was sent and has not been answered. */
@@ -42,7 +43,7 @@ async function read<T>(file: string): Promise<T | undefined> {
 }
 
 async function write(directory: string, file: string, value: unknown): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeDirectories(directory, 0o700)
   const draft = `${file}.${randomUUID()}`
   await writeFile(draft, JSON.stringify(value), { mode: 0o600 })
   await rename(draft, file)

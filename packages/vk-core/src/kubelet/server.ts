@@ -30,6 +30,8 @@ export interface KubeletServerOptions {
   readonly certificate: ServingCertificate
   readonly metrics: Pick<Metrics, 'render'>
   readonly log: FastifyBaseLogger
+  /** Until a request has come whole; a stream that answers it may take as long as it likes. @default 30000 */
+  readonly requestTimeoutMs?: number
 }
 
 export interface KubeletServer {
@@ -43,7 +45,7 @@ export interface KubeletServer {
 
 /** The kubelet port of one node, or of many that share it. */
 export function createKubeletServer(options: KubeletServerOptions): KubeletServer {
-  const { pods, nodeNames, kube, clientCa, certificate, log } = options
+  const { pods, nodeNames, kube, clientCa, certificate, log, requestTimeoutMs = 30_000 } = options
   const trust = () => ({ ...certificate.current, ...(clientCa.pem && { ca: clientCa.pem }) })
   let trusted = clientCa.pem
 
@@ -51,13 +53,24 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    requestTimeout: requestTimeoutMs,
     exposeHeadRoutes: false,
-    https: { ...trust(), requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' }
+    https: {
+      ...trust(),
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.2',
+      connectionsCheckingInterval: requestTimeoutMs
+    }
   }) as unknown as FastifyInstance
 
   const renew = () => {
-    ;(app.server as unknown as Server).setSecureContext({ ...trust(), minVersion: 'TLSv1.2' })
-    trusted = clientCa.pem
+    try {
+      ;(app.server as unknown as Server).setSecureContext({ ...trust(), minVersion: 'TLSv1.2' })
+      trusted = clientCa.pem
+    } catch (error) {
+      log.error({ err: error }, 'certificates cannot be used')
+    }
   }
   certificate.onChange(renew)
 

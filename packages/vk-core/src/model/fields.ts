@@ -1,6 +1,5 @@
 /** What `fieldRef` and `resourceFieldRef` can name. Source: kubelet, `podFieldSelectorRuntimeValue` and pkg/fieldpath. */
-import type { Container, Pod } from '@interlink-ts/interlink-api/wire'
-import { divideUp, parseQuantity } from './quantity.ts'
+import { divideUp, parseQuantity, type Container, type Pod } from '@interlink-ts/interlink-api/wire'
 
 export interface Addresses {
   readonly hostIP: string
@@ -10,6 +9,7 @@ export interface Addresses {
 /** Resource names to quantities. */
 export type Quantities = Readonly<Record<string, string>>
 
+const one = parseQuantity('1')!
 const subscript = /^(metadata\.(?:labels|annotations))\['(.*)'\]$/
 
 /** The value of a field path; undefined when the path is not one a kubelet knows. */
@@ -75,8 +75,8 @@ export function resourceValue(
     kind === 'limits'
       ? (parseQuantity(limits?.[resource]) ?? parseQuantity(allocatable[resource]))
       : (parseQuantity(requests?.[resource]) ?? parseQuantity(limits?.[resource]))
-  const divisor = parseQuantity(ref.divisor)
-  return divideUp(value ?? 0, divisor || 1)
+  const divisor = parseQuantity(ref.divisor) || one
+  return divideUp(value ?? 0n, divisor > 0n ? divisor : one)
 }
 
 function split(text: string): [string, string] {

@@ -1,12 +1,11 @@
 /** Source: Kubernetes, pkg/apis/core/v1/helper/qos. */
-import type { PodSpec } from '@interlink-ts/interlink-api/wire'
-import { parseQuantity } from './quantity.ts'
+import { parseQuantity, type PodSpec } from '@interlink-ts/interlink-api/wire'
 
 export function qosClass(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const containers = [...(spec.initContainers ?? []), ...spec.containers]
   const all = spec.resources ? [spec.resources] : containers.map((one) => one.resources ?? {})
   const set = (map: Readonly<Record<string, string | number>> | undefined, name: string) =>
-    (parseQuantity(map?.[name]) ?? 0) > 0
+    (parseQuantity(map?.[name]) ?? 0n) > 0n
   const any = all.some((one) =>
     ['cpu', 'memory'].some((name) => set(one.limits, name) || set(one.requests, name))
   )

@@ -2,9 +2,9 @@
  * How to bring a Node object to its shape, changing only what is ours. What we set is remembered in an annotation, so
  * that a label, taint or resource that is no longer wanted is removed even after a restart, and those of others stay.
  */
+import { parseQuantity } from '@interlink-ts/interlink-api/wire'
 import { isDeepStrictEqual } from 'node:util'
 import { withTimes } from './conditions.ts'
-import { parseQuantity } from '../model/quantity.ts'
 import { taintId, type NodeShape } from './node-shape.ts'
 import type { NodeObject, Taint } from './types.ts'
 

@@ -1,9 +1,10 @@
 /** The pods of all nodes of a process: a manager for each, over one source of pods and one of what they refer to. */
+import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import type { NodeConfig, VkConfig } from '../config.ts'
-import { createEventRecorder, type EventRecorder, type KubeClient } from '../kube/index.ts'
+import { createEventLane, type EventRecorder, type KubeClient } from '../kube/index.ts'
 import {
   createPodManager,
   createPodObjects,
@@ -11,6 +12,10 @@ import {
   type PodManager,
   type PodView
 } from '../pods/index.ts'
+
+/** Bounds of the whole process; each node has its own below them, so that one dead backend does not stop the others. */
+const backendCallsAtOnce = 128
+const statusPatchesAtOnce = 24
 
 export interface PodsOptions {
   readonly config: VkConfig
@@ -41,22 +46,25 @@ export function openPods(options: PodsOptions): PodsOfNodes {
   const { config, kube, log } = options
   const names = config.nodes.map(({ name }) => name)
   const source = createPodSource({ client: kube, nodes: names, log })
-  const objects = createPodObjects({ client: kube, log })
+  const objects = createPodObjects({
+    client: kube,
+    log,
+    ...(config.pods.tokenSeconds && { tokenSeconds: config.pods.tokenSeconds })
+  })
   const managers = new Map<string, PodManager>()
   const nodes = new Map<string, NodePods>()
   const depth = options.metrics.observedGauge('interlink_vk_queue_depth', 'Pods that wait for a step of work')
   const unobserve: (() => void)[] = []
 
+  const limits = { backend: pLimit(backendCallsAtOnce), status: pLimit(statusPatchesAtOnce) }
+  const events = createEventLane({
+    client: kube,
+    log,
+    busy: () => limits.backend.activeCount + limits.status.activeCount > 0
+  })
+
   const open = ({ name, interlink }: NodeConfig) => {
-    const recorder = createEventRecorder({
-      client: kube,
-      host: name,
-      log,
-      busy: () => {
-        const { lifecycle, status } = manager.queueStats()
-        return lifecycle.depth + status.depth > 0
-      }
-    })
+    const recorder = events.recorder(name)
     const manager = createPodManager({
       kube,
       interlink: options.interlinkOf(name),
@@ -64,6 +72,7 @@ export function openPods(options: PodsOptions): PodsOfNodes {
       nodeIP: () => options.addressOf(name),
       allocatable: () => options.resourcesOf(name),
       recorder,
+      limits,
       source,
       objects,
       config: { ...config.pods, ...(interlink.jobScriptUrl && { jobScriptUrl: interlink.jobScriptUrl }) },
@@ -93,7 +102,7 @@ export function openPods(options: PodsOptions): PodsOfNodes {
       await source.stop()
       await Promise.all([...managers.values()].map((manager) => manager.stop()))
       await objects.stop()
-      await Promise.all([...nodes.values()].map(({ recorder }) => recorder.stop()))
+      await events.stop()
     }
   }
 }

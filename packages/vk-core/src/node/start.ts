@@ -34,8 +34,9 @@ export interface StartOptions {
   readonly kube?: KubeClient
 }
 
-/** Half of the Kubernetes client's connections: a thousand registrations must not bar one lease. */
-const writesAtOnce = 16
+/** Connections to the Kubernetes API for all that is about pods, and for nodes and their leases. */
+const podConnections = 32
+const nodeConnections = 64
 
 /** Resolves once everything is served and each node's registration is under way. */
 export async function startVirtualNodes(config: VkConfig, options: StartOptions): Promise<VirtualNodes> {
@@ -46,8 +47,14 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
       await Promise.resolve(step()).catch((error) => log.warn({ err: error }, 'closing failed'))
   }
   try {
-    const kube = options.kube ?? (await openKube(config))
-    if (!options.kube) closing.push(() => kube.close())
+    const open = async (connections: number) => {
+      const client = await openKube(config, connections)
+      closing.push(() => client.close())
+      return client
+    }
+    const kube = options.kube ?? (await open(podConnections))
+    // A node is lost with its lease: however many pods and events wait for a connection, leases do not wait with them.
+    const nodeKube = options.kube ?? (await open(nodeConnections))
     const towards = addressTowards(kube.server)
     const addresses = new Map<string, string>()
     for (const { name, address } of config.nodes) addresses.set(name, address ?? (await towards))
@@ -71,7 +78,8 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
     closing.push(() => listeners.close())
 
     const wheel = createWheel()
-    const gate = pLimit(writesAtOnce)
+    // A thousand registrations must not bar one lease.
+    const gate = pLimit(nodeConnections / 2)
     closing.push(() => wheel.close())
     for (const node of config.nodes) {
       const { recorder, onBackendReachable } = pods.of(node.name)
@@ -84,7 +92,7 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
         node.name,
         createNodeKeeper({
           config: node,
-          kube,
+          kube: nodeKube,
           pinger,
           wheel,
           gate,
@@ -138,10 +146,10 @@ function tellReadiness(
   else recorder.record(about, 'Warning', 'NodeNotReady', `The backend does not answer: ${message}`)
 }
 
-const openKube = async ({ kubeconfig, context }: VkConfig): Promise<KubeClient> =>
+const openKube = async ({ kubeconfig, context }: VkConfig, connections: number): Promise<KubeClient> =>
   createKubeClient(
     await loadKubeConfig({ ...(kubeconfig && { path: kubeconfig }), ...(context && { context }) }),
-    { userAgent: `interlink-vk/${version}` }
+    { userAgent: `interlink-vk/${version}`, connections }
   )
 
 /** Nodes of one endpoint share its client, and so its connections. */

@@ -1,7 +1,6 @@
 /** What the page shows, made from the API's objects. Only named fields pass: no environment, no volumes, no tokens. */
-import type { ContainerState, Pod } from '@interlink-ts/interlink-api/wire'
+import { parseQuantity, toNumber, type ContainerState, type Pod } from '@interlink-ts/interlink-api/wire'
 import { podRequests } from './pod-requests.ts'
-import { parseQuantity } from '../model/quantity.ts'
 import type { NodeShape } from '../node/node-shape.ts'
 
 export interface PageResource {
@@ -62,7 +61,7 @@ export function pageNode(name: string, shape: NodeShape, pods: readonly Pod[]): 
       .map(([resource, total]) => ({
         name: resource,
         used: used[resource] ?? 0,
-        total: parseQuantity(total) ?? 0
+        total: toNumber(parseQuantity(total) ?? 0n)
       }))
       .sort((a, b) => rank(a.name) - rank(b.name) || a.name.localeCompare(b.name))
   }

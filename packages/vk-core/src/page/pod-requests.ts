@@ -1,5 +1,4 @@
-import type { Container, Pod } from '@interlink-ts/interlink-api/wire'
-import { parseQuantity } from '../model/quantity.ts'
+import { parseQuantity, toNumber, type Container, type Pod } from '@interlink-ts/interlink-api/wire'
 
 type Amounts = Record<string, number>
 
@@ -27,7 +26,7 @@ export function podRequests({ spec }: Pod): Amounts {
 function requests({ resources }: Container): Amounts {
   const amounts: Amounts = {}
   for (const [name, quantity] of Object.entries({ ...resources?.limits, ...resources?.requests }))
-    amounts[name] = parseQuantity(quantity) ?? 0
+    amounts[name] = toNumber(parseQuantity(quantity) ?? 0n)
   return amounts
 }
 

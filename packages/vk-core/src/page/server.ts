@@ -22,6 +22,7 @@ export async function startPage(
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    requestTimeout: 30_000,
     exposeHeadRoutes: false
   })
   app.setErrorHandler((error, request, reply) => {

@@ -27,7 +27,11 @@ export async function submit(context: PodContext, record: PodRecord): Promise<vo
     // Until it is known that the backend has not got it, it may have.
     record.job = 'unclear'
     try {
-      const answer = await context.interlink.create(request, { node: context.nodeName, timeoutMs })
+      const answer = await context.interlink.create(request, {
+        node: context.nodeName,
+        timeoutMs,
+        gather: context.feed.capabilities.has('create.batch')
+      })
       adopt(context, record, answer.PodJID)
       context.teller.submitted(record.pod)
     } catch (error) {

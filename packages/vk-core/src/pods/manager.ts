@@ -1,4 +1,5 @@
 /** Keeps the pods of one node and the jobs of its backend one and the same. */
+import type { LimitFunction } from 'p-limit'
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { InterlinkError } from '@interlink-ts/interlink-api/errors'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
@@ -38,6 +39,8 @@ export interface PodManagerOptions {
   /** Shared by the nodes of a process: `createPodSource`, `createPodObjects`. */
   readonly source: PodSource
   readonly objects: PodObjects
+  /** Shared as well: bounds of the calls under way in the whole process. */
+  readonly limits?: { readonly backend: LimitFunction; readonly status: LimitFunction }
   readonly config?: PodManagerConfig
   readonly metrics?: Metrics
   readonly clock?: Clock
@@ -62,6 +65,9 @@ const repairMs = 500
 
 /** Reasons for which a kubelet warns. Source: kubernetes/pkg/kubelet/events. */
 const warns = /^(Unhealthy|BackOff|Failed|ProbeWarning)/
+
+const within = <T>(limit: LimitFunction | undefined, work: () => Promise<T>): Promise<T> =>
+  limit ? limit(work) : work()
 
 export function createPodManager(options: PodManagerOptions): PodManager {
   const { kube, interlink, nodeName, nodeIP, allocatable, config = {}, clock = systemClock, log } = options
@@ -113,7 +119,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
   const lifecycle = createWorkQueue({
     concurrency: config.backendCalls ?? 16,
     clock,
-    work: (uid) => metrics.timed('lifecycle', () => step(uid)),
+    work: (uid) => within(options.limits?.backend, () => metrics.timed('lifecycle', () => step(uid))),
     onError(uid, error, failures, retryMs) {
       const record = store.get(uid)
       if (!record || stopped) return
@@ -130,7 +136,9 @@ export function createPodManager(options: PodManagerOptions): PodManager {
     async work(uid) {
       const record = store.get(uid)
       if (!record || isMirror(record.pod)) return
-      const written = await metrics.timed('status', () => writeStatus(context, record))
+      const written = await within(options.limits?.status, () =>
+        metrics.timed('status', () => writeStatus(context, record))
+      )
       if (!written) return
       metrics.patched()
       store.emit(uid)

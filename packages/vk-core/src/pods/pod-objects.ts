@@ -15,18 +15,26 @@ export interface GatheredObjects {
 export interface PodObjects {
   /** What there is; `owner` is told when that changes, until it is released. */
   gather(pod: Pod, owner: Owner): Promise<GatheredObjects>
-  /** Tokens by `tokenKey`, bound to the pod: they end with it. Throws KubeError. */
+  /** Tokens by `tokenKey`, bound to the pod: for the API they end with it. Throws KubeError. */
   tokens(pod: Pod): Promise<ReadonlyMap<string, string>>
   release(owner: Owner): void
   stop(): Promise<void>
 }
 
+/** Source: k8s.io/kubernetes/pkg/serviceaccount/claims.go, ExpirationExtensionSeconds. */
+const yearSeconds = 365 * 24 * 60 * 60
+
 export function createPodObjects(options: {
   readonly client: KubeClient
   readonly log: Log
   readonly clock?: Clock
+  /**
+   * Least lifetime of a token: the files of a job are written once, so what the pod wishes is too short for one that
+   * waits or runs long. @default a year, as the API server itself makes it for the token that every pod has
+   */
+  readonly tokenSeconds?: number
 }): PodObjects {
-  const { client } = options
+  const { client, tokenSeconds = yearSeconds } = options
   const configMaps = createObjectCache<ConfigMap>({ ...options, resource: 'configmaps' })
   const secrets = createObjectCache<Secret>({ ...options, resource: 'secrets' })
 
@@ -59,7 +67,7 @@ export function createPodObjects(options: {
             kind: 'TokenRequest',
             spec: {
               ...(wish.audience !== undefined && { audiences: [wish.audience] }),
-              expirationSeconds: wish.expirationSeconds,
+              expirationSeconds: Math.max(wish.expirationSeconds, tokenSeconds),
               boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid }
             }
           })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import {
-  createEventRecorder,
+  createEventLane,
   createKubeClient,
   isNotFound,
   loadKubeConfig,
@@ -79,14 +79,14 @@ export async function startVirtualNode(
     const interlink = createInterlinkClient({ url: backend.url, timeoutMs: 5000 })
     const source = createPodSource({ client: kube, nodes: [nodeName], log: silent })
     const objects = createPodObjects({ client: kube, log: silent })
-    const recorder = createEventRecorder({ client: kube, host: nodeName, log: silent })
+    const events = createEventLane({ client: kube, log: silent })
     const manager = createPodManager({
       kube,
       interlink,
       nodeName,
       nodeIP: () => '192.0.2.7',
       allocatable: () => ({ cpu: '8', memory: '16Gi' }),
-      recorder,
+      recorder: events.recorder(nodeName),
       source,
       objects,
       config: { statusIntervalMs: 50, ...options.config },
@@ -106,7 +106,7 @@ export async function startVirtualNode(
         await source.stop()
         await manager.stop()
         await objects.stop()
-        await recorder.stop()
+        await events.stop()
         await interlink.close()
       }
     }

@@ -28,6 +28,9 @@ export async function writeDurable(
   if (options.flushDirectory ?? true) await flushDirectory(dirname(path))
 }
 
+/** Whether a file is what a write that was interrupted has left. */
+export const isTornWrite = (name: string): boolean => /\.[0-9a-f]{8}\.tmp$/.test(name)
+
 /** Makes the names in a directory durable. */
 export async function flushDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r')

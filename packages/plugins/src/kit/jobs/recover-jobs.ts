@@ -1,4 +1,5 @@
-import { rmdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
+import { isTornWrite } from './durable-file.ts'
 import { listJobDirectories, readRecords, removeJobDirectory, removeLeftovers } from './job-directory.ts'
 import { newEntry, takeState, type JobEntry } from './job-entry.ts'
 import { readJobState } from './job-state.ts'
@@ -35,8 +36,10 @@ async function recoverJob(root: string, dir: string): Promise<JobEntry | undefin
   const { plan, intent, submission, deletion } = await readRecords(dir)
   if (!intent) {
     if (submission) throw new Error('intent.json is missing')
-    if (plan) await removeJobDirectory(root, dir)
-    else await rmdir(dir)
+    // The plan is the first of its files: with none, there is nothing but what a write of it has left.
+    if (!plan && !(await readdir(dir)).every(isTornWrite))
+      throw new Error('plan.json and intent.json are missing')
+    await removeJobDirectory(root, dir)
     return undefined
   }
   if (!plan) throw new Error('plan.json is missing')

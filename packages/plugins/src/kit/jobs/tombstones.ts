@@ -1,6 +1,9 @@
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeDurable } from './durable-file.ts'
+import { isTornWrite, writeDurable } from './durable-file.ts'
+
+/** In every root that a plugin has served. */
+export const tombstonesName = '.deleted'
 
 /** UIDs whose deletion was asked for while there was no job, so that a create that is still under way starts none. */
 export interface Tombstones {
@@ -16,11 +19,11 @@ export async function openTombstones(
   retentionMs: number,
   now: () => number
 ): Promise<Tombstones> {
-  const dir = join(root, '.deleted')
+  const dir = join(root, tombstonesName)
   await mkdir(dir, { mode: 0o700, recursive: true })
   const added = new Map<string, number>()
   for (const uid of await readdir(dir)) {
-    if (uid.endsWith('.tmp')) await unlink(join(dir, uid))
+    if (isTornWrite(uid)) await unlink(join(dir, uid))
     else added.set(uid, (await stat(join(dir, uid))).mtimeMs)
   }
   return {

@@ -1,8 +1,13 @@
-import type { ResourceRequirements } from '@interlink-ts/interlink-api/wire'
+import {
+  isWhole,
+  parseQuantity,
+  toMillis,
+  toUnits,
+  type ResourceRequirements
+} from '@interlink-ts/interlink-api/wire'
 import type { Context, Placed } from './context.ts'
 import type { Findings } from './findings.ts'
 import type { PlannedContainer, PlannedResources } from './plan.ts'
-import { isWhole, parseQuantity, toMillis, toUnits } from './quantity.ts'
 
 /** Resource names to nano units. */
 type Amounts = ReadonlyMap<string, bigint>

@@ -6,6 +6,7 @@ import { parseJson, sessionHeader } from '@interlink-ts/interlink-api/wire'
 import type { Backend } from '../backend.ts'
 import type { JobKeeper } from '../jobs/job-keeper.ts'
 import { requireToken } from './auth.ts'
+import { tellError } from './errors-to-json.ts'
 import { createRoutes } from './routes/create.ts'
 import { deleteRoutes } from './routes/delete.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -21,6 +22,7 @@ export interface PluginContext {
   /** Of this package, for the ping. */
   readonly version: string
   readonly heartbeatMs: number
+  readonly bodyLimit: number
 }
 
 export interface PluginServerOptions {
@@ -37,6 +39,8 @@ export interface PluginServerOptions {
 }
 
 const defaultBodyLimit = 32 * 1024 * 1024
+/** Until a request has come whole; answers may take as long as they will. */
+const requestTimeoutMs = 120_000
 
 /** The interLink protocol, plugin side, over a keeper of jobs. Not listening yet. */
 export function buildPluginServer(options: PluginServerOptions): FastifyInstance {
@@ -45,6 +49,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
+    requestTimeout: requestTimeoutMs,
     forceCloseConnections: true,
     requestIdHeader: sessionHeader,
     genReqId: () => `Request-${randomUUID()}`
@@ -55,7 +60,8 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     keeper: options.keeper,
     metrics,
     version: options.version,
-    heartbeatMs: options.heartbeatMs ?? 10_000
+    heartbeatMs: options.heartbeatMs ?? 10_000,
+    bodyLimit
   }
 
   // The protocol asks with GET and a body.
@@ -75,13 +81,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     })
   })
   app.setErrorHandler((error, request, reply) => {
-    const known = asInterlinkError(error, bodyLimit)
-    if (known.status >= 500) request.log.error({ err: error, session: request.id }, 'call failed')
-    else
-      request.log.info(
-        { code: known.code, session: request.id, reason: known.message },
-        'call answered with an error'
-      )
+    const known = tellError(error, request, bodyLimit)
     return reply.code(known.status).send(toBody(known, request.id))
   })
   const seconds = metrics.histogram('interlink_plugin_http_seconds', 'Time to answer a call')
@@ -98,14 +98,4 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
   for (const routes of [createRoutes, statusRoutes, deleteRoutes, logRoutes, watchRoutes, healthRoutes])
     app.register(routes, context)
   return app
-}
-
-function asInterlinkError(error: unknown, limit: number): InterlinkError {
-  if (error instanceof InterlinkError) return error
-  const { code, statusCode, message } = error as { code?: string; statusCode?: number; message?: string }
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new InterlinkError('IL_BODY_TOO_LARGE', { limit, server: 'the plugin' })
-  if (statusCode !== undefined && statusCode < 500)
-    return new InterlinkError('IL_MALFORMED_JSON', { reason: message ?? '' })
-  return new InterlinkError('IL_INTERNAL', { reason: 'see the log of the plugin' }, error)
 }

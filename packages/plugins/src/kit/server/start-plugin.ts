@@ -1,12 +1,14 @@
-import { chmod, mkdir, readFile, stat, unlink } from 'node:fs/promises'
+import { chmod, readFile, stat, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { isAbsolute } from 'node:path'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { ownDirectory } from '@interlink-ts/interlink-api/config'
 import { PluginError } from '../../errors.ts'
 import type { BackendModule } from '../backend.ts'
 import { JobKeeper } from '../jobs/job-keeper.ts'
 import { policyOf } from '../jobs/prepare-job.ts'
 import { lockRoot } from '../jobs/root-lock.ts'
+import { tombstonesName } from '../jobs/tombstones.ts'
 import { isLocal } from './auth.ts'
 import { buildPluginServer } from './build-plugin-server.ts'
 import { parseListen, resolvePluginConfig, type Listen, type PluginConfigInput } from './config.ts'
@@ -90,11 +92,7 @@ export async function startPlugin({
 async function makeRoot(root: string): Promise<void> {
   if (!isAbsolute(root)) throw new PluginError('PLUGIN_ROOT', { root, reason: 'expected an absolute path' })
   try {
-    await mkdir(root, { recursive: true, mode: 0o700 })
-    const { mode, uid } = await stat(root)
-    if (uid !== process.getuid!())
-      throw new Error(`belongs to uid ${uid}; expected a directory of this account`)
-    if ((mode & 0o077) !== 0) await chmod(root, 0o700)
+    await ownDirectory(root, tombstonesName)
   } catch (error) {
     throw new PluginError('PLUGIN_ROOT', { root, reason: (error as Error).message }, error)
   }

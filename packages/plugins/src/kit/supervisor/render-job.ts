@@ -1,6 +1,6 @@
 import { PluginError } from '../../errors.ts'
-import type { Launch } from '../backend.ts'
-import type { Plan, PlannedAction, PlannedContainer, PlannedProbe } from '../plan/plan.ts'
+import type { Launch, Variable } from '../backend.ts'
+import type { Plan, PlannedAction, PlannedContainer, PlannedPod, PlannedProbe } from '../plan/plan.ts'
 import { shellQuote, shellWords } from './quote.ts'
 
 export interface JobFile {
@@ -24,7 +24,16 @@ export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /** Linux takes no longer string as an argument or in the environment, the ending NUL included: execve(2), MAX_ARG_STRLEN. */
 const MAX_STRING = 128 * 1024
 
-const INHERITED = ['HOME', 'USER', 'LOGNAME', 'LANG', 'TMPDIR', 'INTERLINK_SH', 'INTERLINK_SECOND_MS']
+const INHERITED = [
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'TMPDIR',
+  'XDG_RUNTIME_DIR',
+  'INTERLINK_SH',
+  'INTERLINK_SECOND_MS'
+]
 
 /** Names that a shell either cannot export or treats in a way of its own (dash(1), bash(1)). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
@@ -99,9 +108,7 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
       0o700
     )
   }
-  const env = environment(plan, container, launch)
-  const { prefix = '' } = launch.environment ?? {}
-  const mark = `${container.name}.${plan.pod.uid}`
+  const env = checked(launch.toolEnvironment ?? containerEnvironment(plan.pod, container), container)
   const exportable = env.filter(([name]) => SHELL_NAME.test(name) && !SHELL_OWN.has(name))
   const odd = env.filter((entry) => !exportable.includes(entry)).map(([name]) => name)
   const { startup, liveness, readiness } = container.probes
@@ -111,14 +118,12 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
     at('env', env.map(([name, value]) => `${name}=${value}\0`).join('')),
     at(
       'env.sh',
-      [
-        ...exportable.map(([name, value]) => [prefix + name, value] as const),
-        ...[...new Set(['', prefix])].map((before) => [`${before}INTERLINK_INSTANCE`, mark] as const)
-      ]
+      [...exportable, ['INTERLINK_INSTANCE', instanceMark(plan.pod, container)] as const]
         .map(([name, value]) => `export ${name}=${shellQuote(value)}\n`)
         .join('')
     ),
     at('odd', odd.join(' ')),
+    ...(launch.files ?? []).map(({ name, text }) => at(name, text)),
     at(
       'conf',
       assignments({
@@ -126,7 +131,6 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
         cwd: launch.cwd ?? '/',
         stop_signal: container.stopSignal,
         stop_child: launch.signalled === 'child' ? 1 : '',
-        env_prefix: prefix,
         memory: container.limits.memoryBytes || '',
         message_policy: container.terminationMessagePolicy,
         post_start: container.postStart ? 1 : '',
@@ -146,23 +150,31 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
   ]
 }
 
-/** The container's whole environment; the last one of a name wins, as a kubelet has it. */
-function environment(
-  plan: Plan,
-  container: PlannedContainer,
-  { environment: handed }: Launch
-): (readonly [string, string])[] {
-  // A runtime has the PATH of the image.
-  const values = new Map<string, string>([
-    ...(handed ? [] : [['PATH', DEFAULT_PATH] as const]),
-    ['HOSTNAME', plan.pod.hostname] as const
+/** The container's whole environment but for its mark; the last one of a name wins, as a kubelet has it. */
+export function containerEnvironment(
+  { hostname }: Pick<PlannedPod, 'hostname'>,
+  { env }: Pick<PlannedContainer, 'env'>
+): Variable[] {
+  const values = new Map([
+    ['PATH', DEFAULT_PATH],
+    ['HOSTNAME', hostname],
+    ...env.map(({ name, value }) => [name, value] as const)
   ])
-  for (const { name, value } of container.env) {
+  return [...values].map(([name, value]) => ({ name, value }))
+}
+
+/** What marks the processes of a container, whoever has started them. */
+export const instanceMark = (
+  pod: Pick<PlannedPod, 'uid'>,
+  { name }: Pick<PlannedContainer, 'name'>
+): string => `${name}.${pod.uid}`
+
+function checked(variables: readonly Variable[], container: PlannedContainer): (readonly [string, string])[] {
+  return variables.map(({ name, value }) => {
     if (name.includes('\0') || value.includes('\0')) throw new PluginError('PLUGIN_NUL', { value: name })
     checkLength(`${name}=${value}`, `the environment variable ${name} of container ${container.name}`)
-    values.set(handed?.names?.[name] ?? name, value)
-  }
-  return [...values]
+    return [name, value]
+  })
 }
 
 function checkLength(value: string, field: string): void {

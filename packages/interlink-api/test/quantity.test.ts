@@ -1,5 +1,13 @@
 import t from 'tap'
-import { isWhole, parseQuantity, toMillis, toUnits } from '../src/kit/plan/quantity.ts'
+import {
+  addQuantities,
+  divideUp,
+  isWhole,
+  parseQuantity,
+  toMillis,
+  toNumber,
+  toUnits
+} from '../src/wire/quantity.ts'
 
 const nano = (units: bigint) => units * 1_000_000_000n
 
@@ -62,4 +70,31 @@ t.test('millis and units are rounded up, as the API server rounds', async (t) =>
   t.equal(toUnits(parseQuantity('2')!), 2)
   t.notOk(isWhole(parseQuantity('1500m')!))
   t.ok(isWhole(parseQuantity('2k')!))
+})
+
+t.test('divisors are counted rounded up, as the downward API shows them', async (t) => {
+  const divided = (value: string, divisor: string) => divideUp(parseQuantity(value)!, parseQuantity(divisor)!)
+  t.equal(divided('100m', '1'), '1')
+  t.equal(divided('100m', '1m'), '100')
+  t.equal(divided('1073741825', '1Mi'), '1025')
+})
+
+t.test('numbers for showing are exact', async (t) => {
+  for (const [text, number] of [
+    ['100m', 0.1],
+    ['1500m', 1.5],
+    ['250u', 0.00025],
+    ['0.5Gi', 2 ** 29],
+    ['100Ti', 100 * 2 ** 40],
+    ['-1', -1]
+  ] as const)
+    t.equal(toNumber(parseQuantity(text)!), number, text)
+})
+
+t.test('sums keep the suffix that all share where it comes out even', async (t) => {
+  t.equal(addQuantities(['1Gi', '2Gi']), '3Gi')
+  t.equal(addQuantities(['1.5Gi', '1Gi']), '2684354560')
+  t.equal(addQuantities(['500m', '2']), '2500m')
+  t.equal(addQuantities(['1', '1k', 'nonsense']), '1001')
+  t.equal(addQuantities(['nonsense']), undefined)
 })

@@ -1,0 +1,77 @@
+import t from 'tap'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { of } from '../../../test/conformance/workbench.ts'
+import { onPath } from '../../../test/support/on-path.ts'
+import { requireReal } from '../../../test/support/require-real.ts'
+import { imageCases } from './support-image-cases.ts'
+import { busybox, call, unpackedImage } from './support-images.ts'
+import { workDirectory } from './support-plugin.ts'
+import { startSite } from './support-process.ts'
+
+const podman = onPath('podman')
+const image = `localhost/interlink-test-${process.pid}:1`
+
+const needed = () =>
+  process.getuid!() !== 0
+    ? 'the images are made by root'
+    : !busybox
+      ? 'busybox is missing; install busybox-static'
+      : podman
+        ? undefined
+        : 'Podman is missing'
+
+/** For machines whose root may not raise limits, and where cgroups are laid out in a way that crun refuses. */
+const configuration = `[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+`
+
+t.test('Podman, under root', async (t) => {
+  if (!requireReal(t, needed())) return
+  const dir = await workDirectory(t)
+  await writeFile(join(dir, 'containers.conf'), configuration)
+  const environment = { CONTAINERS_CONF: join(dir, 'containers.conf') }
+  const site = await startSite(t, {
+    config: { options: { images: { apptainer: '', podman, environment } } }
+  })
+  const env = { ...process.env, ...environment }
+  const root = await unpackedImage(join(site.dir, 'little'))
+  const tar = join(site.dir, 'little.tar')
+  await call('tar', ['-C', root, '-cf', tar, '.'])
+  t.teardown(() => call(podman!, ['rmi', '--force', image], { env }))
+  const said = ['ENTRYPOINT ["/entry"]', 'CMD ["its own"]', 'ENV LD_LIBRARY_PATH=/of/the/image']
+  await call(podman!, ['import', '--quiet', ...said.flatMap((line) => ['--change', line]), tar, image], {
+    env
+  })
+  await imageCases(t, { site, image, anyName: true, mapsUsers: true })
+
+  await t.test('a value of several lines that would steer Podman is refused', async (t) => {
+    const value = 'one\ntwo'
+    const refusal = await site.refusal({
+      containers: [site.shell('true', { image, env: [{ name: 'LD_PRELOAD', value }] })]
+    })
+    t.match(refusal.message, /containers\[0\]\.env.*LD_PRELOAD would change/)
+  })
+
+  await t.test('an image that is not to be pulled, or cannot be, is said', async (t) => {
+    const none = { image: '127.0.0.1:1/none:1' }
+    const never = await site.run({ containers: [site.shell('true', { ...none, imagePullPolicy: 'Never' })] })
+    t.match(of(await never.ended()).state!.terminated, { reason: 'ErrImageNeverPull' })
+    const missing = await site.run({ containers: [site.shell('true', none)] })
+    t.match(of(await missing.ended()).state!.terminated, {
+      reason: 'ErrImagePull',
+      message: /127\.0\.0\.1:1\/none:1 cannot be pulled.*refused/s
+    })
+  })
+
+  await t.test('nothing is left of a container', async (t) => {
+    const { stdout } = await call(podman!, ['ps', '--all', '--quiet', '--filter', `ancestor=${image}`], {
+      env
+    })
+    t.equal(stdout, '')
+  })
+})
