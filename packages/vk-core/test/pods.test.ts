@@ -176,14 +176,19 @@ t.test('what the backend refuses fails with the fields it named, and is not aske
   await node.create('greedy')
   const pod = await node.until('greedy', phase('Failed'))
   t.match(pod?.status, { reason: 'Refused', message: 'spec.hostPID: jobs have no host PID namespace' })
+  t.equal(pod?.status?.containerStatuses?.[0]?.state?.terminated?.startedAt, undefined, 'it never started')
   t.equal(node.backend.count('create'), 1)
-  t.match(
-    await eventually(async () => (await node.events('greedy')).find((one) => one.reason === 'Refused')),
-    {
-      type: 'Warning',
-      message: /spec.hostPID/
-    }
+  // Events are written in the order in which they are told.
+  const { metadata } = await node.create('next')
+  await node.until('next', phase('Running'))
+  await eventually(async () => (await node.events('next')).some((one) => one.reason === 'Started'))
+  const events = await node.events('greedy')
+  t.strictSame(
+    events.map(({ type, reason }) => [type, reason]),
+    [['Warning', 'Refused']]
   )
+  t.match(events[0]!.message, /spec.hostPID/)
+  node.backend.set(metadata.uid ?? '', { terminated: { exitCode: 0 } })
 })
 
 t.test('a create whose answer was lost is repeated to a backend that knows it by its UID', async (t) => {

@@ -98,26 +98,20 @@ function normalState(
   return undefined
 }
 
-/** What a kubelet says of a container that it can no longer find. */
-export const vanished = (
+/** What a kubelet says of a container that it can no longer find; one that never ran has no start. */
+export function vanished(
   status: ContainerStatus,
   reason: string,
   message: string,
   now: string
-): ContainerStatus =>
-  status.state?.terminated
-    ? status
-    : {
-        ...status,
-        ready: false,
-        started: false,
-        state: {
-          terminated: {
-            exitCode: 137,
-            reason,
-            message,
-            startedAt: status.state?.running?.startedAt ?? now,
-            finishedAt: now
-          }
-        }
-      }
+): ContainerStatus {
+  const { running, terminated } = status.state ?? {}
+  if (terminated) return status
+  const times = { ...(running && { startedAt: running.startedAt }), finishedAt: now }
+  return {
+    ...status,
+    ready: false,
+    started: false,
+    state: { terminated: { exitCode: 137, reason, message, ...times } }
+  }
+}
