@@ -9,6 +9,9 @@ import { Type } from 'typebox'
 const env = { PATH: process.env.PATH, HOME: process.env.HOME }
 const call = (file, ...args) => promisify(execFile)(file, args, { env })
 
+// In every pod of a cluster, whether it asks for it or not.
+const account = '/var/run/secrets/kubernetes.io/serviceaccount'
+
 /** Lines of atq(1): `7\tSat Nov 21 13:12:00 2026 a root`; the queue of a job that runs is `=`. */
 async function queued() {
   const { stdout } = await call('atq')
@@ -33,16 +36,20 @@ export default {
 
     async render(plan) {
       const refusals = []
+      const notices = new Set()
       const launches = {}
       for (const { name, kind, image, command, args = [], mounts, workingDir = '/' } of plan.containers) {
         const field = `spec.${kind === 'main' ? 'containers' : 'initContainers'}.${name}`
         const refuse = (key, message) => refusals.push({ field: `${field}.${key}`, message })
         if (image !== 'host') refuse('image', 'only the image "host" runs here: the machine itself')
         if (!command) refuse('command', 'the image "host" has no entrypoint; give a command')
-        if (mounts.length > 0) refuse('volumeMounts', 'nothing can be mounted here')
+        if (mounts.some(({ mountPath }) => mountPath !== account))
+          refuse('volumeMounts', 'nothing can be mounted here')
+        else if (mounts.length > 0) notices.add(`container ${name} finds no token at ${account}`)
         launches[name] = { run: [...(command ?? []), ...args], enter: [], cwd: workingDir }
       }
-      return refusals.length > 0 ? { refusals } : { launches, notices: [] }
+      if (refusals.length > 0) return { refusals }
+      return { launches, notices: [...notices].map((message) => ({ reason: 'NotMounted', message })) }
     },
 
     async submit(job) {

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
@@ -14,6 +14,8 @@ import { requireReal } from '../support/require-real.ts'
 
 const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
 const at = fileURLToPath(new URL('../../examples/backend/at.js', import.meta.url))
+
+const hello = fileURLToPath(new URL('../../examples/hello.yaml', import.meta.url))
 
 const isRunning = async (name: string): Promise<boolean> => {
   for (const pid of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)))
@@ -41,18 +43,34 @@ t.test('what a module lacks that is to be a backend is said', async (t) => {
   }
 })
 
-t.test('pods run as jobs of at(1) through the backend that the guide explains', async (t) => {
+/** Whether jobs of at(1) can run here; starts their daemon for the time of the test. */
+async function atRuns(t: Test): Promise<boolean> {
   const why = ['at', 'atd'].every((name) => onPath(name) || onPath(`../sbin/${name}`))
     ? process.getuid!() === 0
       ? undefined
       : 'only root starts atd'
     : 'at is not installed'
-  if (!requireReal(t, why)) return
-  if (!(await isRunning('atd'))) {
-    const daemon = spawn('/usr/sbin/atd', ['-f'], { stdio: 'ignore' })
-    t.teardown(() => daemon.kill())
-    await eventually(() => isRunning('atd'))
-  }
+  if (!requireReal(t, why)) return false
+  if (await isRunning('atd')) return true
+  const daemon = spawn('/usr/sbin/atd', ['-f'], { stdio: 'ignore' })
+  t.teardown(() => daemon.kill())
+  return eventually(() => isRunning('atd'))
+}
+
+t.test('the example pod runs by `interlink up` on that backend', async (t) => {
+  if (!(await atRuns(t))) return
+  const { code, stdout, stderr } = await runInterlink(['up', '--backend', at, '--exit'])
+  t.equal(code, 0, stderr)
+  t.match(stdout, /→ Succeeded/)
+  for (const command of [
+    ['doctor', 'plugin', '--backend', at],
+    ['render', hello, '--backend', at]
+  ])
+    t.equal((await runInterlink(command)).code, 0, command.join(' '))
+})
+
+t.test('pods run as jobs of at(1) through the backend that the guide explains', async (t) => {
+  if (!(await atRuns(t))) return
   const directory = temporaryDirectory('own-backend')
   t.teardown(() => directory.remove())
   const [root, url] = [join(directory.path, 'jobs'), `unix://${join(directory.path, 'plugin.sock')}`]

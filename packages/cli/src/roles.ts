@@ -18,14 +18,15 @@ export async function startBacking(backend: string, dir: string, log: Logger): P
   await mkdir(root, { recursive: true, mode: 0o700 })
   const pluginUrl = `unix://${join(dir, 'plugin.sock')}`
   const apiUrl = `unix://${join(dir, 'api.sock')}`
+  const module = await backendModule(backend)
   const plugin = await startPlugin({
-    module: await backendModule(backend),
+    module,
     config: { listen: pluginUrl, root },
     log: log.child({ role: 'plugin' })
   })
   try {
     const api = await startApi(
-      { listen: apiUrl, plugins: [{ name: backend, url: pluginUrl }] },
+      { listen: apiUrl, plugins: [{ name: module.name, url: pluginUrl }] },
       { logger: log.child({ role: 'api' }) }
     )
     return {
