@@ -29,7 +29,7 @@ async function startServer(
     if (url.searchParams.has('watch')) {
       seen.watches++
       seen.versions.push(url.searchParams.get('resourceVersion') ?? '')
-      t.equal(url.searchParams.get('allowWatchBookmarks'), 'true')
+      if (url.searchParams.get('allowWatchBookmarks') !== 'true') return response.writeHead(400).end()
       response.writeHead(200, { 'content-type': 'application/json' })
       response.flushHeaders()
       return watch(response, seen.watches, url.searchParams.get('resourceVersion') ?? '')
