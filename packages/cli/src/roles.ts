@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { startApi } from '@interlink-ts/interlink-api/server'
@@ -15,7 +14,6 @@ export interface Backing {
 /** Starts a plugin and the API server in front of it, on unix sockets inside `dir`. */
 export async function startBacking(backend: string, dir: string, log: Logger): Promise<Backing> {
   const root = join(dir, 'jobs')
-  await mkdir(root, { recursive: true, mode: 0o700 })
   const pluginUrl = `unix://${join(dir, 'plugin.sock')}`
   const apiUrl = `unix://${join(dir, 'api.sock')}`
   const module = await backendModule(backend)

@@ -22,7 +22,7 @@ import type { Plan } from '../src/kit/plan/plan.ts'
 import { writeJob } from '../src/kit/supervisor/write-job.ts'
 import { jobFiles } from '../src/slurm/job-files.ts'
 import { renderLaunches, type LaunchOptions } from '../src/slurm/launch.ts'
-import { until } from './support-supervisor.ts'
+import { exitOf, until } from './support-supervisor.ts'
 
 const call = promisify(execFile)
 /** Apptainer runs as an ordinary account; root takes this one. */
@@ -101,10 +101,7 @@ export async function runPlan(
     detached: true,
     stdio: 'ignore'
   })
-  const ended = new Promise<number | string>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code, signal) => resolve(code ?? signal ?? ''))
-  })
+  const ended = exitOf(child)
   t.teardown(async () => {
     child.kill('SIGKILL')
     await call('/bin/sh', [join(dir, 'supervisor.sh'), 'reap', dir]).catch(() => undefined)

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
@@ -100,6 +100,13 @@ export interface JobInput extends Partial<Pick<Plan, 'restartPolicy' | 'graceSec
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** Its exit code, or the signal that ended it. */
+export const exitOf = (child: ChildProcess): Promise<number | string> =>
+  new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? ''))
+  })
+
 /** A job that really runs. */
 export interface RunningJob {
   readonly dir: string
@@ -141,10 +148,7 @@ export async function runJob(
     detached: true,
     stdio: 'ignore'
   })
-  const ended = new Promise<number | string>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code, signal) => resolve(code ?? signal ?? ''))
-  })
+  const ended = exitOf(child)
   t.teardown(async () => {
     child.kill('SIGKILL')
     await output(shell, [...first, join(dir, 'supervisor.sh'), 'reap', dir], world.path).catch(() => '')
@@ -261,7 +265,7 @@ export async function until(
 
 export function output(command: string, args: readonly string[], path = PATH): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: path } })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: path } })
     let said = ''
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
     child.once('error', reject)

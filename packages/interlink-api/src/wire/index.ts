@@ -63,4 +63,5 @@ export {
 } from './encode.ts'
 export type { CreateBodyShape } from './encode.ts'
 export { parseJson } from './json.ts'
+export { answerCreates, type CreateCall } from './create-outcomes.ts'
 export { addQuantities, divideUp, isWhole, parseQuantity, toMillis, toNumber, toUnits } from './quantity.ts'

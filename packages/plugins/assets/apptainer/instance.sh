@@ -91,16 +91,22 @@ find_image() {
   fi
 }
 
-prepare() {
-  tool=$1 image=$2 policy=$3 subs=$4
-  shift 4
-  make_ready
+# Arguments: of each of $subs parts, the volume and the path in it; what follows is left alone.
+prepare_subs() {
   n=0
   while [ "$n" -lt "$subs" ]; do
     prepare_sub "$n" "$1" "$2"
     shift 2
     n=$((n + 1))
   done
+}
+
+prepare() {
+  tool=$1 image=$2 policy=$3 subs=$4
+  shift 4
+  make_ready
+  prepare_subs "$@"
+  shift $((2 * subs))
   find_image
   ln -sfn "$path" "$own/image"
   : >"$run/$name.instance"
@@ -111,12 +117,8 @@ start() {
   tool=$1 image=$2 policy=$3 message=$4 subs=$5 options=$6
   shift 6
   make_ready
-  n=0
-  while [ "$n" -lt "$subs" ]; do
-    prepare_sub "$n" "$1" "$2"
-    shift 2
-    n=$((n + 1))
-  done
+  prepare_subs "$@"
+  shift $((2 * subs))
   find_image
   said=$(
     total=$# n=0

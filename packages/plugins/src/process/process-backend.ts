@@ -12,6 +12,7 @@ import type {
 } from '../kit/backend.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { processStart } from '../kit/jobs/proc.ts'
+import { INHERITED } from '../kit/supervisor/render-job.ts'
 import { checkMachine } from './check.ts'
 import { bootId, findJob, isAlive, jobIdOf, parseJobId, tryKill, type JobProcess } from './job-process.ts'
 import { findMachine, type Machine } from './machine.ts'
@@ -135,16 +136,7 @@ class ProcessBackend implements Backend {
 
 /** What the supervisor hands on to the tools in front of a container. The rest, which may hold secrets, is the plugin's own. */
 const jobEnvironment = (shell: string): NodeJS.ProcessEnv => {
-  const names = [
-    'PATH',
-    'HOME',
-    'USER',
-    'LOGNAME',
-    'LANG',
-    'TMPDIR',
-    'XDG_RUNTIME_DIR',
-    'INTERLINK_SECOND_MS'
-  ]
+  const names = ['PATH', ...INHERITED]
   const kept = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
   return { ...Object.fromEntries(kept), INTERLINK_SH: shell } as NodeJS.ProcessEnv
 }

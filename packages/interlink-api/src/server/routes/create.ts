@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { InterlinkError, toBody } from '../../errors.ts'
+import { InterlinkError } from '../../errors.ts'
+import { answerCreates } from '../../wire/create-outcomes.ts'
 import { decodeCreate } from '../../wire/decode.ts'
 import { encodeCreateAnswer } from '../../wire/encode.ts'
 import {
@@ -32,22 +33,14 @@ export const createRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, {
       }
     },
     validatorCompiler: () => (data) => ({ value: data }),
-    handler: (request) => {
-      const { body } = request
-      return Array.isArray(body) && body.length > 1
-        ? Promise.all(body.map((one) => outcome(request, one)))
-        : create(request, body)
-    }
+    handler: (request) =>
+      answerCreates({
+        body: request.body,
+        session: request.id,
+        create: (body) => create(request, body),
+        tell: (error) => tellError(error as InterlinkError, request, config)
+      })
   })
-
-  const outcome = (request: FastifyRequest, body: unknown): Promise<CreateOutcome> =>
-    create(request, body).then(
-      (created) => ({ created }),
-      (error: InterlinkError) => {
-        const known = tellError(error, request, config)
-        return { error: toBody(known, request.id), status: known.status }
-      }
-    )
 
   async function create(request: FastifyRequest, json: unknown): Promise<CreateStruct> {
     const body = decodeCreate(json)

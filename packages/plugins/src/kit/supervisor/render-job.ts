@@ -1,6 +1,7 @@
 import { PluginError } from '../../errors.ts'
 import type { Launch, Variable } from '../backend.ts'
-import type { Plan, PlannedAction, PlannedContainer, PlannedPod, PlannedProbe } from '../plan/plan.ts'
+import type { Plan, PlannedAction, PlannedContainer, PlannedProbe } from '../plan/plan.ts'
+import { containerEnvironment, DEFAULT_PATH, instanceMark } from '../runtimes/variables.ts'
 import { shellQuote, shellWords } from './quote.ts'
 
 export interface JobFile {
@@ -18,13 +19,11 @@ export interface RenderOptions {
   readonly inherit?: readonly string[]
 }
 
-/** What a container sees as PATH unless it sets one; the default of container runtimes. */
-export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
 /** Linux takes no longer string as an argument or in the environment, the ending NUL included: execve(2), MAX_ARG_STRLEN. */
 const MAX_STRING = 128 * 1024
 
-const INHERITED = [
+/** Variables of the machine's environment besides PATH that every job hands on to its launches. */
+export const INHERITED = [
   'HOME',
   'USER',
   'LOGNAME',
@@ -149,25 +148,6 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
     }).flatMap(([name, action]) => (action ? [at(name, `${actionLine(action)}\n`)] : []))
   ]
 }
-
-/** The container's whole environment but for its mark; the last one of a name wins, as a kubelet has it. */
-export function containerEnvironment(
-  { hostname }: Pick<PlannedPod, 'hostname'>,
-  { env }: Pick<PlannedContainer, 'env'>
-): Variable[] {
-  const values = new Map([
-    ['PATH', DEFAULT_PATH],
-    ['HOSTNAME', hostname],
-    ...env.map(({ name, value }) => [name, value] as const)
-  ])
-  return [...values].map(([name, value]) => ({ name, value }))
-}
-
-/** What marks the processes of a container, whoever has started them. */
-export const instanceMark = (
-  pod: Pick<PlannedPod, 'uid'>,
-  { name }: Pick<PlannedContainer, 'name'>
-): string => `${name}.${pod.uid}`
 
 function checked(variables: readonly Variable[], container: PlannedContainer): (readonly [string, string])[] {
   return variables.map(({ name, value }) => {

@@ -1,7 +1,6 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import { toBody } from '@interlink-ts/interlink-api/errors'
 import { extractContext, withSpan } from '@interlink-ts/interlink-api/telemetry'
-import { decode, encodeCreateAnswer, type CreateOutcome } from '@interlink-ts/interlink-api/wire'
+import { answerCreates, decode, encodeCreateAnswer } from '@interlink-ts/interlink-api/wire'
 import type { PluginContext } from '../build-plugin-server.ts'
 import { tellError } from '../errors-to-json.ts'
 
@@ -12,21 +11,14 @@ export const createRoutes: FastifyPluginAsync<PluginContext> = async (app, conte
     'interlink_plugin_creates',
     'Pods that were asked to be created, by outcome'
   )
-  app.post('/create', (request) => {
-    const { body } = request
-    return Array.isArray(body) && body.length > 1
-      ? Promise.all(body.map((one) => outcome(request, one)))
-      : create(request, body)
-  })
-
-  const outcome = (request: FastifyRequest, body: unknown): Promise<CreateOutcome> =>
-    create(request, body).then(
-      (created) => ({ created }),
-      (error: unknown) => {
-        const known = tellError(error, request, bodyLimit)
-        return { error: toBody(known, request.id), status: known.status }
-      }
-    )
+  app.post('/create', (request) =>
+    answerCreates({
+      body: request.body,
+      session: request.id,
+      create: (body) => create(request, body),
+      tell: (error) => tellError(error, request, bodyLimit)
+    })
+  )
 
   async function create(request: FastifyRequest, body: unknown) {
     const data = decode('RetrievedPodData', body)
