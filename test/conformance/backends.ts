@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
-import { slurmMissing, startSlurmLab } from '../slurm/lab.ts'
 import { sshdMissing, startSshd } from '../slurm/sshd.ts'
 
 /** A backend under test, and what its pods are made of. */

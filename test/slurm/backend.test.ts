@@ -1,7 +1,7 @@
 import t from 'tap'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
-import { slurmMissing, startSlurmLab } from './lab.ts'
 import {
   isOver,
   isRunning,

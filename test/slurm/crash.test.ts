@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { eventually } from '../support/eventually.ts'
 import { spawnReaped } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
-import { slurmMissing, startSlurmLab } from './lab.ts'
 import { isOver, isRunning, scriptPod, startSlurmPlugin, whenStatus } from './slurm-plugin.ts'
 
 const program = fileURLToPath(new URL('plugin-process.ts', import.meta.url))

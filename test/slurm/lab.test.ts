@@ -1,9 +1,9 @@
 import t from 'tap'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { requireReal } from '../support/require-real.ts'
 import { eventually } from '../support/eventually.ts'
-import { slurmMissing, startSlurmLab } from './lab.ts'
 
 if (requireReal(t, slurmMissing())) {
   t.test('two private Slurms run side by side, run a job each, and leave nothing', async (t) => {

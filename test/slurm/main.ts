@@ -1,6 +1,6 @@
 /** `npm run slurm-lab`: a private Slurm until Ctrl-C; prints what its clients need. */
 import { once } from 'node:events'
-import { slurmMissing, startSlurmLab } from './lab.ts'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 
 const missing = slurmMissing()
 if (missing !== undefined) {

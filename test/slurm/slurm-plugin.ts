@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import type { SlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { decode, type PodStatus, type RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { startPlugin, type PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
-import type { SlurmLab } from './lab.ts'
 
 export interface SlurmPlugin {
   readonly root: string

@@ -2,9 +2,9 @@ import t from 'tap'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
-import { slurmMissing, startSlurmLab } from './lab.ts'
 import {
   isOver,
   isRunning,

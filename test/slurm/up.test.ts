@@ -1,10 +1,10 @@
 import t from 'tap'
 import { join } from 'node:path'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { runInterlink, startInterlink } from '../support/interlink.ts'
 import { kubectlEnv, kubectlFor, kubectlUnavailable } from '../support/kubectl.ts'
 import { requireReal } from '../support/require-real.ts'
-import { slurmMissing, startSlurmLab } from './lab.ts'
 
 const pod = (name: string, script: string) =>
   JSON.stringify({

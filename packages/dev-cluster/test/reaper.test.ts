@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { eventually } from './eventually.ts'
+import { eventually } from '../src/support/eventually.ts'
 
-const typescript = fileURLToPath(new URL('../../scripts/lib/typescript.mjs', import.meta.url))
+const typescript = fileURLToPath(new URL('../../../scripts/lib/typescript.mjs', import.meta.url))
 const program = `
-  const { spawnReaped, temporaryDirectory } = await import('${new URL('reaper.ts', import.meta.url)}')
+  const { spawnReaped, temporaryDirectory } = await import('${new URL('../src/support/reaper.ts', import.meta.url)}')
   const ended = spawnReaped('true', [])
   await new Promise((resolve) => ended.once('exit', resolve))
   const child = spawnReaped('sh', ['-c', 'trap "" TERM; sleep 1000 & wait'], { stdio: 'ignore' })
