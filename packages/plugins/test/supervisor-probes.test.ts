@@ -220,7 +220,7 @@ everywhere('http, https, tcp and gRPC probes speak with real servers', async (t,
         })
   }
   const job = await startJob(t, world, {
-    secondMs: 200,
+    secondMs: 500,
     containers: [
       ...Object.entries(good).map(([name, action]) => ({
         name,

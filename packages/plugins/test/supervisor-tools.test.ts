@@ -238,7 +238,8 @@ async function wholeLife(t: Test, world: World, dirPrefix: string): Promise<void
     ]
   })
   await job.container('main', ({ ready }) => ready)
-  await job.container('crash', ({ restarts }) => restarts >= 1)
+  for (const name of ['crash', 'absent'])
+    await job.container(name, ({ restarts, state }) => restarts >= 1 && state === 'waiting')
   t.match((await job.state()).containers.get('init'), { restarts: 1, exitCode: 0, ready: true }, world.name)
   const second = await runJob(t, world, job.dir, job.uid)
   t.equal(await second.ended, 3, `${world.name}: a second start finds the first`)

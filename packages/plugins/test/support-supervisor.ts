@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
-import { tmpdir } from 'node:os'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
@@ -18,6 +18,9 @@ export interface World {
 }
 
 const PATH = process.env.PATH ?? '/usr/bin:/bin'
+
+/** How much longer things take here than on a machine with nothing else to do. */
+const slowness = Math.min(4, Math.max(1, loadavg()[0]! / availableParallelism()))
 
 /** The three shells with the tools of this machine, and busybox with nothing else. */
 export async function worlds(t: Test): Promise<World[]> {
@@ -94,7 +97,7 @@ export interface JobInput extends Partial<Pick<Plan, 'restartPolicy' | 'graceSec
   readonly containers: readonly Container[] | ((dir: string) => readonly Container[])
   /** How the path of the job directory begins. @default interlink-job- in the folder for temporary files */
   readonly dirPrefix?: string
-  /** Length of a second. @default 100 */
+  /** Length of a second. @default 100, and longer on a busy machine */
   readonly secondMs?: number
   /** Environment of whoever starts the job. */
   readonly env?: Readonly<Record<string, string>>
@@ -143,7 +146,7 @@ export async function runJob(
       ...input.env,
       PATH: world.path,
       INTERLINK_SH: world.sh,
-      INTERLINK_SECOND_MS: String(input.secondMs ?? 100)
+      INTERLINK_SECOND_MS: String(input.secondMs ?? Math.ceil(100 * slowness))
     },
     detached: true,
     stdio: 'ignore'
