@@ -119,7 +119,14 @@ eachCluster(t, async (t, cluster) => {
     async (t) => {
       backend.state.ping = {
         status: 'ok',
-        resources: { cpu: '128', accelerators: [{ resourceType: 'nvidia.com/mig-1g.5gb', available: '7' }] },
+        resources: {
+          cpu: '128',
+          accelerators: [
+            { resourceType: 'nvidia.com/mig-1g.5gb', available: '7' },
+            { resourceType: 'amd.com/gpu', available: '4', models: ['mi250'] },
+            { resourceType: 'xilinx.com/fpga', available: '2', models: ['u250', 'u280'] }
+          ]
+        },
         taints: [backendTaint]
       }
       const { close } = await start(t, cluster, file(), dir)
@@ -132,6 +139,8 @@ eachCluster(t, async (t, cluster) => {
         'virtual-node.interlink/type': 'virtual-kubelet',
         'node.kubernetes.io/exclude-from-external-load-balancers': 'true',
         'nvidia-gpu-type': 'a100',
+        'amd-gpu-type': 'mi250',
+        'xilinx-fpga-type': undefined,
         zone: 'a'
       })
       t.match(node.metadata.annotations, { contact: 'ops' })

@@ -1,4 +1,6 @@
 import t from 'tap'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
@@ -95,11 +97,31 @@ if (requireReal(t, slurmMissing())) {
 
   t.test('the ping says what the nodes have', async (t) => {
     const { client } = await startSlurmPlugin(t, lab)
-    const { parsed } = await client.ping()
-    t.match(parsed!.resources, {
+    const parsed = await eventually(async () => {
+      const { parsed } = await client.ping()
+      return parsed?.resources && parsed
+    })
+    t.match(parsed.resources, {
       cpu: '16',
       memory: '32000Mi',
-      accelerators: [{ resourceType: 'nvidia.com/gpu', available: '8' }]
+      accelerators: [{ resourceType: 'nvidia.com/gpu', available: '8', models: ['a100'] }]
     })
+    t.strictSame(parsed.queues, [
+      { name: 'debug', nodes: 2, maxSeconds: 3600, default: true },
+      { name: 'short', nodes: 1, maxSeconds: 60 }
+    ])
+  })
+
+  t.test('a ping is answered while Slurm says nothing', async (t) => {
+    const dir = join(lab.dir, 'silent')
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await writeFile(join(dir, 'sinfo'), '#!/bin/sh\nexec sleep 600\n', { mode: 0o700 })
+    const before = process.env.PATH
+    process.env.PATH = `${dir}:${before}`
+    t.teardown(() => (process.env.PATH = before))
+    const { client } = await startSlurmPlugin(t, lab)
+    const { ok, parsed } = await client.ping()
+    t.equal(ok, true)
+    t.equal(parsed!.resources, undefined, 'in doubt nothing is said')
   })
 }

@@ -338,8 +338,10 @@ t.test('pings of several plugins are added up, and one that is down is named wit
       resources: {
         cpu: '2',
         memory: '1Gi',
-        accelerators: [{ resourceType: 'nvidia.com/gpu', available: 1 }]
+        accelerators: [{ resourceType: 'nvidia.com/gpu', available: 1, free: 0, models: ['t4'] }],
+        free: { cpu: '1' }
       },
+      queues: [{ name: 'short', nodes: 2, maxSeconds: 60 }],
       capabilities: ['watch', 'status.batch'],
       taints: []
     })
@@ -350,7 +352,8 @@ t.test('pings of several plugins are added up, and one that is down is named wit
           resources: {
             cpu: '500m',
             memory: '2Gi',
-            accelerators: [{ resourceType: 'nvidia.com/gpu', available: '3' }]
+            accelerators: [{ resourceType: 'nvidia.com/gpu', available: '3', free: '2', models: ['a100'] }],
+            free: { cpu: '2' }
           },
           capabilities: ['watch'],
           taints: [{ key: 'a', effect: 'NoSchedule' }]
@@ -363,8 +366,10 @@ t.test('pings of several plugins are added up, and one that is down is named wit
     resources: {
       cpu: '2500m',
       memory: '3Gi',
-      accelerators: [{ resourceType: 'nvidia.com/gpu', available: '4' }]
+      accelerators: [{ resourceType: 'nvidia.com/gpu', available: '4', free: '2', models: ['t4', 'a100'] }],
+      free: { cpu: '3' }
     },
+    queues: [{ name: 'short', nodes: 2, maxSeconds: 60 }],
     capabilities: ['watch'],
     taints: [{ key: 'a', effect: 'NoSchedule' }]
   })

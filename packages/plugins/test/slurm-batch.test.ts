@@ -97,6 +97,39 @@ t.test('a deadline becomes a time limit that comes after it, unless one is writt
   t.same(args({ spec, annotations: flags('-t 20:00:00') }), ['--time=20:00:00'])
 })
 
+t.test('a time limit fits the partition of the job', async (t) => {
+  const partitions = [
+    { name: 'debug', default: true, open: true, nodes: 1, maxSeconds: 3600 },
+    { name: 'long', default: false, open: true, nodes: 1 }
+  ]
+  const fitted = (given: Given) => {
+    const { args, notices } = renderBatch(
+      { plan: planOf(given), dir },
+      optionsOf().batch,
+      '/bin/sh',
+      partitions
+    )
+    return [
+      args.find((arg) => arg.startsWith('--time')),
+      ...notices.map(({ reason, message }) => `${reason} ${message}`)
+    ]
+  }
+  const spec = { activeDeadlineSeconds: 7200 }
+  t.strictSame(fitted({ spec }), [
+    '--time=60',
+    'TimeLimitShortened spec.activeDeadlineSeconds: partition debug gives at most 60 minutes; the job is ended by then'
+  ])
+  t.strictSame(fitted({ spec, annotations: flags('--partition=long') }), ['--time=121'])
+  t.strictSame(fitted({ spec, annotations: flags('-p unknown') }), ['--time=121'])
+  for (const time of ['1-00', '1-00:00', '02:00:00', '61', '60:01', '0', 'UNLIMITED'])
+    t.strictSame(fitted({ annotations: flags(`--time=${time}`) }), [
+      `--time=${time}`,
+      `TimeLimitTooLong --time=${time}: partition debug gives at most 60 minutes; the job waits for ever`
+    ])
+  for (const time of ['60', '60:00', '1:00:00', '0-1', 'soon'])
+    t.strictSame(fitted({ annotations: flags(`--time=${time}`) }), [`--time=${time}`])
+})
+
 t.test('a flavor is weaker than the annotation, and that than what the pod asks for', async (t) => {
   const flavors = [
     { name: 'small', flags: '--partition=cpu --time=60', cpus: 2, memory: '4G' },

@@ -1,12 +1,5 @@
 import t from 'tap'
-import {
-  isUsable,
-  parseGres,
-  parseJobId,
-  parseSacct,
-  parseSinfo,
-  parseSqueue
-} from '../src/slurm/commands.ts'
+import { parseJobId, parseSacct, parseSqueue } from '../src/slurm/commands.ts'
 import { submitFailure } from '../src/slurm/submit-failures.ts'
 
 t.test('what squeue of 22.05 prints is read, whatever the comments hold', async (t) => {
@@ -61,24 +54,6 @@ t.test('the job id of sbatch is the last line alone, with or without a cluster',
   t.equal(parseJobId('a word of the site\n77\n'), '77')
   t.equal(parseJobId('Submitted batch job 5\n'), undefined)
   t.equal(parseJobId(''), undefined)
-})
-
-t.test('nodes are counted once, with their devices', async (t) => {
-  const nodes = parseSinfo(
-    'n1|mixed|8|16000|gpu:a100:4(S:0-1),shard:8\nn1|mixed|8|16000|gpu:a100:4(S:0-1),shard:8\nn2|down*|64+|256000+|(null)\n'
-  )
-  t.strictSame(nodes, [
-    { name: 'n1', state: 'mixed', cpus: 8, memoryMiB: 16000, gres: { 'gpu:a100': 4, shard: 8 } },
-    { name: 'n2', state: 'down*', cpus: 64, memoryMiB: 256_000, gres: {} }
-  ])
-  t.same(nodes.map(isUsable), [true, false])
-})
-
-t.test('devices are read as slurm.conf has them', async (t) => {
-  t.strictSame(parseGres('gpu:2'), { gpu: 2 })
-  t.strictSame(parseGres('gpu:a100:no_consume:4,gpu:a100:2,license'), { 'gpu:a100': 6, license: 1 })
-  t.strictSame(parseGres('craynetwork:4K'), { craynetwork: 4096 })
-  t.strictSame(parseGres('(null)'), {})
 })
 
 const failure = (stderr: string, code = 1) => submitFailure({ code, stdout: Buffer.alloc(0), stderr })

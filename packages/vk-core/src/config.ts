@@ -286,10 +286,16 @@ function capacityOf({ accelerators = [], ...plain }: Resources): Record<string, 
 function acceleratorLabels({ accelerators = [] }: Resources): Record<string, string> {
   const labels: Record<string, string> = {}
   for (const { resourceType, model } of accelerators) {
-    const vendor = /^(nvidia|amd|intel|xilinx)\.com\/(gpu|fpga|mig-.+)$/.exec(resourceType)
-    if (vendor && model) labels[`${vendor[1]}-${vendor[2] === 'fpga' ? 'fpga' : 'gpu'}-type`] = model
+    const label = acceleratorLabel(resourceType)
+    if (label && model) labels[label] = model
   }
   return labels
+}
+
+/** The label of the reference for the model of an accelerator. */
+export function acceleratorLabel(resourceType: string): string | undefined {
+  const [, vendor, kind] = /^(nvidia|amd|intel|xilinx)\.com\/(gpu|fpga|mig-.+)$/.exec(resourceType) ?? []
+  return vendor && `${vendor}-${kind === 'fpga' ? 'fpga' : 'gpu'}-type`
 }
 
 const withEffect = (taint: { key: string; value?: string; effect?: string }): NodeTaint => ({

@@ -5,6 +5,10 @@ export interface LabShape {
   readonly memoryMiB: number
   /** Of type a100. */
   readonly gpus: number
+  /** Further devices of every node: `fpga:u250:1`. */
+  readonly devices: readonly string[]
+  /** Further words of every node, such as `Feature=avx512`. */
+  readonly attributes: string
   /** Further lines of slurm.conf. */
   readonly extra: readonly string[]
 }
@@ -22,7 +26,8 @@ export function slurmConfiguration(
   shape: LabShape,
   { dir, user, host, controller, nodes }: LabPlace
 ): string {
-  const gres = shape.gpus > 0 ? ` Gres=gpu:a100:${shape.gpus}` : ''
+  const devices = devicesOf(shape)
+  const gres = devices.length > 0 ? ` Gres=${devices.join(',')}` : ''
   return [
     'ClusterName=lab',
     `SlurmctldHost=${host}(127.0.0.1)`,
@@ -50,7 +55,7 @@ export function slurmConfiguration(
     'SelectType=select/cons_tres',
     'SelectTypeParameters=CR_Core_Memory',
     'DefMemPerCPU=256',
-    'GresTypes=gpu',
+    `GresTypes=${[...new Set(['gpu', ...devices.map((device) => device.split(':')[0]!)])].join(',')}`,
     'SchedulerType=sched/backfill',
     'SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,bf_max_job_test=2000',
     'KillWait=3',
@@ -62,7 +67,7 @@ export function slurmConfiguration(
     ...nodes.map(
       ({ name, port }) =>
         `NodeName=${name} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${port} CPUs=${shape.cpus} Boards=1 ` +
-        `SocketsPerBoard=1 CoresPerSocket=${shape.cpus} ThreadsPerCore=1 RealMemory=${shape.memoryMiB}${gres} State=UNKNOWN`
+        `SocketsPerBoard=1 CoresPerSocket=${shape.cpus} ThreadsPerCore=1 RealMemory=${shape.memoryMiB}${gres} ${shape.attributes} State=UNKNOWN`
     ),
     'PartitionName=debug Nodes=ALL Default=YES MaxTime=01:00:00 DefaultTime=00:10:00 State=UP',
     `PartitionName=short Nodes=${nodes[0]!.name} MaxTime=00:01:00 State=UP`,
@@ -70,15 +75,21 @@ export function slurmConfiguration(
   ].join('\n')
 }
 
+/** `name:type:count` of each kind. */
+export const devicesOf = ({ gpus, devices }: LabShape): readonly string[] =>
+  gpus > 0 ? [`gpu:a100:${gpus}`, ...devices] : devices
+
+/** gres.conf(5); `files` are those of each kind of {@link devicesOf}, absent where none could be made. */
 export const gresConfiguration = (
-  { gpus }: LabShape,
+  shape: LabShape,
   nodes: readonly string[],
-  devices: string | undefined
+  files: readonly string[] | undefined
 ): string =>
-  gpus === 0
-    ? ''
-    : nodes
-        .map(
-          (name) => `NodeName=${name} Name=gpu Type=a100 ${devices ? `File=${devices}` : `Count=${gpus}`}\n`
-        )
-        .join('')
+  nodes
+    .flatMap((node) =>
+      devicesOf(shape).map((device, index) => {
+        const [name, type, count] = device.split(':')
+        return `NodeName=${node} Name=${name} Type=${type} ${files ? `File=${files[index]}` : `Count=${count}`}\n`
+      })
+    )
+    .join('')

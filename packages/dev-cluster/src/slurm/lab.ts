@@ -11,7 +11,7 @@ import type { ChildProcess } from 'node:child_process'
 import { eventually } from '../support/eventually.ts'
 import { freePorts } from '../support/free-port.ts'
 import { runAtEnd, signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
-import { gresConfiguration, slurmConfiguration, type LabShape } from './lab-configuration.ts'
+import { devicesOf, gresConfiguration, slurmConfiguration, type LabShape } from './lab-configuration.ts'
 
 const call = promisify(execFile)
 
@@ -50,13 +50,22 @@ export function slurmMissing(): string | undefined {
 
 /** Brings up munged, slurmctld and one slurmd per node; resolves when every node is idle. */
 export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<SlurmLab> {
-  const full: LabShape = { nodes: 2, cpus: 8, memoryMiB: 16_000, gpus: 4, extra: [], ...shape }
+  const full: LabShape = {
+    nodes: 2,
+    cpus: 8,
+    memoryMiB: 16_000,
+    gpus: 4,
+    devices: [],
+    attributes: '',
+    extra: [],
+    ...shape
+  }
   const directory = temporaryDirectory('slurm')
   const dir = directory.path
   const nodes = Array.from({ length: full.nodes }, (_, index) => `n${index + 1}`)
   const [controller = 0, ...ports] = await freePorts(full.nodes + 1)
   const env = { PATH: path, SLURM_CONF: join(dir, 'slurm.conf') }
-  const devices = makeDevices(dir, full.gpus)
+  const devices = makeDevices(dir, devicesOf(full))
   for (const name of ['state', 'log', 'munge', ...nodes.map((node) => `spool/${node}`)])
     await mkdir(join(dir, name), { recursive: true, mode: 0o755 })
   await writeFile(join(dir, 'munge/key'), randomBytes(1024), { mode: 0o400 })
@@ -150,12 +159,17 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
 }
 
 /** Slurm hands out devices only of files that are devices; where none can be made, it counts without files. */
-function makeDevices(dir: string, count: number): string | undefined {
-  if (count === 0) return undefined
-  for (let index = 0; index < count; index++)
-    if (spawnSync('mknod', ['-m', '666', join(dir, `gpu${index}`), 'c', '240', String(index)]).status !== 0)
-      return undefined
-  return join(dir, `gpu[0-${count - 1}]`)
+function makeDevices(dir: string, kinds: readonly string[]): readonly string[] | undefined {
+  const files: string[] = []
+  for (const [kind, device] of kinds.entries()) {
+    const count = Number(device.split(':')[2])
+    for (let index = 0; index < count; index++) {
+      const path = join(dir, `device${kind}-${index}`)
+      if (spawnSync('mknod', ['-m', '666', path, 'c', '240', String(index)]).status !== 0) return undefined
+    }
+    files.push(join(dir, `device${kind}-[0-${count - 1}]`))
+  }
+  return files
 }
 
 /** Steps leave the group of their slurmd: they are found by the configuration they were started with. */

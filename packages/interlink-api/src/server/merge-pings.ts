@@ -11,11 +11,13 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
   const resources = answers.flatMap((answer) => answer.resources ?? [])
   const taints = answers.flatMap((answer) => (answer.taints ? [answer.taints] : []))
   const backends = answers.flatMap(({ backend }) => backend ?? [])
+  const queues = answers.flatMap((answer) => answer.queues ?? [])
   const [first, ...rest] = pings
   return {
     status: 'ok',
     ...(resources.length > 0 ? { resources: addResources(resources) } : {}),
     ...(taints.length > 0 ? { taints: unite(taints.flat()) } : {}),
+    ...(queues.length > 0 ? { queues } : {}),
     ...(backends.length > 0 ? { backend: backends.join(',') } : {}),
     capabilities: [...(first?.capabilities ?? [])].filter((name) =>
       rest.every(({ capabilities }) => capabilities.has(name))
@@ -25,28 +27,37 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
 
 type Resources = NonNullable<PingResponse['resources']>
 
+const defined = <T extends object>(fields: T): T =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T
+
 function addResources(all: readonly Resources[]): Resources {
   const sum = (values: readonly (string | undefined)[]) =>
     addQuantities(values.filter((value) => value !== undefined))
-  const accelerators = new Map<string, string[]>()
-  for (const { resourceType, available } of all.flatMap((one) => one.accelerators ?? []))
-    accelerators.set(resourceType, [...(accelerators.get(resourceType) ?? []), available])
-  const total: Resources = {
+  const accelerators = all.flatMap((one) => one.accelerators ?? [])
+  const types = [...new Set(accelerators.map(({ resourceType }) => resourceType))]
+  const free = all.flatMap((one) => one.free ?? [])
+  return defined<Resources>({
     cpu: sum(all.map(({ cpu }) => cpu)),
     memory: sum(all.map(({ memory }) => memory)),
-    pods: sum(all.map(({ pods }) => pods))
-  }
-  return {
-    ...Object.fromEntries(Object.entries(total).filter(([, value]) => value !== undefined)),
-    ...(accelerators.size > 0
-      ? {
-          accelerators: [...accelerators].map(([resourceType, values]) => ({
-            resourceType,
-            available: sum(values) ?? '0'
-          }))
-        }
-      : {})
-  }
+    pods: sum(all.map(({ pods }) => pods)),
+    accelerators:
+      types.length === 0
+        ? undefined
+        : types.map((resourceType) => {
+            const same = accelerators.filter((one) => one.resourceType === resourceType)
+            const models = [...new Set(same.flatMap((one) => one.models ?? []))]
+            return defined({
+              resourceType,
+              available: sum(same.map(({ available }) => available)) ?? '0',
+              free: sum(same.map((one) => one.free)),
+              models: models.length > 0 ? models : undefined
+            })
+          }),
+    free:
+      free.length === 0
+        ? undefined
+        : defined({ cpu: sum(free.map(({ cpu }) => cpu)), memory: sum(free.map(({ memory }) => memory)) })
+  })
 }
 
 const unite = (taints: readonly Taint[]): Taint[] => [

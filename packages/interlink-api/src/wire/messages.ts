@@ -164,7 +164,9 @@ export type Taint = Static<typeof Taint>
 
 /**
  * Answer to a ping. `taints` absent leaves the node's taints, `[]` clears them. Resource values are quantities.
- * `backend`, `version` and `capabilities` are extensions; see {@link Capability}.
+ * Extensions: `backend`, `version`, `capabilities` (see {@link Capability}); `free`, what nobody uses at the moment, a
+ * hint and no promise; `models` of accelerators; `queues`, the partitions of a batch system, `maxSeconds` absent where
+ * there is no limit.
  */
 export const PingResponse = Type.Object(
   {
@@ -176,13 +178,37 @@ export const PingResponse = Type.Object(
           memory: optText(),
           pods: optText(),
           accelerators: Type.Optional(
-            Type.Array(Type.Object({ resourceType: Type.String(), available: text() }, open))
-          )
+            Type.Array(
+              Type.Object(
+                {
+                  resourceType: Type.String(),
+                  available: text(),
+                  free: optText(),
+                  models: Type.Optional(Type.Array(Type.String()))
+                },
+                open
+              )
+            )
+          ),
+          free: Type.Optional(Type.Object({ cpu: optText(), memory: optText() }, open))
         },
         open
       )
     ),
     taints: Type.Optional(Type.Array(Taint)),
+    queues: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Type.String(),
+            nodes: Type.Integer(),
+            maxSeconds: Type.Optional(Type.Integer()),
+            default: Type.Optional(Type.Boolean())
+          },
+          open
+        )
+      )
+    ),
     backend: str(),
     version: str(),
     capabilities: Type.Optional(Type.Array(Type.String()))

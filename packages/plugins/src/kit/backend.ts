@@ -105,8 +105,11 @@ export interface Backend {
   release?(job: SubmittedJob): Promise<void>
   /** What the backend honours beyond what every one does; what it does not is told as a notice. Asked at start. */
   honours?(): Promise<Partial<SitePolicy['backend']>>
-  /** Resources and taints for the ping; absent fields leave the node's configuration. */
-  resources?(): Promise<Pick<PingResponse, 'resources' | 'taints'>>
+  /**
+   * Resources, taints and queues for the ping; absent fields leave the node's configuration. Asked once at start and
+   * by every ping, which waits for it: what takes time is asked for in the background.
+   */
+  resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues'>>
   /** Gives up connections; nothing is asked of it afterwards. */
   close?(): Promise<void>
 }

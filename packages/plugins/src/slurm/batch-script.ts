@@ -5,6 +5,7 @@ import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
 import { shellQuote, shellWords } from '../kit/supervisor/quote.ts'
 import { FlagPolicy } from './annotations/flag-policy.ts'
 import { readAnnotations, refuseAnnotation, type SlurmAnnotations } from './annotations/read-annotations.ts'
+import type { PartitionFacts } from './cluster-facts.ts'
 import { Flavor } from './flavors.ts'
 import { resolveImage, type ImageOptions } from './images.ts'
 import { jobFlags } from './job-flags.ts'
@@ -42,14 +43,18 @@ export interface Batch {
   readonly refusals: readonly Refusal[]
 }
 
-/** The job of a plan as sbatch takes it. Pure. `dir` is the job directory as the compute node sees it. */
+/**
+ * The job of a plan as sbatch takes it. Pure. `dir` is the job directory as the compute node sees it; `partitions` are
+ * those that are known.
+ */
 export function renderBatch(
   { plan, dir }: Pick<Job, 'plan' | 'dir'>,
   options: BatchOptions,
-  shell = '/bin/sh'
+  shell = '/bin/sh',
+  partitions: readonly PartitionFacts[] = []
 ): Batch {
   const { annotations } = readAnnotations(plan)
-  const { args, files, notices, refusals } = jobFlags(plan, dir, annotations, options)
+  const { args, files, notices, refusals } = jobFlags(plan, dir, annotations, options, partitions)
   return {
     args,
     notices,

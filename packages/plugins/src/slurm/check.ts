@@ -1,5 +1,5 @@
 import type { Check } from '../kit/backend.ts'
-import { isUsable } from './commands.ts'
+import { isUsable } from './cluster-facts.ts'
 import type { SlurmClient } from './slurm-client.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -26,7 +26,7 @@ export async function checkSlurm(slurm: SlurmClient, root: string, transport: Tr
         return `answers; ${own.length} jobs of this account`
       }),
       attempt('nodes', 'see sinfo; nodes that are down or drained run nothing', async () => {
-        const nodes = await slurm.nodes()
+        const { nodes } = await slurm.facts()
         const usable = nodes.filter(isUsable)
         if (usable.length === 0) throw new Error(`none of ${nodes.length} nodes is usable`)
         return `${usable.length} of ${nodes.length} nodes usable`

@@ -3,8 +3,10 @@ import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
 import { refuseFlags, type FlagPolicy } from './annotations/flag-policy.ts'
 import { flagText, parseFlags, type Flag } from './annotations/parse-flags.ts'
 import { annotationField, type SlurmAnnotations } from './annotations/read-annotations.ts'
+import type { PartitionFacts } from './cluster-facts.ts'
 import { chooseFlavor, type Flavor } from './flavors.ts'
 import { mergeFlags, mergeRequest } from './merge-flags.ts'
+import { limitTime } from './partition-limits.ts'
 import { requestedFlags, signalFlag, timeFlag, type ResourceOptions } from './resources.ts'
 
 export interface JobFlagOptions {
@@ -32,7 +34,8 @@ export function jobFlags(
   plan: Plan,
   dir: string,
   annotations: SlurmAnnotations,
-  options: JobFlagOptions
+  options: JobFlagOptions,
+  partitions: readonly PartitionFacts[]
 ): JobFlags {
   const { pod } = plan
   const notices: Notice[] = []
@@ -59,7 +62,9 @@ export function jobFlags(
   const time = written.some(({ name }) => name === 'time') ? undefined : timeFlag(plan, options.resources)
   const merged = mergeRequest(written, [...requested, ...(time ? [time] : [])])
   for (const message of merged.notices) tell('FlagReplaced', message)
-  const { flags, files } = withOwnOutput(merged.flags, dir)
+  const limited = limitTime(merged.flags, time !== undefined, partitions)
+  notices.push(...limited.notices)
+  const { flags, files } = withOwnOutput(limited.flags, dir)
   const args = withSignal(flags, plan, options.resources, tell).map(flagText)
   return { args, files, notices, refusals }
 }

@@ -1,29 +1,35 @@
 import type { PingResponse } from '@interlink-ts/interlink-api/wire'
-import { isUsable, type NodeFacts } from './commands.ts'
+import { acceleratorsOf } from './accelerators.ts'
+import { isUsable, type ClusterFacts, type NodeFacts } from './cluster-facts.ts'
 import type { SlurmOptions } from './options.ts'
-import type { SlurmClient } from './slurm-client.ts'
 
-/** What the usable nodes have in all; what is busy counts, as jobs wait in the queue. */
-export async function offeredResources(
-  slurm: Pick<SlurmClient, 'nodes'>,
-  options: Pick<SlurmOptions, 'partition' | 'taints'>
-): Promise<Pick<PingResponse, 'resources' | 'taints'>> {
-  const nodes = (await slurm.nodes(options.partition)).filter(isUsable)
+/** What the usable nodes have in all, as jobs wait in the queue for what is busy; `free` is what does not wait. */
+export function offeredResources(
+  { nodes: all, partitions }: ClusterFacts,
+  { batch, containers }: Pick<SlurmOptions, 'batch' | 'containers'>
+): Pick<PingResponse, 'resources' | 'queues'> {
+  const nodes = all.filter(isUsable)
+  // In doubt nothing is said, rather than zero.
+  if (nodes.length === 0) return {}
+  const total = (of: (node: NodeFacts) => number) => nodes.reduce((sum, node) => sum + of(node), 0)
+  const accelerators = acceleratorsOf(nodes, { extended: batch.resources.extended, gpu: containers.gpu })
   return {
-    // In doubt nothing is said, rather than zero.
-    ...(nodes.length > 0 ? { resources: sum(nodes) } : {}),
-    ...(options.taints ? { taints: options.taints } : {})
-  }
-}
-
-function sum(nodes: readonly NodeFacts[]): NonNullable<PingResponse['resources']> {
-  const total = (of: (node: NodeFacts) => number) => nodes.reduce((all, node) => all + of(node), 0)
-  const gpus = total(({ gres }) =>
-    Object.entries(gres).reduce((all, [name, count]) => all + (/^gpu(:|$)/.test(name) ? count : 0), 0)
-  )
-  return {
-    cpu: String(total(({ cpus }) => cpus)),
-    memory: `${total(({ memoryMiB }) => memoryMiB)}Mi`,
-    ...(gpus > 0 ? { accelerators: [{ resourceType: 'nvidia.com/gpu', available: String(gpus) }] } : {})
+    resources: {
+      cpu: String(total(({ cpus }) => cpus)),
+      memory: `${total(({ memoryMiB }) => memoryMiB)}Mi`,
+      ...(accelerators.length > 0 ? { accelerators } : {}),
+      free: {
+        cpu: String(total(({ idleCpus }) => idleCpus)),
+        memory: `${total(({ memoryMiB, allocatedMiB }) => Math.max(0, memoryMiB - allocatedMiB))}Mi`
+      }
+    },
+    queues: partitions
+      .filter(({ open }) => open)
+      .map(({ name, nodes, maxSeconds, default: isDefault }) => ({
+        name,
+        nodes,
+        ...(maxSeconds === undefined ? {} : { maxSeconds }),
+        ...(isDefault ? { default: true } : {})
+      }))
   }
 }

@@ -20,7 +20,7 @@ export const SlurmOptions = Type.Object(
     partition: Type.Optional(
       Type.String({
         pattern: '^[^-]',
-        description: 'the partition whose nodes count as capacity; default: all'
+        description: 'the partitions whose nodes count as capacity, with commas; default: all'
       })
     ),
     submissions: Type.Integer({

@@ -6,13 +6,16 @@ import type {
   BackendModule,
   BackendState,
   Job,
+  Plan,
   SubmittedJob
 } from '../kit/backend.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
 import { pullScript, renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
+import type { ClusterFacts } from './cluster-facts.ts'
 import { jobFiles } from './job-files.ts'
 import { renderLaunches } from './launch.ts'
+import { Newest } from './newest.ts'
 import { completeOptions, SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { SlurmClient } from './slurm-client.ts'
@@ -32,7 +35,7 @@ export const slurmBackend: BackendModule = {
 
 /** What Slurm's own TERM, wait and KILL comes after, beyond the grace of the pod; seconds. */
 const patience = 5
-const resourcesMs = 60_000
+const factsMs = 60_000
 
 class SlurmBackend implements Backend {
   readonly name = 'slurm'
@@ -45,7 +48,7 @@ class SlurmBackend implements Backend {
   readonly #cancelled = new Map<string, number>()
   /** What the last `sacct` said; an end does not change. */
   readonly #ended = new Map<string, SlurmJob>()
-  #offered: { readonly at: number; readonly answer: ReturnType<typeof offeredResources> } | undefined
+  readonly #facts: Newest<ClusterFacts>
 
   constructor(options: SlurmOptions, context: BackendContext) {
     this.#options = options
@@ -57,6 +60,11 @@ class SlurmBackend implements Backend {
         ? sharedSite
         : new RemoteSite(this.#transport, options.ssh.directory)
     this.#slurm = new SlurmClient(this.#transport, options)
+    this.#facts = new Newest(
+      () => this.#slurm.facts(),
+      factsMs,
+      (err) => context.log.warn({ err }, 'the nodes of Slurm could not be asked for')
+    )
   }
 
   check() {
@@ -68,22 +76,25 @@ class SlurmBackend implements Backend {
   }
 
   async render(...[plan, dir]: Parameters<Backend['render']>) {
-    const { batch, containers } = this.#options
     const seenAs = this.#site.seenAs(dir)
     const rendered = renderLaunches(plan, seenAs, this.#options)
-    const { args, script, refusals, notices } = renderBatch({ plan, dir: seenAs }, batch, containers.shell)
+    const { args, script, refusals, notices } = this.#batch(plan, seenAs)
     if ('refusals' in rendered) return { refusals: [...rendered.refusals, ...refusals] }
     if (refusals.length > 0) return { refusals }
     const shown = [{ title: ['sbatch', ...args.map(quoted)].join(' '), text: script }]
     return { ...rendered, notices: [...rendered.notices, ...notices], seenAs, shown }
   }
 
-  async submit(job: Job) {
+  #batch(plan: Plan, dir: string) {
     const { batch, containers } = this.#options
+    return renderBatch({ plan, dir }, batch, containers.shell, this.#facts.value?.partitions)
+  }
+
+  async submit(job: Job) {
     for (const { path, mode, text } of await jobFiles(job, this.#options))
       await writeFile(join(job.dir, path), text, { mode })
     const dir = this.#site.seenAs(job.dir)
-    const { args, script } = renderBatch({ plan: job.plan, dir }, batch, containers.shell)
+    const { args, script } = this.#batch(job.plan, dir)
     await this.#site.stage(job.dir)
     await this.#pull({ plan: job.plan, dir })
     return { jobId: await this.#slurm.submit(args, job.uid, script, lockOf(dir)) }
@@ -153,18 +164,11 @@ class SlurmBackend implements Backend {
     await this.#site.release(dir)
   }
 
-  /** As old as a minute, so that no ping waits for Slurm but the first. */
+  /** As the last look has it: no ping waits for Slurm. */
   async resources() {
-    const now = Date.now()
-    const before = this.#offered
-    if (before && now - before.at < resourcesMs) return before.answer
-    const answer = offeredResources(this.#slurm, this.#options)
-    this.#offered = { at: now, answer: before ? answer.catch(() => before.answer) : answer }
-    answer.catch((err: unknown) => {
-      this.#context.log.warn({ err }, 'the nodes of Slurm could not be asked for')
-      if (!before) this.#offered = undefined
-    })
-    return before ? before.answer : answer.catch(() => ({}))
+    const facts = this.#facts.get()
+    const { taints } = this.#options
+    return { ...(facts ? offeredResources(facts, this.#options) : {}), ...(taints ? { taints } : {}) }
   }
 
   close() {

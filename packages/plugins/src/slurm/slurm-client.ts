@@ -1,3 +1,4 @@
+import { parseSinfo, sinfoArgv, type ClusterFacts } from './cluster-facts.ts'
 import * as commands from './commands.ts'
 import type { SlurmOptions } from './options.ts'
 import type { SlurmJob } from './states.ts'
@@ -102,8 +103,9 @@ export class SlurmClient {
     if (ran.code !== 0 && !commands.isUnknownJob(ran.stderr)) throw failed('scancel', ran)
   }
 
-  async nodes(partition?: string): Promise<commands.NodeFacts[]> {
-    return commands.parseSinfo(await this.#ask(commands.sinfoArgv(partition)))
+  /** Of the partitions that count as capacity. */
+  async facts(): Promise<ClusterFacts> {
+    return parseSinfo(await this.#ask(sinfoArgv(this.#options.partition)))
   }
 
   /** `22.05.8` */

@@ -1,5 +1,5 @@
 /** What a node should look like, from its configuration and the backend's newest answer. Pure. */
-import type { NodeConfig } from '../config.ts'
+import { acceleratorLabel, type NodeConfig } from '../config.ts'
 import { nodeConditions } from './conditions.ts'
 import type { NodeCondition, NodeStatus, PingState, Taint } from './types.ts'
 
@@ -43,6 +43,7 @@ export function nodeShape(facts: NodeFacts): NodeShape {
       'virtual-node.interlink/type': 'virtual-kubelet',
       'node.kubernetes.io/exclude-from-external-load-balancers': 'true',
       'alpha.service-controller.kubernetes.io/exclude-balancer': 'true',
+      ...modelLabels(ping),
       ...config.labels
     },
     annotations: {
@@ -94,6 +95,23 @@ export function pingResources(ping: PingState): Record<string, string> {
   for (const { resourceType, available } of accelerators)
     if (resourceType && count.test(available)) resources[resourceType] = available
   return resources
+}
+
+const labelValue = /^[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/
+
+/** Where there are several models of one kind, no label can say which a pod would get. */
+function modelLabels(ping: PingState): Record<string, string> {
+  const found = new Map<string, Set<string>>()
+  for (const { resourceType, models = [] } of ping.response?.resources?.accelerators ?? []) {
+    const label = acceleratorLabel(resourceType)
+    if (label) found.set(label, new Set([...(found.get(label) ?? []), ...models]))
+  }
+  return Object.fromEntries(
+    [...found].flatMap(([label, models]) => {
+      const [model = ''] = models
+      return models.size === 1 && labelValue.test(model) ? [[label, model]] : []
+    })
+  )
 }
 
 /** One taint for a key and effect, as the API demands; the later one wins. */

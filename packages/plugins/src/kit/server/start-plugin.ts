@@ -67,6 +67,7 @@ export async function startPlugin({
       bodyLimit: config.bodyLimit,
       ...(tokenFile === undefined ? {} : { tokenFile })
     })
+    void backend.resources?.().catch(() => {})
     try {
       const url = await listenOn(app, listen, config.listen)
       return {
