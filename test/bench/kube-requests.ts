@@ -4,7 +4,9 @@ import { createInterface } from 'node:readline'
 
 export interface KubeTarget {
   url: string
-  admin: { ca: string; cert: string; key: string }
+  admin: { ca: string; cert?: string; key?: string }
+  /** In the place of a certificate. */
+  token?: string
 }
 
 /** The least of a Kubernetes client: no types, no retries, so that what is measured is the API server. */
@@ -82,10 +84,14 @@ export class KubeRequests {
     { type, body, agent = this.#agent }: { type?: string; body?: unknown; agent?: Agent } = {}
   ): Promise<IncomingMessage> {
     const payload = body === undefined ? undefined : JSON.stringify(body)
+    const { token } = this.#target
     const options: RequestOptions = {
       method,
       agent,
-      headers: payload ? { 'content-type': type, 'content-length': Buffer.byteLength(payload) } : {}
+      headers: {
+        ...(payload ? { 'content-type': type, 'content-length': Buffer.byteLength(payload) } : {}),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` })
+      }
     }
     return new Promise((resolve, reject) => {
       const call = request(this.#target.url + path, options, (response) => {

@@ -1,24 +1,37 @@
-/** `npm run bench -- core|scale [--json]`: progress on standard error, figures on standard output. */
+/** `npm run bench -- core|scale|slurm [--json]`: progress on standard error, figures on standard output. */
 import { parseArgs } from 'node:util'
 import { ensureControlPlane } from '../kube/binary.ts'
 import { machine, type Figures } from './figures.ts'
 
-const benches: Record<string, () => Promise<(say: (text: string) => void) => Promise<Figures>>> = {
-  core: async () => (await import('./core.ts')).benchCore,
-  scale: async () => (await import('./scale.ts')).benchScale
+type Bench = (say: (text: string) => void, share: number) => Promise<Figures>
+
+const benches: Record<string, () => Promise<Bench>> = {
+  core: async () => (await onControlPlane(import('./core.ts'))).benchCore,
+  scale: async () => (await onControlPlane(import('./scale.ts'))).benchScale,
+  slurm: async () => (await import('./slurm.ts')).benchSlurm
 }
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } })
+const onControlPlane = <T>(bench: Promise<T>): Promise<T> => {
+  ensureControlPlane()
+  return bench
+}
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean' }, share: { type: 'string', default: '1' } }
+})
 const name = positionals[0] ?? 'core'
 const load = benches[name]
-if (!load || positionals.length > 1) {
-  process.stderr.write(`usage: npm run bench -- ${Object.keys(benches).join('|')} [--json]\n`)
+const share = Number(values.share)
+if (!load || positionals.length > 1 || !(share > 0) || (share !== 1 && name !== 'slurm')) {
+  process.stderr.write(
+    `usage: npm run bench -- core|scale [--json]\n       npm run bench -- slurm [--json] [--share 0.1]\n`
+  )
   process.exit(2)
 }
 
-ensureControlPlane()
 const say = (text: string) => void process.stderr.write(`bench ${name}: ${text}\n`)
-const figures: Figures = { bench: name, ...machine(), ...(await (await load())(say)) }
+const figures: Figures = { bench: name, ...machine(), ...(await (await load())(say, share)) }
 if (values.json) process.stdout.write(`${JSON.stringify(figures)}\n`)
 else
   for (const [figure, value] of Object.entries(figures))

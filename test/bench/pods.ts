@@ -12,7 +12,7 @@ export interface CreatedPod {
 }
 
 /** A pod as small as real ones get: one container, no token, bound to its node from the start. */
-const pod = (name: string, nodeName: string) => ({
+const pod = (name: string, nodeName: string, command: readonly string[]) => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name },
@@ -23,13 +23,15 @@ const pod = (name: string, nodeName: string) => ({
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 1,
     tolerations: [{ operator: 'Exists' }],
-    containers: [{ name: 'main', image: 'host', command: ['sleep', '1000'] }]
+    containers: [{ name: 'main', image: 'host', command }]
   }
 })
 
 export interface CreateOptions {
   namespace: string
   count: number
+  /** @default sleep 1000 */
+  command?: readonly string[]
   /** Name of the node that the pod of this index is bound to. */
   nodeOf: (index: number) => string
   /** Called before each pod is sent. */
@@ -41,7 +43,7 @@ export interface CreateOptions {
 /** Creates pods one after the other on every socket, as fast as they are accepted. */
 export async function createPods(
   kube: KubeRequests,
-  { namespace, count, nodeOf, onSend, onCreated }: CreateOptions
+  { namespace, count, command = ['sleep', '1000'], nodeOf, onSend, onCreated }: CreateOptions
 ): Promise<void> {
   let next = 0
   const worker = async (): Promise<void> => {
@@ -51,7 +53,7 @@ export async function createPods(
       onSend(name)
       const { metadata } = await kube.post<{ metadata: CreatedPod }>(
         podsPath(namespace),
-        pod(name, nodeOf(index))
+        pod(name, nodeOf(index), command)
       )
       await onCreated?.(metadata)
     }

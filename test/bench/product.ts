@@ -29,7 +29,7 @@ export interface Product {
 
 /** An API server in front of the plugin, and what is needed to start the node's process, all built from this checkout. */
 export async function startProduct(
-  cluster: ControlPlane,
+  cluster: Pick<ControlPlane, 'dir' | 'kubeconfigPath'>,
   pluginUrl: string,
   nodes: readonly string[]
 ): Promise<Product> {

@@ -30,16 +30,20 @@ export const pluginConfig = (
   lostSeconds: 2
 })
 
-/** A plugin before a lab, in this process; closed after the test. */
+/** A plugin before a lab, in this process; closed after the test. All that it could log goes into `logFile`. */
 export async function startSlurmPlugin(
   t: Test,
   lab: SlurmLab,
   dir = join(lab.dir, `plugin-${++counter}`),
-  options: object = {}
+  options: object = {},
+  logFile?: string
 ): Promise<SlurmPlugin> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const config = pluginConfig(lab, dir, options)
-  const plugin = await startPlugin({ module: slurmBackend, config, log: pino({ level: 'silent' }) })
+  const log = logFile
+    ? pino({ level: 'trace' }, pino.destination({ dest: logFile, sync: true }))
+    : pino({ level: 'silent' })
+  const plugin = await startPlugin({ module: slurmBackend, config, log })
   const client = createInterlinkClient({ url: plugin.url, verbs: 'plugin' })
   let closing: Promise<void> | undefined
   const close = () => (closing ??= client.close().then(() => plugin.close()))
@@ -85,14 +89,15 @@ export const statusOf = async (client: InterlinkClient, pod: RetrievedPodData) =
 export const whenStatus = (
   client: InterlinkClient,
   pod: RetrievedPodData,
-  holds: (status: PodStatus) => unknown
+  holds: (status: PodStatus) => unknown,
+  deadlineMs = 30_000
 ): Promise<PodStatus> =>
   eventually(
     async () => {
       const status = await statusOf(client, pod)
       return status && holds(status) ? status : undefined
     },
-    { deadlineMs: 30_000, everyMs: 50 }
+    { deadlineMs, everyMs: 50 }
   )
 
 export const isOver = ({ containers }: PodStatus) => containers.every(({ state }) => state?.terminated)

@@ -113,9 +113,23 @@ function renderContainer(rendering: Rendering, root: string | undefined): Launch
     case 'enroot':
     case 'pyxis':
       return enrootLaunch(rendering, reference)
-    default:
+    default: {
+      const refusal = refuseNames(rendering)
+      if (refusal) return refusal
       return rendering.mpi ? apptainerOnce(rendering, reference) : apptainerLaunch(rendering, reference)
+    }
   }
+}
+
+/** The shell that Apptainer has built in, and runs in the container, would execute what such a name holds. */
+function refuseNames({ container, field }: Rendering): Refusal | undefined {
+  const odd = container.env.find(({ name }) => !/^[\w.-]+$/.test(name))
+  return odd
+    ? {
+        field: `${field}.env`,
+        message: `the name ${JSON.stringify(odd.name)} cannot be handed over by Apptainer; use letters, digits, "_", "-" and "."`
+      }
+    : undefined
 }
 
 /** By what the pod requests, or by what its flags ask of Slurm. */

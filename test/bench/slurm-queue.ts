@@ -1,0 +1,199 @@
+import { spawnReaped } from '../support/reaper.ts'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { PodStatus, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import { startSlurmLab, type SlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { isOver, scriptPod } from '../slurm/slurm-plugin.ts'
+import { eventually } from '../support/eventually.ts'
+import { againstCeiling, memoryOf, percentile, round, type Figures } from './figures.ts'
+import { startSlurmPluginProcess, type SlurmPluginProcess } from './slurm-plugin-process.ts'
+
+/** sbatch at once, in the plugin and in the loop that is its ceiling. */
+const concurrency = 4
+const callers = 16
+const runningPods = 40
+const changesPerSecond = 5
+
+interface Bench {
+  readonly lab: SlurmLab
+  readonly plugin: SlurmPluginProcess
+  readonly say: (text: string) => void
+}
+
+export interface QueueSizes {
+  readonly submissions: number
+  readonly watched: number
+  readonly changes: number
+  readonly remembered: number
+}
+
+/** A plugin before a queue of jobs that wait, and some that run: what it takes, how old its answers are, its memory. */
+export async function benchQueue(sizes: QueueSizes, say: (text: string) => void): Promise<Figures> {
+  const lab = await startSlurmLab({ nodes: 4, cpus: 64, memoryMiB: 64_000, gpus: 0 })
+  try {
+    const plugin = await startSlurmPluginProcess(lab, concurrency)
+    const bench = { lab, plugin, say }
+    try {
+      const empty = await memoryOf(plugin.pid)
+      const submitted = await submissions(bench, sizes.submissions)
+      await createAll(plugin, waitingPods(Math.max(0, sizes.watched - 2 * sizes.submissions - runningPods)))
+      const fresh = await staleness(bench, sizes)
+      await createAll(plugin, waitingPods(sizes.remembered - sizes.watched))
+      await delay(10_000)
+      const { rss, peak } = await memoryOf(plugin.pid)
+      say(`${sizes.remembered} jobs: ${rss} MB (${empty.rss} MB with none)`)
+      return {
+        ...submitted,
+        ...fresh,
+        jobs: sizes.remembered,
+        pluginEmptyRssMB: empty.rss,
+        pluginRssMB: rss,
+        pluginPeakRssMB: peak
+      }
+    } finally {
+      await plugin.stop()
+    }
+  } finally {
+    await lab.close()
+  }
+}
+
+/** Nothing that these pods ask for lets them start while the bench runs. */
+const waitingPod = (): RetrievedPodData =>
+  scriptPod('true', { annotations: { 'slurm-job.vk.io/flags': '--begin=now+20hours' } })
+const waitingPods = (count: number): RetrievedPodData[] => Array.from({ length: count }, waitingPod)
+
+async function createAll(plugin: SlurmPluginProcess, pods: readonly RetrievedPodData[]): Promise<void> {
+  const next = pods[Symbol.iterator]()
+  const worker = async () => {
+    for (const pod of next) await plugin.client.create(pod)
+  }
+  await Promise.all(Array.from({ length: callers }, worker))
+}
+
+/** The same script and flags, by the plugin and by a bare loop; the ceiling is the mean of a loop before and one after. */
+async function submissions({ lab, plugin, say }: Bench, count: number): Promise<Figures> {
+  const pod = waitingPod()
+  const { PodJID } = await plugin.client.create(pod)
+  const script = join(lab.dir, 'bare.sh')
+  await writeFile(script, await lab.run('scontrol', 'write', 'batch_script', PodJID, '-'))
+  const perSecond = async (work: () => Promise<unknown>) => {
+    const from = performance.now()
+    await work()
+    return (count / (performance.now() - from)) * 1000
+  }
+  const bare = () => perSecond(() => bareLoop(lab, script, count))
+  await createAll(plugin, waitingPods(count / 5))
+  const before = await bare()
+  const bySelf = await perSecond(() => createAll(plugin, waitingPods(count)))
+  const after = await bare()
+  const ceiling = (before + after) / 2
+  say(`${round(bySelf)} submissions/s, bare sbatch ${round(ceiling)}/s: ${round(ceiling / bySelf, 2)} times`)
+  await lab.run('scancel', '--name=bare')
+  return {
+    ...againstCeiling('submissionsPerSecond', bySelf, ceiling),
+    submissionTimesBare: round(ceiling / bySelf, 2)
+  }
+}
+
+async function bareLoop(lab: SlurmLab, script: string, count: number): Promise<void> {
+  const args = ['--begin=now+20hours', '--job-name=bare', '--no-requeue', '--output=/dev/null']
+  const child = spawnReaped(
+    'xargs',
+    ['-P', String(concurrency), '-I{}', 'sbatch', '--parsable', ...args, '--comment={}', script],
+    { env: lab.env, stdio: ['pipe', 'ignore', 'inherit'] }
+  )
+  child.stdin!.end(Array.from({ length: count }, (_, index) => `${index}\n`).join(''))
+  const [code] = (await once(child, 'exit')) as [number | null]
+  if (code !== 0) throw new Error(`xargs sbatch ended with ${code}`)
+}
+
+/**
+ * From the truth to the plugin's watch: jobs that are held one after the other (Slurm knows first), and pods that end
+ * (the supervisor knows first). What the controller was asked meanwhile is its own count.
+ */
+async function staleness({ lab, plugin, say }: Bench, { changes, watched }: QueueSizes): Promise<Figures> {
+  const seen = watchStatuses(plugin)
+  const seconds = changes / changesPerSecond
+  const ending = Array.from({ length: runningPods }, (_, index) =>
+    scriptPod(`sleep ${round(15 + (index / runningPods) * seconds, 0)}`)
+  )
+  const held = waitingPods(changes)
+  await createAll(plugin, [...ending, ...held])
+  await delay(10_000)
+  const jobs = await Promise.all(held.map((pod) => plugin.client.create(pod)))
+  const asked = await queueQuestions(lab)
+  const from = performance.now()
+  const heldAt = new Map<string, number>()
+  for (const { PodUID, PodJID } of jobs) {
+    await lab.run('scontrol', 'hold', PodJID)
+    heldAt.set(PodUID, Date.now())
+    await delay(1000 / changesPerSecond)
+  }
+  const heldSeen = await seen.all([...heldAt.keys()], ({ reason }) => reason?.startsWith('QueuedJobHeld'))
+  const interval = (performance.now() - from) / 1000 / ((await queueQuestions(lab)) - asked)
+  const uids = ending.map(({ pod }) => pod.metadata.uid!)
+  const endSeen = await seen.all(uids, isOver)
+  seen.close()
+  const queueLags = [...heldSeen].map(([uid, at]) => at - heldAt.get(uid)!)
+  const endLags = await Promise.all(
+    [...endSeen].map(async ([uid, at]) => at - (await finishedAt(plugin.root, `default-${uid}`)))
+  )
+  const p95 = percentile(queueLags, 0.95)
+  say(`${watched} jobs: one squeue per ${round(interval, 2)} s, staleness p95 ${round(p95 / 1000, 2)} s`)
+  return {
+    watchedJobs: watched,
+    squeueEverySeconds: round(interval, 2),
+    queueStalenessP50Ms: round(percentile(queueLags, 0.5), 0),
+    queueStalenessP95Ms: round(p95, 0),
+    endStalenessP50Ms: round(percentile(endLags, 0.5), 0),
+    endStalenessP95Ms: round(percentile(endLags, 0.95), 0)
+  }
+}
+
+/** How often the controller was asked for jobs since it started, sdiag(1). */
+async function queueQuestions(lab: SlurmLab): Promise<number> {
+  const counts = [...(await lab.run('sdiag')).matchAll(/REQUEST_JOB_(?:USER_)?INFO\S*\s.*?count:(\d+)/g)]
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+/** When the supervisor said that all of a pod had ended, epoch ms. */
+export async function finishedAt(root: string, directory: string): Promise<number> {
+  const text = await readFile(join(root, directory, 'state/pod'), 'utf8')
+  return Number(/^finished=(\d+)$/m.exec(text)![1])
+}
+
+/** Every status of the plugin's watch, with the time it came. */
+function watchStatuses(plugin: SlurmPluginProcess) {
+  const history = new Map<string, { readonly at: number; readonly status: PodStatus }[]>()
+  const abort = new AbortController()
+  const read = async () => {
+    for await (const event of plugin.client.watch({ node: 'vk', signal: abort.signal }))
+      if (event.type === 'status') {
+        const { status } = event
+        history.set(status.UID, [...(history.get(status.UID) ?? []), { at: Date.now(), status }])
+      }
+  }
+  const done = read().catch((error: unknown) => {
+    if (!abort.signal.aborted) throw error
+  })
+  return {
+    /** When each pod was first seen so. */
+    all: (uids: readonly string[], holds: (status: PodStatus) => unknown): Promise<Map<string, number>> =>
+      Promise.race([
+        eventually(
+          () => {
+            const times = uids.map((uid) => history.get(uid)?.find(({ status }) => holds(status))?.at)
+            return times.every((at) => at !== undefined)
+              ? new Map(uids.map((uid, index) => [uid, times[index]!]))
+              : undefined
+          },
+          { deadlineMs: 180_000 }
+        ),
+        done.then(() => Promise.reject(new Error('the watch has ended')))
+      ]),
+    close: () => abort.abort()
+  }
+}
