@@ -1,10 +1,13 @@
 import t from 'tap'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { runInterlink, startInterlink } from '../support/interlink.ts'
 import { kubectlEnv, kubectlFor, kubectlUnavailable } from '../support/kubectl.ts'
 import { requireReal } from '../support/require-real.ts'
+import { sshdMissing, startSshd } from './sshd.ts'
 
 const pod = (name: string, script: string) =>
   JSON.stringify({
@@ -35,6 +38,69 @@ if (requireReal(t, slurmMissing())) {
     t.match(stdout, /→ Succeeded/)
     t.match(stdout, /│ .*job \d+/)
     t.match(await lab.run('squeue', '-h', '-t', 'all', '-o', '%j %T'), /default-once COMPLETED/)
+  })
+
+  t.test(
+    'up --lab needs no cluster: it starts a Slurm of its own, runs a pod there, and ends it',
+    async (t) => {
+      const dir = t.testdir({ 'pod.yaml': pod('inside', 'echo "job $(id -u)"') })
+      const args = ['up', '--backend', 'slurm', '--lab', '--exit', '--pod', join(dir, 'pod.yaml')]
+      const { code, stdout, stderr } = await runInterlink(args, { env: { ...process.env, SLURM_CONF: '' } })
+      t.equal(code, 0, stderr)
+      t.match(stdout, /│ .*job \d+/)
+      const [, conf] = /SLURM_CONF=(\S+) squeue/.exec(stdout)!
+      t.notOk(existsSync(conf!), 'its directory is gone')
+    }
+  )
+
+  t.test('up --ssh makes a node of an account that has a key and nothing else', async (t) => {
+    if (!requireReal(t, sshdMissing())) return
+    const there = join(lab.dir, 'home')
+    await mkdir(there)
+    const sshd = await startSshd({ ...lab.env, HOME: there })
+    t.teardown(() => sshd.close())
+    const { host, port, user, keyFile, knownHostsFile } = sshd.options
+    const login = `${user}@${host}:${port}`
+    const dir = t.testdir({
+      '.ssh': {},
+      'pod.yaml': pod('far', 'pwd; echo "job $(id -u)"; echo "$HOME"'),
+      'plugin.yaml': 'options:\n  ssh:\n    directory: ~/some where/jobs\n'
+    })
+    await copyFile(keyFile, join(dir, '.ssh/id_ed25519'))
+    const far = { ...process.env, HOME: dir, SSH_AUTH_SOCK: undefined, SLURM_CONF: '' }
+    const args = ['up', '--backend', 'slurm', '--ssh', login, '--exit', '--pod', join(dir, 'pod.yaml')]
+
+    const unknown = await runInterlink(args, { env: far })
+    t.equal(unknown.code, 1)
+    t.match(unknown.stderr, /its key SHA256:\S+ is not in ~\/\.ssh\/known_hosts\. .*ssh-keyscan -p \d+/)
+    t.notMatch(unknown.stdout, /node /, 'no node was registered')
+
+    await copyFile(knownHostsFile, join(dir, '.ssh/known_hosts'))
+    const plain = await runInterlink(args, { env: far })
+    t.equal(plain.code, 0, plain.stderr)
+    t.match(plain.stdout, /│ .*job \d+/)
+    t.ok(existsSync(join(there, '.interlink/jobs')))
+
+    const configured = await runInterlink([...args, '--config', join(dir, 'plugin.yaml')], { env: far })
+    t.equal(configured.code, 0, configured.stderr)
+    t.ok(existsSync(join(there, 'some where/jobs')), 'the rest of the section is the file’s')
+  })
+
+  t.test('options of up that do not fit together are refused in words', async (t) => {
+    const wrong: readonly [readonly string[], RegExp][] = [
+      [['--ssh', 'me@login'], /--ssh is of the Slurm backend; add --backend slurm/],
+      [['--lab'], /--lab is of the Slurm backend; add --backend slurm/],
+      [['--backend', 'slurm', '--lab', '--ssh', 'me@login'], /--ssh and --lab: .*give one of them/],
+      [
+        ['--backend', 'slurm', '--ssh', '-oProxyCommand=true'],
+        /"-oProxyCommand=true" is no login; expected user@host/
+      ]
+    ]
+    const said = await Promise.all(wrong.map(([args]) => runInterlink(['up', ...args], { env })))
+    for (const [index, { code, stderr }] of said.entries()) {
+      t.equal(code, 1)
+      t.match(stderr, wrong[index]![1])
+    }
   })
 
   t.test('kubectl sees a job run, reads its log and deletes it with its grace', async (t) => {

@@ -35,6 +35,12 @@ Examples:
     .option('--context <name>', 'context of the kubeconfig')
     .option('--node <name>', 'name of the virtual node', 'interlink')
     .option('--backend <name>', backendHelp, 'process')
+    .option('--config <file>', 'configuration of the plugin')
+    .option(
+      '--ssh <login>',
+      'with --backend slurm: user@host[:port] of a login node, or a host of ~/.ssh/config'
+    )
+    .option('--lab', 'with --backend slurm: a private Slurm of this machine’s packages')
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
     .option('--page-port <port>', 'port of the page; 0: any that is free', portNumber, 0)
@@ -50,7 +56,9 @@ Ctrl-C ends the pods and cleans up; a second Ctrl-C ends at once.
 
 Examples:
   interlink up --exit --pod examples/rich.yaml
-  interlink up --kubeconfig ~/.kube/config --node my-edge`
+  interlink up --kubeconfig ~/.kube/config --node my-edge
+  interlink up --backend slurm --lab
+  interlink up --backend slurm --ssh me@login.hpc.example.org --kubeconfig ~/.kube/config`
     )
     .action(async (options) => (await import('./commands/up.ts')).up(options))
 

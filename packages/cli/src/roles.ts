@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { startPlugin, type RunningPlugin } from '@interlink-ts/plugins/kit'
-import { backendModule } from './backends.ts'
+import type { UpBackend } from './up-backend.ts'
 
 export interface Backing {
   /** Where the node reaches the API server. */
@@ -11,20 +11,21 @@ export interface Backing {
   close(): Promise<void>
 }
 
-/** Starts a plugin and the API server in front of it, on unix sockets inside `dir`. */
-export async function startBacking(backend: string, dir: string, log: Logger): Promise<Backing> {
-  const root = join(dir, 'jobs')
-  const pluginUrl = `unix://${join(dir, 'plugin.sock')}`
+/** Starts a plugin and the API server in front of it, on a unix socket inside `dir`. */
+export async function startBacking(
+  { module, config }: UpBackend,
+  dir: string,
+  log: Logger
+): Promise<Backing> {
   const apiUrl = `unix://${join(dir, 'api.sock')}`
-  const module = await backendModule(backend)
-  const plugin = await startPlugin({
-    module,
-    config: { listen: pluginUrl, root },
-    log: log.child({ role: 'plugin' })
-  })
+  const tokenFile = config.auth?.tokenFile
+  const plugin = await startPlugin({ module, config, log: log.child({ role: 'plugin' }) })
   try {
     const api = await startApi(
-      { listen: apiUrl, plugins: [{ name: module.name, url: pluginUrl }] },
+      {
+        listen: apiUrl,
+        plugins: [{ name: module.name, url: plugin.url, ...(tokenFile === undefined ? {} : { tokenFile }) }]
+      },
       { logger: log.child({ role: 'api' }) }
     )
     return {

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
@@ -19,16 +18,15 @@ import { onInterrupt } from '../interrupt.ts'
 import { applyPod, followPod, nodeReady, podsAtWork, podsOnNode, removePod } from '../pod-run.ts'
 import { readInput, readPod } from '../read-pod.ts'
 import { version } from '../program.ts'
+import { parentDirectory, prepareBackend, type UpBackendOptions } from '../up-backend.ts'
 
-interface UpOptions {
+interface UpOptions extends UpBackendOptions {
   readonly kubeconfig?: string
   readonly context?: string
   readonly node: string
-  readonly backend: string
   /** A file, true for the example, false for none. */
   readonly pod?: string | boolean
   readonly pagePort: number
-  readonly dir?: string
   readonly exit?: boolean
   readonly logLevel?: string
   readonly logFormat?: string
@@ -81,6 +79,7 @@ async function bringUp(session: Session, pod: Pod | undefined): Promise<boolean>
   const { options, say, log, signal, cleanups } = session
   say.title(`interlink ${version}`)
   const dir = (session.dir = await workDirectory(session))
+  const backend = await prepareBackend(options, { dir, say, cleanups })
 
   const kubeconfigPath = options.kubeconfig ? resolve(options.kubeconfig) : join(dir, 'kubeconfig')
   if (!options.kubeconfig) {
@@ -96,9 +95,12 @@ async function bringUp(session: Session, pod: Pod | undefined): Promise<boolean>
   if (options.kubeconfig) await mayJoin(kube, options.node)
   say.step('cluster', `${kube.server}  ${options.kubeconfig ? cluster : '(in memory)'}`)
 
-  const backing = await startBacking(options.backend, dir, log)
+  const backing = await startBacking(backend, dir, log)
   cleanups.push(() => backing.close())
-  say.step('plugin', `${options.backend}  ${backing.plugin.url}`)
+  say.step(
+    'plugin',
+    `${backend.module.name}${options.ssh ? ` by ${options.ssh}` : ''}  ${backing.plugin.url}`
+  )
   say.step('api', backing.apiUrl)
 
   const config = await loadVkConfig({
@@ -151,7 +153,7 @@ async function podToRun(options: UpOptions): Promise<Pod> {
 async function workDirectory(session: Session): Promise<string> {
   const asked = session.options.dir
   if (!asked) {
-    const dir = await mkdtemp(join(tmpdir(), 'interlink-'))
+    const dir = await mkdtemp(join(await parentDirectory(session.options), 'interlink-'))
     session.cleanups.push(
       async () => session.inUse || rm(dir, { recursive: true, force: true, maxRetries: 10 })
     )
@@ -174,10 +176,11 @@ async function endPods(kube: KubeClient, { options, applied }: Session): Promise
 
 /** Once nobody keeps the node any more: while somebody does, it would be registered anew. */
 async function removeNode(kube: KubeClient, session: Session, dir: string): Promise<void> {
-  const { node, kubeconfig } = session.options
+  const { node, kubeconfig, backend, config, ssh } = session.options
   const left = await podsAtWork(kube, node)
   session.inUse = left.length > 0
   if (!session.inUse) return void (await kube.delete(`/api/v1/nodes/${node}`))
   session.say.note(`${left.length} pods of others go on on ${node}; take them back by:`)
-  session.say.note(`  interlink up --kubeconfig ${kubeconfig} --node ${node} --no-pod --dir ${dir}`)
+  const how = `${backend === 'process' ? '' : ` --backend ${backend}`}${config ? ` --config ${config}` : ''}${ssh ? ` --ssh ${ssh}` : ''}`
+  session.say.note(`  interlink up --kubeconfig ${kubeconfig} --node ${node}${how} --no-pod --dir ${dir}`)
 }

@@ -16,14 +16,21 @@ export class ConfigError extends InterlinkError {
   }
 }
 
+type Complete = (value: unknown) => unknown
+
 /**
  * Reads a YAML file against a schema: keys without regard to case, `null` as absence, defaults filled in.
  * With `additionalProperties: false` in the schema an unknown key is an error.
+ * @param complete adds what comes from elsewhere, such as the command line, before the whole is checked
  * @throws ConfigError
  */
-export async function loadYamlConfig<T extends TSchema>(path: string, schema: T): Promise<Static<T>> {
+export async function loadYamlConfig<T extends TSchema>(
+  path: string,
+  schema: T,
+  complete?: Complete
+): Promise<Static<T>> {
   try {
-    return parseYamlConfig(await readFile(path, 'utf8'), schema, path)
+    return parseYamlConfig(await readFile(path, 'utf8'), schema, path, complete)
   } catch (error) {
     if (error instanceof ConfigError) throw error
     throw new ConfigError(`${path} cannot be read: ${whyUnreadable(error)}`, { file: path }, error)
@@ -39,9 +46,15 @@ export function whyUnreadable(error: unknown): string {
 }
 
 /** {@link loadYamlConfig} of a text that was read already; `file` is only named in errors. */
-export function parseYamlConfig<T extends TSchema>(text: string, schema: T, file: string): Static<T> {
+export function parseYamlConfig<T extends TSchema>(
+  text: string,
+  schema: T,
+  file: string,
+  complete?: Complete
+): Static<T> {
   const { document, lines } = parse(text, file)
-  const value = normalised(schema, document, file)
+  const read = normalised(schema, document, file)
+  const value = complete ? normalise(schema, complete(read)) : read
   const issues = validate(schema, value)
   if (issues.length === 0) return value as Static<T>
   const [first] = issues.map((issue) => ({ issue, line: lineOf(document, lines, issue.path) }))

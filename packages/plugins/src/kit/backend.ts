@@ -91,6 +91,11 @@ export interface Backend {
   readonly name: string
   /** What `check` and `doctor` look for; never throws. */
   check(): Promise<readonly Check[]>
+  /**
+   * Fails, with words what to do, where no pod could be run at all. `interlink up` asks before it registers a node;
+   * a plugin that is a service starts anyway, as what is missing may come.
+   */
+  preflight?(): Promise<void>
   /** Pure but for facts gathered before (which tools the machine has). Also what `interlink render` shows. */
   render(plan: Plan, dir: string): Promise<Rendered>
   /** Hands a prepared job directory over. Must be safe to call again after a crash: `find` is asked first. */

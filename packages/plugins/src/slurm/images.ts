@@ -3,6 +3,8 @@ import { shellQuote } from '../kit/supervisor/quote.ts'
 
 const closed = { additionalProperties: false } as const
 const path = (description: string) => Type.String({ pattern: '^/', description })
+/** `~/` is the home of the account where the jobs run. */
+const pathOrHome = (description: string) => Type.String({ pattern: '^~?/', description })
 
 export const ImageOptions = Type.Object(
   {
@@ -22,13 +24,13 @@ export const ImageOptions = Type.Object(
       description: 'where images given by path may lie; default: anywhere the account can read'
     }),
     cache: Type.Optional(
-      path('directory of pulled images, seen by every machine; default: ~/.interlink/images')
+      pathOrHome('directory of pulled images, seen by every machine; default: ~/.interlink/images')
     ),
     limitBytes: Type.Optional(
       Type.Integer({ minimum: 1, description: 'size of the cache; default: without a limit' })
     ),
     authFile: Type.Optional(
-      path('docker config file with credentials for registries, readable by the account alone')
+      pathOrHome('docker config file with credentials for registries, readable by the account alone')
     ),
     pull: Type.Union([Type.Literal('submit'), Type.Literal('job')], {
       default: 'submit',
@@ -111,8 +113,11 @@ export function imagesConf({
   const values = { cache, limit: limitBytes, cvmfs, auth: authFile, patience: patienceSeconds }
   return [
     ...Object.entries(values).flatMap(([key, value]) =>
-      value === undefined ? [] : [`${key}=${shellQuote(String(value))}\n`]
+      value === undefined ? [] : [`${key}=${homeQuote(String(value))}\n`]
     ),
     pull === 'submit' ? 'elsewhere=1\n' : ''
   ].join('')
 }
+
+const homeQuote = (value: string): string =>
+  value.startsWith('~/') ? `"$HOME"/${shellQuote(value.slice(2))}` : shellQuote(value)

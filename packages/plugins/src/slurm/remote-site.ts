@@ -36,6 +36,7 @@ interface Found {
 export class RemoteSite implements Site {
   readonly #transport: Transport
   readonly #root: string
+  #home: Promise<string> | undefined
   /** What was last taken over of each file. */
   readonly #seen = new Map<string, string>()
   readonly #released = new Set<string>()
@@ -51,8 +52,18 @@ export class RemoteSite implements Site {
     this.#root = root
   }
 
-  seenAs(dir: string): string {
-    return join(this.#root, basename(dir))
+  async seenAs(dir: string): Promise<string> {
+    return join(await this.#absoluteRoot(), basename(dir))
+  }
+
+  /** What `~` is there is asked for once. */
+  #absoluteRoot(): Promise<string> {
+    if (!this.#root.startsWith('~/')) return Promise.resolve(this.#root)
+    this.#home ??= this.#run(['sh', '-c', 'printf %s "$HOME"'], undefined, fetchMs).then(({ stdout }) =>
+      stdout.toString()
+    )
+    this.#home.catch(() => (this.#home = undefined))
+    return this.#home.then((home) => join(home, this.#root.slice(2)))
   }
 
   async stage(dir: string): Promise<void> {
@@ -138,7 +149,7 @@ export class RemoteSite implements Site {
 
   async stop(dir: string, graceSeconds: number): Promise<void> {
     await sharedSite.stop(dir, graceSeconds)
-    await this.#run(['sh', '-c', writing, this.seenAs(dir)], `${graceSeconds}\n`, fetchMs)
+    await this.#run(['sh', '-c', writing, await this.seenAs(dir)], `${graceSeconds}\n`, fetchMs)
   }
 
   async release(dir: string): Promise<void> {
@@ -162,8 +173,13 @@ export class RemoteSite implements Site {
     return dir === undefined ? undefined : join(dir, match![2]!, match![3]!)
   }
 
-  #sh(script: string, args: readonly string[], input?: string | Buffer, timeoutMs = fetchMs): Promise<Ran> {
-    return this.#run(['sh', '-c', script, this.#root, ...args], input, timeoutMs)
+  async #sh(
+    script: string,
+    args: readonly string[],
+    input?: string | Buffer,
+    timeoutMs = fetchMs
+  ): Promise<Ran> {
+    return this.#run(['sh', '-c', script, await this.#absoluteRoot(), ...args], input, timeoutMs)
   }
 
   async #run(argv: readonly string[], input: string | Buffer | undefined, timeoutMs: number): Promise<Ran> {

@@ -4,7 +4,7 @@ import { writeDurable } from '../kit/jobs/durable-file.ts'
 /** How the job directories of the plugin come before the nodes, and what is written in them comes back. */
 export interface Site {
   /** A directory of the plugin, as the nodes see it. */
-  seenAs(dir: string): string
+  seenAs(dir: string): Promise<string>
   /** Makes what the plugin has written visible to the nodes. */
   stage(dir: string): Promise<void>
   /** The directory is there for the nodes, be it empty. */
@@ -20,7 +20,7 @@ export interface Site {
 
 /** The nodes see the plugin's own files. */
 export const sharedSite: Site = {
-  seenAs: (dir) => dir,
+  seenAs: async (dir) => dir,
   stage: async () => {},
   ensure: async () => {},
   fetch: async () => {},

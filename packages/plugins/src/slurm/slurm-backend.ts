@@ -18,6 +18,7 @@ import { renderLaunches } from './launch.ts'
 import { Newest } from './newest.ts'
 import { completeOptions, SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
+import { preflight } from './preflight.ts'
 import { SlurmClient } from './slurm-client.ts'
 import { backendState, type SlurmJob } from './states.ts'
 import { sharedSite, type Site } from './site.ts'
@@ -67,8 +68,14 @@ class SlurmBackend implements Backend {
     )
   }
 
-  check() {
-    return checkSlurm(this.#slurm, this.#site.seenAs(this.#context.root), this.#transport)
+  async check() {
+    const { root } = this.#context
+    const seenAs = this.#options.ssh?.directory ?? root
+    return checkSlurm(this.#slurm, seenAs, this.#transport)
+  }
+
+  preflight() {
+    return preflight(this.#slurm, this.#transport)
   }
 
   async honours() {
@@ -76,7 +83,7 @@ class SlurmBackend implements Backend {
   }
 
   async render(...[plan, dir]: Parameters<Backend['render']>) {
-    const seenAs = this.#site.seenAs(dir)
+    const seenAs = await this.#site.seenAs(dir)
     const rendered = renderLaunches(plan, seenAs, this.#options)
     const { args, script, refusals, notices } = this.#batch(plan, seenAs)
     if ('refusals' in rendered) return { refusals: [...rendered.refusals, ...refusals] }
@@ -93,7 +100,7 @@ class SlurmBackend implements Backend {
   async submit(job: Job) {
     for (const { path, mode, text } of await jobFiles(job, this.#options))
       await writeFile(join(job.dir, path), text, { mode })
-    const dir = this.#site.seenAs(job.dir)
+    const dir = await this.#site.seenAs(job.dir)
     const { args, script } = this.#batch(job.plan, dir)
     await this.#site.stage(job.dir)
     await this.#pull({ plan: job.plan, dir })
@@ -117,7 +124,7 @@ class SlurmBackend implements Backend {
   /** Were there ever two jobs, the first is kept and the others end. */
   async find(job: Job) {
     await this.#site.ensure(job.dir)
-    await this.#slurm.settled(lockOf(this.#site.seenAs(job.dir)))
+    await this.#slurm.settled(lockOf(await this.#site.seenAs(job.dir)))
     const jobs = (await this.#slurm.jobs())
       .filter(({ comment }) => comment === job.uid)
       .sort((a, b) => Number(a.jobId) - Number(b.jobId))

@@ -5,6 +5,7 @@ import { compile } from '../plan/compile.ts'
 import type { Plan, Refusal } from '../plan/plan.ts'
 import type { SitePolicy } from '../plan/policy.ts'
 import { jobDirectory } from './job-directory.ts'
+import { backendFailed } from './job-failures.ts'
 
 export interface PreparedJob {
   /** With the notices of the backend among its own. */
@@ -27,7 +28,9 @@ export async function prepareJob(
   if ('refusals' in compiled) throw refused(compiled.refusals)
   const { plan } = compiled
   const dir = jobDirectory(site.root, plan.pod.namespace, plan.pod.uid)
-  const rendered = await site.backend.render(plan, dir)
+  const rendered = await site.backend.render(plan, dir).catch((error: unknown) => {
+    throw backendFailed(site.backend.name, `prepare pod ${plan.pod.uid}`, error)
+  })
   if ('refusals' in rendered) throw refused(rendered.refusals)
   const { launches, inherit, seenAs } = rendered
   const missing: Refusal[] = plan.containers

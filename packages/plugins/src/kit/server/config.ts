@@ -78,6 +78,8 @@ export interface LoadPluginConfig {
   readonly path?: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly overrides?: PluginConfigInput
+  /** For the backend's own section: `given` holds whatever the file says, `defaults` where it says nothing. */
+  readonly options?: { readonly given: object; readonly defaults: object }
 }
 
 /**
@@ -86,13 +88,30 @@ export interface LoadPluginConfig {
  */
 export async function loadPluginConfig(
   module: BackendModule,
-  { path, env, overrides = {} }: LoadPluginConfig
+  { path, env, overrides = {}, options }: LoadPluginConfig
 ): Promise<PluginConfig> {
   const file = path ?? env.INTERLINK_PLUGIN_CONFIG
   const schema = pluginConfigSchema(module.options)
-  const config = file ? await loadYamlConfig(file, schema) : {}
+  const complete = (value: unknown) =>
+    options ? layer({ options: options.defaults }, value, { options: options.given }) : value
+  const config = file
+    ? await loadYamlConfig(file, schema, complete)
+    : parseYamlConfig('', schema, 'configuration', complete)
   return resolvePluginConfig(module, { ...config, ...overrides }, env)
 }
+
+/** Later ones come before earlier ones, key by key. */
+function layer(...values: readonly unknown[]): unknown {
+  const present = values.filter((value) => value !== undefined)
+  const last = present.at(-1)
+  if (!isObject(last)) return last
+  const objects = present.filter(isObject)
+  const keys = new Set(objects.flatMap((value) => Object.keys(value)))
+  return Object.fromEntries([...keys].map((key) => [key, layer(...objects.map((value) => value[key]))]))
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
  * Fills in the defaults; `root` is `$XDG_STATE_HOME/interlink/<backend>` where it is left out.

@@ -8,18 +8,29 @@ const host = {
   user: Type.String({ minLength: 1 })
 }
 
+/** Of this machine. */
+const localPath = { pattern: '^~?/' }
+
 /** How the login node is reached. */
 export const SshOptions = Type.Object(
   {
     ...host,
     keyFile: Type.Optional(
-      Type.String({ pattern: '^/', description: 'private key; default: what the agent has' })
+      Type.String({
+        ...localPath,
+        description: 'private key; default: what the agent has, then ~/.ssh/id_ed25519, id_ecdsa, id_rsa'
+      })
     ),
-    passphraseFile: Type.Optional(Type.String({ pattern: '^/', description: 'of the key' })),
+    passphraseFile: Type.Optional(Type.String({ ...localPath, description: 'of the key' })),
     agent: Type.Optional(
-      Type.String({ pattern: '^/', description: 'socket of the agent; default: SSH_AUTH_SOCK' })
+      Type.String({ ...localPath, description: 'socket of the agent; default: SSH_AUTH_SOCK' })
     ),
-    knownHostsFile: Type.Optional(Type.String({ pattern: '^/', description: 'default: ~/.ssh/known_hosts' })),
+    knownHostsFile: Type.Optional(
+      Type.String({
+        ...localPath,
+        description: 'default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts'
+      })
+    ),
     hostKey: Type.Optional(
       Type.String({
         pattern: '^SHA256:[A-Za-z0-9+/]{43}$',
@@ -29,6 +40,11 @@ export const SshOptions = Type.Object(
     jump: Type.Optional(
       Type.Object(host, { ...closed, description: 'host on the way, with the same key and known_hosts' })
     ),
+    keepAliveSeconds: Type.Number({
+      default: 15,
+      minimum: 0.1,
+      description: 'between two signs of life; after three without an answer the connection is made anew'
+    }),
     channels: Type.Integer({
       default: 8,
       minimum: 1,
@@ -37,9 +53,9 @@ export const SshOptions = Type.Object(
     }),
     directory: Type.Optional(
       Type.String({
-        pattern: '^/',
+        pattern: '^~?/',
         description:
-          'where job directories lie on the cluster; default: it sees those of the plugin at the same path'
+          'where job directories lie on the cluster, ~/ being the home there; default: it sees those of the plugin at the same path'
       })
     )
   },

@@ -1,0 +1,105 @@
+import { mkdir } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BackendModule, PluginConfigInput } from '@interlink-ts/plugins/kit'
+import { loadPluginConfig } from '@interlink-ts/plugins/kit'
+import { readLogin } from '@interlink-ts/plugins/slurm'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { backendModule } from './backends.ts'
+import { UsageError } from './errors.ts'
+import { createLogger } from './log.ts'
+import type { Narrator } from './narrator.ts'
+
+export interface UpBackendOptions {
+  readonly backend: string
+  readonly config?: string
+  /** `[user@]host[:port]` of a login node. */
+  readonly ssh?: string
+  /** A private Slurm of this machine. */
+  readonly lab?: boolean
+  readonly dir?: string
+}
+
+/** With what `up` starts its plugin. */
+export interface UpBackend {
+  readonly module: BackendModule
+  readonly config: PluginConfigInput
+}
+
+/** What is under way, to be ended in the opposite order. */
+interface Ground {
+  readonly dir: string
+  readonly say: Narrator
+  readonly cleanups: (() => Promise<unknown>)[]
+}
+
+/**
+ * Where `up` makes its directory: the nodes of a cluster see the home of the account, and seldom the temporary
+ * directory of its login node.
+ */
+export async function parentDirectory({ backend, ssh, lab }: UpBackendOptions): Promise<string> {
+  if (backend !== 'slurm' || ssh !== undefined || lab) return tmpdir()
+  const state = join(homedir(), '.local', 'state', 'interlink')
+  await mkdir(state, { recursive: true, mode: 0o700 })
+  return state
+}
+
+/** Where the jobs of `up --ssh` lie, unless `ssh.directory` says. */
+const remoteDirectory = '~/.interlink/jobs'
+
+/**
+ * The backend with its configuration: the file's, with what the command line says laid over it. Whatever would keep
+ * every pod from running is an error here, before a node is registered.
+ * @throws UsageError, ConfigError
+ */
+export async function prepareBackend(options: UpBackendOptions, ground: Ground): Promise<UpBackend> {
+  const module = await backendModule(options.backend)
+  const { ssh, lab } = options
+  const flag = ssh === undefined ? lab && '--lab' : '--ssh'
+  if (flag && module.name !== 'slurm')
+    throw new UsageError(`${flag} is of the Slurm backend; add --backend slurm`)
+  if (ssh !== undefined && lab)
+    throw new UsageError('--ssh and --lab: the lab is on this machine; give one of them')
+  const config = await loadPluginConfig(module, {
+    ...(options.config === undefined ? {} : { path: options.config }),
+    env: {},
+    options: await (ssh !== undefined ? optionsOfLogin(ssh) : lab ? optionsOfLab(ground) : noOptions)
+  })
+  const complete: PluginConfigInput = {
+    ...config,
+    ...(options.dir === undefined && options.config !== undefined ? {} : { root: join(ground.dir, 'jobs') }),
+    listen: `unix://${join(ground.dir, 'plugin.sock')}`
+  }
+  await preflight(module, complete)
+  return { module, config: complete }
+}
+
+const noOptions = { given: {}, defaults: {} }
+
+async function optionsOfLogin(login: string) {
+  const { host, found } = await readLogin(login).catch((error: Error) => {
+    throw new UsageError(`--ssh: ${error.message}`, { cause: error })
+  })
+  return { given: { ssh: host }, defaults: { ssh: { directory: remoteDirectory, ...found } } }
+}
+
+async function optionsOfLab({ say, cleanups }: Ground) {
+  const missing = slurmMissing()
+  if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
+  const lab = await startSlurmLab()
+  cleanups.push(() => lab.close())
+  const conf = lab.env.SLURM_CONF
+  say.step('slurm', `${lab.nodes.length} nodes of its own  SLURM_CONF=${conf} squeue`)
+  return { given: { conf }, defaults: {} }
+}
+
+async function preflight(module: BackendModule, { options, root }: PluginConfigInput): Promise<void> {
+  const backend = module.create(options, { root: root!, log: createLogger('silent') })
+  try {
+    await backend.preflight?.()
+  } catch (error) {
+    throw new UsageError(`backend ${module.name}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    await backend.close?.()
+  }
+}
