@@ -89,6 +89,8 @@ export interface Check {
 
 export interface Backend {
   readonly name: string
+  /** Makes job directories of what another plugin has left, once, before the root is read. Optional. */
+  adopt?(): Promise<void>
   /** What `check` and `doctor` look for; never throws. */
   check(): Promise<readonly Check[]>
   /**

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { AdoptOptions } from './adopt.ts'
 import { BatchOptions } from './batch-script.ts'
 import { ImageOptions } from './images.ts'
 import { ContainerOptionsSchema } from './launch.ts'
@@ -17,6 +18,7 @@ export const SlurmOptions = Type.Object(
       Type.String({ pattern: '^/', description: 'SLURM_CONF for Slurm’s clients; default: their own' })
     ),
     ssh: Type.Optional(SshOptions),
+    adopt: Type.Optional(AdoptOptions),
     partition: Type.Optional(
       Type.String({
         pattern: '^[^-]',

@@ -10,6 +10,8 @@ import type {
   SubmittedJob
 } from '../kit/backend.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
+import { adoptAll } from './adopt.ts'
+import { AdoptedJobs } from './adopted-jobs.ts'
 import { pullScript, renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
@@ -45,6 +47,7 @@ class SlurmBackend implements Backend {
   readonly #transport: Transport
   readonly #slurm: SlurmClient
   readonly #site: Site
+  readonly #adopted = new AdoptedJobs()
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   /** What the last `sacct` said; an end does not change. */
@@ -66,6 +69,11 @@ class SlurmBackend implements Backend {
       factsMs,
       (err) => context.log.warn({ err }, 'the nodes of Slurm could not be asked for')
     )
+  }
+
+  async adopt() {
+    const { adopt, ssh } = this.#options
+    if (adopt) await adoptAll(adopt, this.#context, ssh?.directory)
   }
 
   async check() {
@@ -141,6 +149,7 @@ class SlurmBackend implements Backend {
 
   async list(jobs: readonly SubmittedJob[]) {
     const queue = await this.#slurm.jobs()
+    await this.#adopted.carry(jobs.map(({ dir }) => dir))
     await this.#site.fetch(jobs.map(({ dir }) => dir))
     const known = new Map(queue.map((job) => [job.jobId, job]))
     const forgotten = jobs.map(({ jobId }) => jobId).filter((jobId) => !known.has(jobId))
@@ -157,6 +166,8 @@ class SlurmBackend implements Backend {
 
   /** The supervisor is asked twice, by its file and by signal: either may be out of reach. */
   async cancel(job: SubmittedJob, graceSeconds: number) {
+    // The script of the reference knows Slurm's own way only.
+    if (await this.#adopted.has(job.dir)) return this.#slurm.cancel(job.jobId)
     const now = Date.now()
     const since = this.#cancelled.get(job.uid) ?? now
     this.#cancelled.set(job.uid, since)
@@ -168,6 +179,7 @@ class SlurmBackend implements Backend {
 
   async release({ uid, dir }: SubmittedJob) {
     this.#cancelled.delete(uid)
+    await this.#adopted.release(dir)
     await this.#site.release(dir)
   }
 

@@ -49,6 +49,7 @@ export async function startPlugin({
   const lock = await lockRoot(config.root)
   try {
     const backend = module.create(config.options, { root: config.root, log })
+    await backend.adopt?.()
     const keeper = await JobKeeper.open({
       backend,
       root: config.root,
