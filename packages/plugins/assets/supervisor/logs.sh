@@ -85,7 +85,7 @@ watch_attempt() {
   (exec $session $sh "$DIR/c/$name/run" >"$base.out" 2>"$base.err" 3>&-)
   code=$?
   tell_time
-  echo "$code $now" >"$base.exit"
+  insist put "$base.exit" "$code $now"
   wake
   while kill -0 "$logger" 2>/dev/null; do wait "$logger"; done
   : >"$base.drained"

@@ -31,7 +31,7 @@ finish() {
   line reason "$1"
   line message "$2"
   beat
-  put "$DIR/state/pod" "$text"
+  insist put "$DIR/state/pod" "$text"
   rm -rf "$private" "$run"
 }
 
@@ -102,7 +102,7 @@ take_step() {
 }
 
 conclude() {
-  write_state
+  insist write_state
   [ "$kind" = sidecar ] || [ "$code" = 0 ] || failed=1
 }
 

@@ -1,5 +1,5 @@
 # What is known of each container and what is told of it: the variables behind `load` and `save`, and the state files
-# behind `beat`, `write_state`, `notice`, `put` and `line`.
+# behind `beat`, `write_state`, `notice`, `put`, `insist` and `line`.
 
 # conf of the container
 fields='name kind stop_signal stop_child memory message_policy post_start pre_stop'
@@ -46,6 +46,15 @@ each() {
 
 put() {
   printf '%s\n' "$2" >"$1.tmp" && mv -f "$1.tmp" "$1"
+}
+
+# What is said last is said once: a full disk is given ten minutes to get room again.
+insist() {
+  tries=600
+  until "$@"; do
+    [ $((tries -= 1)) -gt 0 ] || return 1
+    sleep 1
+  done
 }
 
 beat() {

@@ -123,7 +123,10 @@ export class JobKeeper {
     entry.deletion = { at: before?.at ?? this.#now(), graceSeconds: grace }
     await writeDeletion(entry.dir, entry.deletion).catch((error: unknown) => {
       // It has come to its end, and its directory with it, while a second wish was written.
-      if (entry.retiredAt === undefined) throw cannotWrite(error)
+      if (entry.retiredAt !== undefined) return
+      if (before) entry.deletion = before
+      else delete entry.deletion
+      throw cannotWrite(error)
     })
     if (before && entry.jobId !== undefined && !hasStopped(entry)) await this.#cancel(entry, grace)
     this.#reap(entry)
