@@ -22,6 +22,7 @@ const packages = {
   slurmd: 'slurmd',
   squashfuse_ll: 'squashfuse',
   sshd: 'openssh-server',
+  sudo: 'sudo',
   'systemd-analyze': 'systemd',
   umoci: 'umoci',
   zsh: 'zsh'
@@ -29,15 +30,18 @@ const packages = {
 /** Daemons are where the PATH of an ordinary account does not lead. */
 const daemonDirectories = ['/usr/sbin', '/sbin']
 
-/** Chromium alone draws no text. */
-const font = { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', package: 'fonts-dejavu-core' }
+/** Packages without a program: Chromium alone draws no text. */
+const files = {
+  '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
+  '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1': 'libfaketime'
+}
 
 /** Installs the Debian packages that the tests need, as far as this machine and its user allow. */
 export async function ensureDebianPackages({ required }) {
   const missing = Object.keys(packages)
     .filter((program) => !onPath(program))
     .map((program) => packages[program])
-    .concat(existsSync(font.file) ? [] : font.package)
+    .concat(Object.keys(files).flatMap((file) => (existsSync(file) ? [] : files[file])))
   if (missing.length === 0) return
   if (process.getuid() !== 0 || !isDebian()) {
     say(`Missing, and not installed without root on Debian: ${missing.join(' ')}; their tests cannot run`)

@@ -34,11 +34,11 @@ export async function backendModule(name: string): Promise<BackendModule> {
  */
 export async function idleBackend(
   name: string,
-  { config: path, root }: { readonly config?: string | undefined; readonly root: string }
+  { config: path, root }: { readonly config?: string | undefined; readonly root?: string }
 ): Promise<{ readonly backend: Backend; readonly policy: SitePolicy }> {
   const module = await backendModule(name)
   const config = await loadPluginConfig(module, { env: process.env, ...(path ? { path } : {}) })
-  const backend = module.create(config.options, { root, log: createLogger('silent') })
+  const backend = module.create(config.options, { root: root ?? config.root, log: createLogger('silent') })
   return { backend, policy: await policyOf(config.policy, backend) }
 }
 

@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Check } from '@interlink-ts/plugins/kit'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { loadApiConfig } from '@interlink-ts/interlink-api/server'
@@ -50,7 +48,7 @@ const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>
   vk: async (options) => [nodeVersion(), ...(await cluster(options.kubeconfig ?? process.env.KUBECONFIG))],
   api: async (options) => (options.config ? await apiPlugins(options.config) : [nodeVersion()]),
   plugin: async ({ backend: name = 'process', config }) => {
-    const { backend } = await idleBackend(name, { config, root: join(tmpdir(), 'interlink-doctor') })
+    const { backend } = await idleBackend(name, { config })
     try {
       return await backend.check()
     } finally {

@@ -28,8 +28,8 @@ export interface SlurmLab {
   kill(daemon: Daemon): Promise<void>
   /** SIGTERM: what it knows is saved. */
   stop(daemon: Daemon): Promise<void>
-  /** Starts what was killed; resolves when it answers. */
-  start(daemon: Daemon): Promise<void>
+  /** Starts what was killed, behind a `prefix` that executes it; resolves when it answers. */
+  start(daemon: Daemon, prefix?: readonly string[]): Promise<void>
   /** SIGSTOP and SIGCONT: it is there, but says nothing. */
   pause(daemon: Daemon): void
   resume(daemon: Daemon): void
@@ -99,14 +99,14 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     if (daemon === 'slurmctld') return (await run('scontrol', 'ping')).includes('is UP')
     return /^(idle|mixed|allocated)\s*$/m.test(await run('sinfo', '-h', '-n', daemon, '-o', '%T'))
   }
-  const spawnDaemon = (daemon: Daemon): void => {
-    const [program, ...args] = commands(daemon)
+  const spawnDaemon = (daemon: Daemon, prefix: readonly string[] = []): void => {
+    const [program = '', ...args] = [...prefix, ...commands(daemon)]
     const child = spawnReaped(program, args, { env, cwd: dir, stdio: 'ignore' })
     child.once('error', () => {})
     running.set(daemon, child)
   }
-  const start = async (daemon: Daemon): Promise<void> => {
-    spawnDaemon(daemon)
+  const start = async (daemon: Daemon, prefix?: readonly string[]): Promise<void> => {
+    spawnDaemon(daemon, prefix)
     await eventually(() => answers(daemon), { deadlineMs: 20_000, everyMs: 20 })
   }
   const end = async (daemon: Daemon, how: NodeJS.Signals): Promise<void> => {

@@ -95,3 +95,26 @@ export const cancelArgv = (jobId: string): string[] => ['scancel', jobId]
 /** Slurm has forgotten the job, or it has ended. */
 export const isUnknownJob = (stderr: string): boolean =>
   /Invalid job id|already completing or completed|Job\/step already/i.test(stderr)
+
+/** `Name = value` lines of scontrol(1) show config. */
+export const parseConfig = (text: string): ReadonlyMap<string, string> =>
+  new Map(
+    text.split('\n').flatMap((line) => {
+      const [, name, value] = /^(\w\S*)\s+=\s(.*)$/.exec(line) ?? []
+      return name === undefined ? [] : [[name, value!.trim()] as const]
+    })
+  )
+
+/** State and exit code out of scontrol(1) show job. */
+export function parseJob(text: string): {
+  readonly state: string
+  readonly reason: string
+  readonly exit: number
+} {
+  const field = (name: string) => new RegExp(`(?:^|\\s)${name}=(\\S*)`).exec(text)?.[1] ?? ''
+  return {
+    state: field('JobState'),
+    reason: field('Reason'),
+    exit: Number.parseInt(field('ExitCode'), 10) || 0
+  }
+}

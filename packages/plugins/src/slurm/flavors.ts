@@ -52,7 +52,7 @@ export function chooseFlavor(
 }
 
 /** The site's own words are not held against the policy for pods. */
-function flavorFlags({ flags, cpus, memory }: Flavor): readonly Flag[] {
+export function flavorFlags({ flags, cpus, memory }: Flavor): readonly Flag[] {
   return [
     ...(cpus === undefined ? [] : [siteFlag('cpus-per-task', String(cpus))]),
     ...(memory === undefined ? [] : [siteFlag('mem', memory)]),

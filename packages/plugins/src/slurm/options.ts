@@ -5,6 +5,7 @@ import { BatchOptions } from './batch-script.ts'
 import { ImageOptions } from './images.ts'
 import { ContainerOptionsSchema } from './launch.ts'
 import { SshOptions } from './transport/ssh-options.ts'
+import { UserOptions } from './user-options.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -19,6 +20,7 @@ export const SlurmOptions = Type.Object(
     ),
     ssh: Type.Optional(SshOptions),
     adopt: Type.Optional(AdoptOptions),
+    users: Type.Optional(UserOptions),
     partition: Type.Optional(
       Type.String({
         pattern: '^[^-]',
@@ -34,7 +36,12 @@ export const SlurmOptions = Type.Object(
     timeouts: Type.Object(
       {
         querySeconds: Type.Number({ default: 30, minimum: 1, description: 'squeue, sacct, sinfo, scancel' }),
-        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'sbatch' })
+        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'sbatch' }),
+        testJobSeconds: Type.Number({
+          default: 60,
+          minimum: 1,
+          description: 'how long doctor waits for its job to start, and then for its end'
+        })
       },
       { ...closed, default: {} }
     ),

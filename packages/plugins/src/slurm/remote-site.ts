@@ -14,21 +14,26 @@ const longestMs = 5000
 const chunkBytes = 4 * 1024 * 1024
 
 /** Files below the directories that are named on standard input: path, bytes and time of change. */
-const listing = `cd -- "$0" && xargs -r sh -c 'find "$@" -type f ! -name "*.tmp" -printf "%p\\t%s\\t%T@\\n" 2>/dev/null; true' sh`
-/** For each `offset path` of standard input: both again, and the bytes from there on in base64. */
-const reading = `cd -- "$0" && while read -r offset path; do
+const listing = `cd -- "$0" && xargs -r sh -c 'find "$@" -type f ! -name "*.tmp" -printf "%p\\t%s\\t%T@\\t%i\\n" 2>/dev/null; true' sh`
+/**
+ * For each `offset inode path` of standard input: offset and path again, and the bytes from there on in base64. A state
+ * that was written after the listing is left for the next turn: its log may not have been listed yet.
+ */
+const reading = `cd -- "$0" && while read -r offset inode path; do
+  [ "$(stat -c %i -- "$path" 2>/dev/null)" = "$inode" ] || continue
   printf '%s\\t%s\\t' "$offset" "$path"
   tail -c "+$((offset + 1))" -- "$path" 2>/dev/null | head -c ${chunkBytes} | base64 | tr -d '\\n'
   echo
 done`
 /** Whole or not at all: a name that begins with a dot is no job directory yet. */
-const unpacking = `umask 077; mkdir -p -- "$0" && cd -- "$0" && rm -rf -- ".up-$1" && mkdir -- ".up-$1" && tar -xf - -C ".up-$1" &&
+const unpacking = `umask 077; mkdir -p -- "$0" && cd -- "$0" && rm -rf -- ".up-$1" && mkdir -- ".up-$1" && tar -xpof - -C ".up-$1" &&
   { [ ! -e "$1/submit.lock" ] || mv -- "$1/submit.lock" ".up-$1/"; } && rm -rf -- "$1" && mv -- ".up-$1" "$1"`
 const writing = `umask 077; cd -- "$0" 2>/dev/null || exit 0; cat >stop.tmp && mv -- stop.tmp stop`
 
 interface Found {
   readonly path: string
   readonly bytes: number
+  readonly inode: string
   readonly signature: string
 }
 
@@ -129,7 +134,7 @@ export class RemoteSite implements Site {
       wanted.push({ file, offset: isLog ? await sizeOf(to) : 0 })
     }
     if (wanted.length === 0) return false
-    const request = wanted.map(({ file, offset }) => `${offset} ${file.path}\n`).join('')
+    const request = wanted.map(({ file, offset }) => `${offset} ${file.inode} ${file.path}\n`).join('')
     const parts = parseParts((await this.#sh(reading, [], request, fetchMs)).stdout.toString())
     const signatures = new Map(found.map((file) => [file.path, file]))
     // Logs first: an end that is seen has its log.
@@ -150,6 +155,13 @@ export class RemoteSite implements Site {
   async stop(dir: string, graceSeconds: number): Promise<void> {
     await sharedSite.stop(dir, graceSeconds)
     await this.#run(['sh', '-c', writing, await this.seenAs(dir)], `${graceSeconds}\n`, fetchMs)
+  }
+
+  async read(dir: string, name: string): Promise<string | undefined> {
+    const ran = await this.#transport.run(['cat', '--', join(await this.seenAs(dir), name)], {
+      timeoutMs: fetchMs
+    })
+    return ran.code === 0 ? ran.stdout.toString() : undefined
   }
 
   async release(dir: string): Promise<void> {
@@ -198,8 +210,10 @@ const rank = (path: string): number => (kindOf(path) === 'log' ? 0 : path.endsWi
 
 function parseListing(text: string): Found[] {
   return text.split('\n').flatMap((line) => {
-    const [path, bytes, changed] = line.split('\t')
-    return path && changed ? [{ path, bytes: Number(bytes), signature: `${bytes} ${changed}` }] : []
+    const [path, bytes, changed, inode] = line.split('\t')
+    return path && inode
+      ? [{ path, bytes: Number(bytes), inode, signature: `${bytes} ${changed} ${inode}` }]
+      : []
   })
 }
 
@@ -237,7 +251,7 @@ async function replace(path: string, bytes: Buffer): Promise<void> {
 
 /** The plugin's own records stay here: they hold what no node needs. */
 async function pack(dir: string): Promise<Buffer> {
-  const own = ['plan.json', 'intent.json', 'job.json', 'deleted.json', 'stop', 'submit.lock']
+  const own = ['plan.json', 'intent.json', 'job.json', 'deleted.json', 'stop', 'submit.lock', 'user']
   const tar = spawn('tar', ['-cf', '-', ...own.map((name) => `--exclude=./${name}`), '-C', dir, '.'], {
     stdio: ['ignore', 'pipe', 'pipe']
   })

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 
@@ -13,6 +14,8 @@ export interface Site {
   fetch(dirs: readonly string[]): Promise<void>
   /** Asks the supervisor to end. */
   stop(dir: string, graceSeconds: number): Promise<void>
+  /** A file of a directory, as the nodes have left it. */
+  read(dir: string, name: string): Promise<string | undefined>
   /** The job has ended: only the plugin's directory is needed any more. */
   release(dir: string): Promise<void>
   close(): void
@@ -25,6 +28,7 @@ export const sharedSite: Site = {
   ensure: async () => {},
   fetch: async () => {},
   stop: (dir, graceSeconds) => writeDurable(join(dir, 'stop'), `${graceSeconds}\n`),
+  read: (dir, name) => readFile(join(dir, name), 'utf8').catch(() => undefined),
   release: async () => {},
   close: () => {}
 }

@@ -1,14 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type {
-  Backend,
-  BackendContext,
-  BackendModule,
-  BackendState,
-  Job,
-  Plan,
-  SubmittedJob
-} from '../kit/backend.ts'
+import type { Backend, BackendContext, BackendState, Job, Plan, SubmittedJob } from '../kit/backend.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
 import { adoptAll } from './adopt.ts'
 import { AdoptedJobs } from './adopted-jobs.ts'
@@ -18,29 +10,20 @@ import type { ClusterFacts } from './cluster-facts.ts'
 import { jobFiles } from './job-files.ts'
 import { renderLaunches } from './launch.ts'
 import { Newest } from './newest.ts'
-import { completeOptions, SlurmOptions } from './options.ts'
+import type { SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { preflight } from './preflight.ts'
 import { SlurmClient } from './slurm-client.ts'
 import { backendState, type SlurmJob } from './states.ts'
-import { sharedSite, type Site } from './site.ts'
-import { RemoteSite } from './remote-site.ts'
-import { localTransport } from './transport/local.ts'
-import { SshTransport } from './transport/ssh.ts'
+import type { Site } from './site.ts'
 import type { Transport } from './transport/transport.ts'
-
-/** Runs pods as jobs of a Slurm cluster, through its clients. */
-export const slurmBackend: BackendModule = {
-  name: 'slurm',
-  options: SlurmOptions,
-  create: (options, context) => new SlurmBackend(completeOptions(options), context)
-}
 
 /** What Slurm's own TERM, wait and KILL comes after, beyond the grace of the pod; seconds. */
 const patience = 5
 const factsMs = 60_000
 
-class SlurmBackend implements Backend {
+/** The jobs of one account. */
+export class SlurmBackend implements Backend {
   readonly name = 'slurm'
   readonly #options: SlurmOptions
   readonly #context: BackendContext
@@ -54,18 +37,14 @@ class SlurmBackend implements Backend {
   readonly #ended = new Map<string, SlurmJob>()
   readonly #facts: Newest<ClusterFacts>
 
-  constructor(options: SlurmOptions, context: BackendContext) {
+  constructor(options: SlurmOptions, context: BackendContext, transport: Transport, site: Site) {
     this.#options = options
     this.#context = context
-    const env: Record<string, string> = options.conf === undefined ? {} : { SLURM_CONF: options.conf }
-    this.#transport = options.ssh ? new SshTransport(options.ssh, env) : localTransport(env)
-    this.#site =
-      options.ssh?.directory === undefined
-        ? sharedSite
-        : new RemoteSite(this.#transport, options.ssh.directory)
-    this.#slurm = new SlurmClient(this.#transport, options)
+    this.#transport = transport
+    this.#site = site
+    this.#slurm = new SlurmClient(transport, options)
     this.#facts = new Newest(
-      () => this.#slurm.facts(),
+      () => this.#slurm.facts(options.partition),
       factsMs,
       (err) => context.log.warn({ err }, 'the nodes of Slurm could not be asked for')
     )
@@ -76,10 +55,11 @@ class SlurmBackend implements Backend {
     if (adopt) await adoptAll(adopt, this.#context, ssh?.directory)
   }
 
-  async check() {
-    const { root } = this.#context
-    const seenAs = this.#options.ssh?.directory ?? root
-    return checkSlurm(this.#slurm, seenAs, this.#transport)
+  check() {
+    return checkSlurm(
+      { slurm: this.#slurm, site: this.#site, options: this.#options, root: this.#context.root },
+      this.#transport
+    )
   }
 
   preflight() {

@@ -103,14 +103,29 @@ export class SlurmClient {
     if (ran.code !== 0 && !commands.isUnknownJob(ran.stderr)) throw failed('scancel', ran)
   }
 
-  /** Of the partitions that count as capacity. */
-  async facts(): Promise<ClusterFacts> {
-    return parseSinfo(await this.#ask(sinfoArgv(this.#options.partition)))
+  /** Of all partitions, or of those named with commas. */
+  async facts(partitions?: string): Promise<ClusterFacts> {
+    return parseSinfo(await this.#ask(sinfoArgv(partitions)))
   }
 
   /** `22.05.8` */
   async version(): Promise<string> {
     return /(\d+\.\d+\S*)/.exec(await this.#ask(['sinfo', '--version']))?.[1] ?? 'unknown'
+  }
+
+  async config(): Promise<ReadonlyMap<string, string>> {
+    return commands.parseConfig(await this.#ask(['scontrol', 'show', 'config']))
+  }
+
+  async job(jobId: string): Promise<ReturnType<typeof commands.parseJob>> {
+    return commands.parseJob(await this.#ask(['scontrol', '--oneliner', 'show', 'job', jobId]))
+  }
+
+  /** Accounts of the user, each with its partition and QOS where it is bound to them. */
+  async accounts(user: string): Promise<string[]> {
+    const argv = ['sacctmgr', '--noheader', '--parsable2', 'show', 'associations', `user=${user}`]
+    const lines = (await this.#ask([...argv, 'format=account,partition,qos'])).trim().split('\n')
+    return lines.filter(Boolean).map((line) => line.split('|').filter(Boolean).join(' '))
   }
 
   async #ask(argv: readonly string[]): Promise<string> {

@@ -89,7 +89,7 @@ export interface LoadPluginConfig {
 export async function loadPluginConfig(
   module: BackendModule,
   { path, env, overrides = {}, options }: LoadPluginConfig
-): Promise<PluginConfig> {
+): Promise<ReturnType<typeof resolvePluginConfig>> {
   const file = path ?? env.INTERLINK_PLUGIN_CONFIG
   const schema = pluginConfigSchema(module.options)
   const complete = (value: unknown) =>

@@ -20,7 +20,11 @@ function runHere([program = '', ...args]: readonly string[], options: RunOptions
       detached: true,
       env: { ...process.env, ...env }
     })
+    let failed = false
     const fail = (error: Error) => {
+      // What runs as somebody else cannot be killed, which is an error again.
+      if (failed) return
+      failed = true
       clearTimeout(timer)
       child.kill('SIGKILL')
       reject(error)
@@ -40,7 +44,7 @@ function runHere([program = '', ...args]: readonly string[], options: RunOptions
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(0, 65_536)))
     // Who ends without reading is judged by its exit code.
     child.stdin.on('error', () => {})
-    child.once('error', (error: NodeJS.ErrnoException) =>
+    child.on('error', (error: NodeJS.ErrnoException) =>
       fail(
         new TransportError(
           error.code === 'ENOENT' ? `${program} is not there; install Slurm's clients` : error.message,

@@ -1,0 +1,77 @@
+import { userInfo } from 'node:os'
+import { ConfigError } from '@interlink-ts/interlink-api/config'
+import type { Backend, BackendContext, BackendModule } from '../kit/backend.ts'
+import { completeOptions, SlurmOptions } from './options.ts'
+import { RemoteSite } from './remote-site.ts'
+import { sharedSite } from './site.ts'
+import { SlurmBackend } from './slurm-backend.ts'
+import { localTransport } from './transport/local.ts'
+import { SshTransport } from './transport/ssh.ts'
+import { sudoTransport } from './transport/sudo.ts'
+import { forUser, isPerUser, type UserOptions } from './user-options.ts'
+import { UsersBackend } from './users-backend.ts'
+
+/** Runs pods as jobs of a Slurm cluster, through its clients. */
+export const slurmBackend: BackendModule = {
+  name: 'slurm',
+  options: SlurmOptions,
+  create: (options, context) => createSlurm(completeOptions(options), context)
+}
+
+function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
+  const { ssh, users } = options
+  const env: Record<string, string> = options.conf === undefined ? {} : { SLURM_CONF: options.conf }
+  const transport = ssh ? new SshTransport(ssh, env) : localTransport(env)
+  const site = ssh?.directory === undefined ? sharedSite : new RemoteSite(transport, ssh.directory)
+  if (!users) return new SlurmBackend(options, context, transport, site)
+  refuseContradictions(options, users)
+  const account = ssh?.user ?? userInfo().username
+  // sudo keeps none of the variables of the caller, and PATH is its own: secure_path of sudoers(5).
+  const here = ssh ? env : { ...env, PATH: process.env.PATH ?? '' }
+  return new UsersBackend(
+    users,
+    context.log,
+    new SlurmBackend(optionsOf(options, account), context, transport, site),
+    (user) => {
+      const own =
+        users.through === 'sudo'
+          ? sudoTransport(transport, user, here)
+          : new SshTransport(
+              {
+                ...ssh!,
+                user,
+                ...(users.keyFile === undefined ? {} : { keyFile: forUser(users.keyFile, user) })
+              },
+              env
+            )
+      const directory = forUser(users.directory, user)
+      return new SlurmBackend(optionsOf(options, user), context, own, new RemoteSite(own, directory))
+    }
+  )
+}
+
+/** What users have of their own: nobody could write into the cache of another. */
+const perUser = ['cache', 'authFile'] as const
+
+function refuseContradictions({ ssh, images }: SlurmOptions, users: UserOptions): void {
+  if (users.through === 'ssh' && !ssh)
+    throw new ConfigError('options.users.through: ssh needs options.ssh; give it, or use sudo', {
+      field: 'options.users.through'
+    })
+  for (const key of perUser)
+    if (images[key] !== undefined && !isPerUser(images[key]))
+      throw new ConfigError(
+        `options.images.${key}: with options.users it is each user's own; begin it with ~/ or put {user} into it`,
+        {
+          field: `options.images.${key}`
+        }
+      )
+}
+
+function optionsOf(options: SlurmOptions, user: string): SlurmOptions {
+  const own = perUser.flatMap((key) => {
+    const path = options.images[key]
+    return path === undefined ? [] : [[key, forUser(path, user)]]
+  })
+  return { ...options, images: { ...options.images, ...Object.fromEntries(own) } }
+}

@@ -1,0 +1,142 @@
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PluginError } from '../errors.ts'
+import type { Backend, BackendContext, BackendState, Check, Job, Plan, SubmittedJob } from '../kit/backend.ts'
+import { writeDurable } from '../kit/jobs/durable-file.ts'
+import { userOf, type UserOptions } from './user-options.ts'
+
+/** In the plugin's directory of a job: whose it is, from before it is submitted. Without it: of the plugin's account. */
+const ownerFile = 'user'
+
+/** One backend for each user whose jobs there are, and one for the plugin's own account. */
+export class UsersBackend implements Backend {
+  readonly name: string
+  readonly #options: UserOptions
+  readonly #log: BackendContext['log']
+  readonly #account: Backend
+  readonly #make: (user: string) => Backend
+  readonly #backends = new Map<string, Backend>()
+  readonly #owners = new Map<string, string | undefined>()
+  /** What was last known of jobs, for while their user cannot be asked. */
+  readonly #states = new Map<string, BackendState>()
+
+  constructor(
+    options: UserOptions,
+    log: BackendContext['log'],
+    account: Backend,
+    make: (user: string) => Backend
+  ) {
+    this.name = account.name
+    this.#options = options
+    this.#log = log
+    this.#account = account
+    this.#make = make
+  }
+
+  async check() {
+    const users = [...new Set(Object.values(this.#options.namespaces).flat())]
+    const checks: Check[] = this.#options.unmapped === 'account' ? [...(await this.#account.check())] : []
+    for (const user of users)
+      for (const check of await this.#as(user).check())
+        checks.push({ ...check, name: `${user}: ${check.name}` })
+    return checks
+  }
+
+  adopt() {
+    return this.#account.adopt!()
+  }
+
+  preflight() {
+    return this.#account.preflight!()
+  }
+
+  honours() {
+    return this.#account.honours!()
+  }
+
+  async render(plan: Plan, dir: string) {
+    const whose = userOf(plan, this.#options)
+    return 'refusal' in whose ? { refusals: [whose.refusal] } : this.#as(whose.user).render(plan, dir)
+  }
+
+  /** The policy of now decides, whatever it was when the submission was first tried. */
+  async submit(job: Job) {
+    const whose = userOf(job.plan, this.#options)
+    if ('refusal' in whose)
+      throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: this.name, reason: whose.refusal.message })
+    const file = join(job.dir, ownerFile)
+    if (whose.user === undefined) await rm(file, { force: true })
+    else await writeDurable(file, whose.user)
+    this.#owners.set(job.dir, whose.user)
+    return this.#as(whose.user).submit(job)
+  }
+
+  /** A submission that was begun as a user has left its mark; without one there was none as a user. */
+  async find(job: Job) {
+    const owner = await this.#ownerOf(job.dir)
+    const whose = userOf(job.plan, this.#options)
+    if (owner === undefined && ('refusal' in whose || whose.user !== undefined)) return undefined
+    return this.#as(owner).find(job)
+  }
+
+  /** One question for each user. Where one cannot be asked, the others' jobs go on, and theirs stay as they were. */
+  async list(jobs: readonly SubmittedJob[]) {
+    const byUser = new Map<string | undefined, SubmittedJob[]>()
+    for (const job of jobs) {
+      const owner = await this.#ownerOf(job.dir)
+      byUser.set(owner, [...(byUser.get(owner) ?? []), job])
+    }
+    const states = new Map<string, BackendState>()
+    const failures: unknown[] = []
+    await Promise.all(
+      [...byUser].map(async ([user, own]) => {
+        try {
+          for (const [uid, state] of await this.#as(user).list(own)) states.set(uid, state)
+        } catch (err) {
+          failures.push(err)
+          this.#log.warn({ user, err }, 'the jobs of a user could not be asked for')
+          for (const { uid } of own) states.set(uid, this.#states.get(uid) ?? { phase: 'active' })
+        }
+      })
+    )
+    if (failures.length === byUser.size && failures.length > 0) throw failures[0]
+    this.#states.clear()
+    for (const [uid, state] of states) this.#states.set(uid, state)
+    return states
+  }
+
+  async cancel(job: SubmittedJob, graceSeconds: number) {
+    return this.#as(await this.#ownerOf(job.dir)).cancel(job, graceSeconds)
+  }
+
+  async release(job: SubmittedJob) {
+    await this.#as(await this.#ownerOf(job.dir)).release?.(job)
+    this.#owners.delete(job.dir)
+  }
+
+  async resources() {
+    return this.#account.resources!()
+  }
+
+  async close() {
+    for (const backend of this.#backends.values()) await backend.close?.()
+    await this.#account.close?.()
+  }
+
+  #as(user: string | undefined): Backend {
+    if (user === undefined) return this.#account
+    const backend = this.#backends.get(user) ?? this.#make(user)
+    this.#backends.set(user, backend)
+    return backend
+  }
+
+  async #ownerOf(dir: string): Promise<string | undefined> {
+    if (this.#owners.has(dir)) return this.#owners.get(dir)
+    const text = await readFile(join(dir, ownerFile), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+    const owner = text?.trim() || undefined
+    this.#owners.set(dir, owner)
+    return owner
+  }
+}

@@ -1,0 +1,178 @@
+import t from 'tap'
+import { chmod, copyFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { slurmBackend } from '@interlink-ts/plugins/slurm'
+import { eventually } from '../support/eventually.ts'
+import { requireReal } from '../support/require-real.ts'
+import { accountsMissing, makeAccounts } from './accounts.ts'
+import {
+  isOver,
+  isRunning,
+  logOf,
+  refOf,
+  scriptPod,
+  startSlurmPlugin,
+  statusOf,
+  whenStatus,
+  type ScriptPod
+} from './slurm-plugin.ts'
+import { sshdMissing, startSshd } from './sshd.ts'
+
+if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
+  const lab = await startSlurmLab()
+  t.teardown(() => lab.close())
+  const names = ['s', 'a', 'b', 'c'].map((letter) => `il${letter}${process.pid}`)
+  const { accounts, remove } = await makeAccounts(names, names.slice(1, 3))
+  t.teardown(remove)
+  const [service, alice, bob, carol] = accounts as [Owner, Owner, Owner, Owner]
+  type Owner = (typeof accounts)[number]
+  const sshd = await startSshd()
+  t.teardown(() => sshd.close())
+  // Every account reads the configuration of Slurm, and its public key.
+  for (const dir of [lab.dir, sshd.dir]) await chmod(dir, 0o711)
+  await chmod(join(sshd.dir, 'authorized'), 0o644)
+
+  const podIn = (namespace: string, script: string, given: ScriptPod = {}) => {
+    const data = scriptPod(script, given)
+    data.pod.metadata.namespace = namespace
+    return data
+  }
+  const asking = (user: string) => ({ annotations: { 'interlink.io/user': user } })
+  const queue = async () => (await lab.run('squeue', '-h', '-t', 'all', '-o', '%k|%u|%T')).split('\n')
+  const namespaces = { physics: [alice.name], chemistry: [bob.name, alice.name], guests: [carol.name] }
+  const throughSudo = {
+    ssh: { ...sshd.options, user: service.name },
+    users: { through: 'sudo', namespaces }
+  }
+
+  t.test('pods of two namespaces run as two users, whom a service account becomes by sudo', async (t) => {
+    const dir = join(lab.dir, 'sudo')
+    const first = await startSlurmPlugin(t, lab, dir, throughSudo)
+    const go = join(lab.dir, 'go')
+    const script = `id -un; echo "$SECRET" >/dev/null; until [ -e ${go} ]; do sleep 0.1; done; exit 3`
+    const secret = { container: { env: [{ name: 'SECRET', value: 'planted' }] } }
+    const physics = podIn('physics', script, secret)
+    const chemistry = podIn('chemistry', script)
+    const pods = [
+      [physics, alice],
+      [chemistry, bob]
+    ] as const
+    for (const [pod] of pods) await first.client.create(pod)
+    for (const [pod, { name, uid, home }] of pods) {
+      await whenStatus(first.client, pod, isRunning)
+      await eventually(async () => (await logOf(first.client, pod)) === `${name}\n`)
+      const id = pod.pod.metadata.uid!
+      t.ok((await queue()).includes(`${id}|${name}|RUNNING`), 'the job is of the user')
+      const there = join(home, '.interlink/jobs', `${pod.pod.metadata.namespace}-${id}`)
+      for (const [path, mode] of [
+        ['.', 0o700],
+        ['c/main/env', 0o600],
+        ['log/main.0', 0o600]
+      ] as const) {
+        const found = await stat(join(there, path))
+        t.same([found.uid, found.mode & 0o777], [uid, mode], `${path} is the user's alone`)
+      }
+    }
+    await first.close()
+
+    const { client } = await startSlurmPlugin(t, lab, dir, throughSudo)
+    for (const [pod] of pods) t.ok(isRunning((await statusOf(client, pod))!), 'found again')
+    t.same(await client.create(physics), {
+      PodUID: physics.pod.metadata.uid,
+      PodJID: (await statusOf(client, physics))!.JID
+    })
+    await client.delete(refOf(physics))
+    await eventually(async () => (await statusOf(client, physics)) === undefined)
+    await eventually(
+      async () => !(await queue()).includes(`${physics.pod.metadata.uid}|${alice.name}|RUNNING`)
+    )
+    await writeFile(go, '')
+    const over = await whenStatus(client, chemistry, isOver)
+    t.equal(over.containers[0]!.state!.terminated!.exitCode, 3)
+  })
+
+  t.test('a pod gets no user that its namespace does not have', async (t) => {
+    const { client } = await startSlurmPlugin(t, lab, undefined, throughSudo)
+    const chosen = podIn('chemistry', 'id -un', asking(alice.name))
+    await client.create(chosen)
+    await whenStatus(client, chosen, isOver)
+    t.equal(await logOf(client, chosen), `${alice.name}\n`, 'another user of its namespace, by annotation')
+    for (const [pod, field] of [
+      [podIn('physics', 'id', asking(bob.name)), 'metadata.annotations[interlink.io/user]'],
+      [podIn('physics', 'id', asking('root')), 'metadata.annotations[interlink.io/user]'],
+      [podIn('physics', 'id', asking('#0')), 'metadata.annotations[interlink.io/user]'],
+      [podIn('constructor', 'id'), 'metadata.namespace'],
+      [podIn('default', 'id', asking(alice.name)), 'metadata.annotations[interlink.io/user]']
+    ] as const) {
+      await t.rejects(client.create(pod), {
+        code: 'PLUGIN_REFUSED',
+        message: new RegExp(field.replace(/[[\].]/g, '\\$&'))
+      })
+      t.equal(await statusOf(client, pod), undefined)
+    }
+  })
+
+  t.test('a user whom no rule of sudo gives is told, and hinders no other', async (t) => {
+    const { client } = await startSlurmPlugin(t, lab, undefined, throughSudo)
+    await t.rejects(client.create(podIn('guests', 'id')), {
+      code: 'PLUGIN_BACKEND_FAILED',
+      message: new RegExp(`sudo to ${carol.name} on \\S+: .*NOPASSWD`)
+    })
+    const pod = podIn('physics', 'id -un')
+    await client.create(pod)
+    await whenStatus(client, pod, isOver)
+  })
+
+  t.test('on the machine of the plugin itself, sudo does the same; others run as its account', async (t) => {
+    const users = { through: 'sudo', namespaces: { physics: [alice.name] }, unmapped: 'account' }
+    const { client } = await startSlurmPlugin(t, lab, undefined, { users })
+    const pods = [podIn('physics', 'id -un'), podIn('default', 'id -un')] as const
+    for (const [index, pod] of pods.entries()) {
+      await client.create(pod)
+      await whenStatus(client, pod, isOver)
+      t.equal(await logOf(client, pod), `${[alice.name, 'root'][index]}\n`)
+    }
+  })
+
+  t.test('with a key for each user, SSH does it without sudo', async (t) => {
+    for (const { name } of [alice, bob]) await copyFile(sshd.options.keyFile, join(sshd.dir, `key-${name}`))
+    const users = { through: 'ssh', namespaces, keyFile: join(sshd.dir, 'key-{user}') }
+    const { client } = await startSlurmPlugin(t, lab, undefined, { ssh: sshd.options, users })
+    const pod = podIn('chemistry', 'id -un; exit 4')
+    await client.create(pod)
+    const over = await whenStatus(client, pod, isOver)
+    t.equal(over.containers[0]!.state!.terminated!.exitCode, 4)
+    t.equal(await logOf(client, pod), `${bob.name}\n`)
+    await t.rejects(client.create(podIn('guests', 'id')), { message: /keyFile.*key-/ })
+  })
+
+  t.test('doctor tries each user', async (t) => {
+    const context = { root: join(lab.dir, 'doctor'), log: { debug() {}, info() {}, warn() {}, error() {} } }
+    const options = { ...throughSudo, conf: lab.env.SLURM_CONF, containers: { runtime: 'host' } }
+    const backend = slurmBackend.create(options, context)
+    const checks = await backend.check()
+    await backend.close!()
+    const of = (name: string) => checks.filter((check) => check.name.startsWith(`${name}: `))
+    for (const { name } of [alice, bob])
+      t.same(
+        of(name).filter(({ ok }) => !ok),
+        [],
+        `${name}: all is well`
+      )
+    t.match(of(carol.name), [{ ok: false, detail: /sudo to/ }])
+  })
+
+  t.test('options that contradict each other are refused', async (t) => {
+    const context = { root: lab.dir, log: { debug() {}, info() {}, warn() {}, error() {} } }
+    const create = (options: object) => () => slurmBackend.create(options, context)
+    const users = { through: 'sudo', namespaces: { a: ['x'] } }
+    t.throws(
+      create({ users: { ...users, through: 'ssh' } }),
+      /options\.users\.through: ssh needs options\.ssh/
+    )
+    t.throws(create({ users, images: { cache: '/shared' } }), /options\.images\.cache: .*\{user\}/)
+    t.throws(create({ users: { ...users, namespaces: { a: ['root'] } } }))
+    t.throws(create({ users: { ...users, namespaces: { a: ['-uroot'] } } }))
+  })
+}
