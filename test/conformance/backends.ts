@@ -3,13 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pino, type Logger } from 'pino'
-import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { loadPluginConfig, startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
-import { sshdMissing, startSshd } from '../slurm/sshd.ts'
+import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
 
 /** A backend under test, and what its pods are made of. */
 export interface Subject {
@@ -18,8 +17,19 @@ export interface Subject {
   readonly image: string
   /** The backend's own section of the plugin configuration. */
   readonly options: Record<string, unknown>
-  /** Brings up what the backend runs on; its options come before those above. */
-  start?(): Promise<{ readonly options: Record<string, unknown>; close(): Promise<void> }>
+  /**
+   * What it declares that it cannot do: the case, and the words of the refusal. Any other refusal is a failure.
+   * @default whatever is refused by its field may be refused
+   */
+  readonly declines?: Readonly<Record<string, RegExp>>
+  /** Brings up what the backend runs on; its options come before those above, its image in place of that. */
+  start?(): Promise<Ground>
+}
+
+interface Ground {
+  readonly options: Record<string, unknown>
+  readonly image: string
+  close(): Promise<void>
 }
 
 const subjects: Readonly<Record<string, Subject>> = {
@@ -27,27 +37,21 @@ const subjects: Readonly<Record<string, Subject>> = {
   slurm: { module: slurmBackend, image: 'host', options: {} }
 }
 
-/** On a private Slurm; behind SSH, with a file system of its own. */
-const onLab: Readonly<Record<string, Subject>> = {
-  slurm: { ...subjects.slurm!, start: () => startCluster(false) },
-  'slurm-ssh': { ...subjects.slurm!, start: () => startCluster(true) }
+/** Whoever runs containers by Apptainer. */
+const apptainer = {
+  'names that are no shell names are in the environment too': /\.env.*Apptainer cannot set a\.b, a-b, 1st/
 }
 
-async function startCluster(ssh: boolean) {
-  const missing = slurmMissing() ?? (ssh ? sshdMissing() : undefined)
+/** On a private Slurm, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
+const onLab: Readonly<Record<string, Subject>> = {
+  slurm: { ...subjects.slurm!, declines: apptainer, start: () => startLab(false) },
+  'slurm-ssh': { ...subjects.slurm!, declines: apptainer, start: () => startLab(true) }
+}
+
+function startLab(ssh: boolean): Promise<Ground> {
+  const missing = imageLabMissing(ssh)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
-  const lab = await startSlurmLab({ cpus: 64, memoryMiB: 64_000 })
-  const sshd = ssh ? await startSshd() : undefined
-  return {
-    options: {
-      conf: lab.env.SLURM_CONF,
-      ...(sshd ? { ssh: { ...sshd.options, directory: join(lab.dir, 'jobs') } } : {})
-    },
-    close: async () => {
-      await lab.close()
-      await sshd?.close()
-    }
-  }
+  return startImageLab({ ssh })
 }
 
 /** What was asked for cannot be done; the message says what can. */
@@ -74,6 +78,8 @@ export async function subjectOf(name: string, lab: boolean): Promise<Subject> {
 export interface Running {
   /** Of the API server in front of the plugin. */
   readonly url: string
+  /** What the pods are to be made of, where the backend says so. */
+  readonly image?: string
   /** Removes the job directories too. */
   close(): Promise<void>
 }
@@ -106,12 +112,14 @@ export async function startSubject(subject: Subject, { logFile, config }: StartO
     const logger = loggerTo(logFile)
     const plugin = await startPlugin({
       module,
-      config: { ...loaded, listen, root, retention: { deletedSeconds: 0, tombstoneSeconds: 60 } },
+      // A log that comes with the end of its pod is read to that end.
+      config: { ...loaded, listen, root, retention: { deletedSeconds: 30, tombstoneSeconds: 60 } },
       log: logger
     })
     const tokenFile = loaded.auth.tokenFile
     const front = await startFront(dir, { url: listen, ...(tokenFile ? { tokenFile } : {}) }, logger)
-    return { url: front.url, close: () => front.close().then(plugin.close).then(removed) }
+    const image = ground?.image ?? subject.image
+    return { url: front.url, image, close: () => front.close().then(plugin.close).then(removed) }
   } catch (error) {
     await removed()
     throw error

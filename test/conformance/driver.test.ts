@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
-import { slurmMissing } from '@interlink-ts/dev-cluster/slurm'
 import { startPlugin } from '@interlink-ts/plugins/kit'
 import { processBackend } from '@interlink-ts/plugins/process'
+import { imageLabMissing } from '../slurm/image-lab.ts'
 import { freePort } from '../support/free-port.ts'
 import { spawnReaped, temporaryDirectory } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
@@ -30,7 +30,7 @@ async function conformance(args: readonly string[], env: NodeJS.ProcessEnv = pro
 }
 
 t.test('a private Slurm is started, tried, and ended', async (t) => {
-  if (!requireReal(t, slurmMissing())) return
+  if (!requireReal(t, imageLabMissing())) return
   const tmp = temporaryDirectory('conformance')
   t.teardown(() => tmp.remove())
   const { code, stdout, stderr } = await conformance(

@@ -14,7 +14,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { attachTo, startSubject, subjectOf, UsageError, type Running } from './backends.ts'
 import { cases } from './cases/index.ts'
-import { runCases, type Result } from './run-cases.ts'
+import { judge, runCases, type Result } from './run-cases.ts'
 
 const options = {
   backend: { type: 'string' },
@@ -43,12 +43,13 @@ async function start() {
     if (values.backend !== undefined || values.lab || config !== undefined)
       throw new UsageError('--url is a plugin that runs already; leave out --backend, --lab and --config')
     const running = await attachTo({ url, ...(tokenFile ? { tokenFile } : {}) }, { logFile })
-    return { running, image, chosen, parallel, json: values.json }
+    return { running, image, chosen, parallel, json: values.json, declines: undefined }
   }
   if (tokenFile !== undefined) throw new UsageError('--token-file is of --url')
   const subject = await subjectOf(values.backend ?? 'process', values.lab)
   const running = await startSubject(subject, { logFile, config })
-  return { running, image: subject.image, chosen, parallel, json: values.json }
+  const { declines } = subject
+  return { running, image: running.image ?? subject.image, chosen, parallel, json: values.json, declines }
 }
 
 function readArguments() {
@@ -62,14 +63,15 @@ function readArguments() {
 
 const marks = { passed: '✓', failed: '✗', refused: '–', skipped: '·' } as const
 
-async function run({ running, image, chosen, parallel, json }: Awaited<ReturnType<typeof start>>) {
+async function run({ running, image, chosen, parallel, json, declines }: Awaited<ReturnType<typeof start>>) {
   const out = json ? process.stderr : process.stdout
   const show = ({ name, outcome, detail, ms }: Result) => {
     out.write(`${marks[outcome]} ${name.padEnd(76)} ${(ms / 1000).toFixed(1).padStart(5)} s\n`)
     if (detail) out.write(`    ${detail.replaceAll('\n', '\n    ')}\n`)
   }
   const counts = { passed: 0, failed: 0, refused: 0, skipped: 0 }
-  for await (const result of runCases(chosen, running.url, image, parallel)) {
+  for await (const given of runCases(chosen, running.url, image, parallel)) {
+    const result = judge(given, declines)
     show(result)
     counts[result.outcome]++
   }

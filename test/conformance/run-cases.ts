@@ -50,6 +50,16 @@ export async function* runCases(
   while (next < results.length) yield await results[next++]!
 }
 
+/** Where a backend declares what it declines, that is what it must refuse, in these words, and nothing else. */
+export function judge(result: Result, declines: Readonly<Record<string, RegExp>> | undefined): Result {
+  const words = declines?.[result.name]
+  if (declines === undefined || (words === undefined && result.outcome !== 'refused')) return result
+  const said = result.detail ?? ''
+  if (words === undefined) return { ...result, outcome: 'failed', detail: `declared by nobody: ${said}` }
+  if (result.outcome === 'refused' && words.test(said)) return result
+  return { ...result, outcome: 'failed', detail: `not refused as declared (${words.source}): ${said}` }
+}
+
 async function runCase({ name, run }: Case, url: string, image: string): Promise<Result> {
   const began = Date.now()
   const bench = createWorkbench(url, image)

@@ -1,13 +1,15 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { chown, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { Value } from 'typebox/value'
 import { imagesConf, ImageOptions, resolveImage } from '../src/slurm/images.ts'
+import { busyboxRoot } from '../../../test/support/image-root.ts'
+import { onPath } from '../../../test/support/on-path.ts'
+import { registryMissing, startRegistry } from '../../../test/support/registry.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
-import { accountDir, busyboxImage, exists, findApptainer, identity } from './support-apptainer.ts'
+import { accountDir, exists, findApptainer, identity } from './support-apptainer.ts'
 import { until } from './support-supervisor.ts'
 
 const call = promisify(execFile)
@@ -55,25 +57,40 @@ t.test('images.conf is read by a shell as it was meant', async (t) => {
 
 t.test('the cache of images, with a real registry', { timeout: 180_000 }, async (t) => {
   const found = await findApptainer()
-  const missing = await Promise.all(
-    ['skopeo', 'umoci', 'docker-registry', 'curl'].map(async (name) =>
-      (await call('which', [name]).catch(() => undefined)) ? undefined : `${name} is not installed`
-    )
-  )
-  const why = 'why' in found ? found.why : missing.find(Boolean)
+  const why =
+    'why' in found ? found.why : (registryMissing() ?? (onPath('curl') ? undefined : 'curl is missing'))
   if (!requireReal(t, why) || 'why' in found) return
   const home = await accountDir(t)
-  const port = await freePort()
-  const requests = await registry(home, port)
-  const push = await publish(home, port)
-  const reference = `docker://127.0.0.1:${port}/lab/bb:1`
+  const registry = await startRegistry()
+  t.teardown(() => registry.close())
+  const root = await busyboxRoot(join(home, 'root'))
+  const push = async (marker: string, name = 'bb') => {
+    await writeFile(join(root, 'etc/marker'), `${marker}\n`)
+    return registry.push(`lab/${name}:1`, root, { workingdir: '/work' })
+  }
+  const reference = `docker://${registry.host}/lab/bb:1`
   const cache = join(home, 'cache')
+  const authFile = join(home, 'auth.json')
+  await writeFile(authFile, registry.config, { mode: 0o600 })
+  if (identity.uid !== undefined) await chown(authFile, identity.uid, identity.gid!)
 
   let jobs = 0
-  const get = async (policy: string, options: object = {}, image = reference, env: object = {}) => {
+  const newJob = async (options: object) => {
     const dir = join(home, `job${jobs++}`)
-    await mkdir(join(dir, 'c', 'main'), { recursive: true })
-    await writeFile(join(dir, 'images.conf'), imagesConf(optionsOf({ cache, pull: 'job', ...options })))
+    for (const part of ['c/main', 'run', 'state']) await mkdir(join(dir, part), { recursive: true })
+    const all = optionsOf({ cache, authFile, pull: 'job', retrySeconds: 0, ...options })
+    await writeFile(join(dir, 'images.conf'), imagesConf(all))
+    return dir
+  }
+  const stateOf = (dir: string) => readFile(join(dir, 'state/i.main'), 'utf8').catch(() => '')
+  const get = async (
+    policy: string,
+    options: object,
+    image = reference,
+    env: object = {},
+    given?: string
+  ) => {
+    const dir = given ?? (await newJob(options))
     if (identity.uid !== undefined) await call('chown', ['-R', `${identity.uid}:${identity.gid}`, dir])
     const answer = await call('/bin/sh', [program, dir, 'main', found.tool, image, policy], {
       ...identity,
@@ -82,12 +99,16 @@ t.test('the cache of images, with a real registry', { timeout: 180_000 }, async 
       ({ stdout }) => ({ path: stdout.trim(), error: '' }),
       ({ stderr }: { stderr: string }) => ({ path: '', error: stderr })
     )
-    return { dir, ...answer }
+    const reason = await readFile(join(dir, 'run/main.reason'), 'utf8').catch(() => '')
+    return { dir, reason, ...answer }
   }
-  const blobs = async () => (await requests()).filter((line) => /GET .*\/blobs\//.test(line)).length
+  const blobs = async () => (await registry.requests()).filter((line) => /GET .*\/blobs\//.test(line)).length
 
   await t.test('what is not there and may not be pulled is said', async (t) => {
-    t.match(await get('Never'), { error: /^ErrImageNeverPull: / })
+    t.match(await get('Never', {}), {
+      error: /^Container image "127\S+" is not present with pull policy of Never\n$/,
+      reason: 'ErrImageNeverPull'
+    })
   })
 
   await t.test('many jobs at once pull once, and each has the image by a name of its own', async (t) => {
@@ -95,7 +116,7 @@ t.test('the cache of images, with a real registry', { timeout: 180_000 }, async 
     t.equal((await get('IfNotPresent', { cache: join(home, 'another') })).error, '')
     const once = await blobs()
     t.ok(once > 0)
-    const all = await Promise.all(Array.from({ length: 6 }, () => get('IfNotPresent')))
+    const all = await Promise.all(Array.from({ length: 6 }, () => get('IfNotPresent', {})))
     for (const { path, dir, error } of all) {
       t.equal(error, '')
       t.equal(path, join(dir, 'c/main/image.sif'))
@@ -116,12 +137,12 @@ t.test('the cache of images, with a real registry', { timeout: 180_000 }, async 
   await t.test('a tag that has moved is pulled where that is asked for, by its digest', async (t) => {
     await push('two')
     const before = await blobs()
-    t.equal((await get('IfNotPresent')).error, '')
+    t.equal((await get('IfNotPresent', {})).error, '')
     t.equal(await blobs(), before, 'not where it is there')
-    t.equal((await get('Always')).error, '')
+    t.equal((await get('Always', {})).error, '')
     t.ok((await blobs()) > before, 'Always asks the registry')
     const after = await blobs()
-    t.equal((await get('Always')).error, '')
+    t.equal((await get('Always', {})).error, '')
     t.equal(await blobs(), after, 'and pulls nothing that has not changed')
     const names = (await readdir(join(cache, 'sif'))).filter((name) => name.endsWith('.sif'))
     t.equal(names.length, 2)
@@ -129,7 +150,7 @@ t.test('the cache of images, with a real registry', { timeout: 180_000 }, async 
   })
 
   await t.test('over its limit the least recently used goes, and jobs keep what they have', async (t) => {
-    const held = await get('IfNotPresent')
+    const held = await get('IfNotPresent', {})
     const sifs = (await readdir(join(cache, 'sif'))).filter((name) => name.endsWith('.sif'))
     for (const name of sifs) await utimes(join(cache, 'sif', name), 1, 1)
     await push('three')
@@ -142,108 +163,80 @@ t.test('the cache of images, with a real registry', { timeout: 180_000 }, async 
   })
 
   await t.test(
-    'an image that cannot be pulled is an ErrImagePull with the words of the runtime',
+    'an image that cannot be pulled is an ErrImagePull with the words of the registry',
     async (t) => {
-      const { error } = await get('IfNotPresent', {}, `docker://127.0.0.1:${port}/lab/nothing:1`)
-      t.match(error, /^ErrImagePull: docker:\/\/127\.0\.0\.1:\d+\/lab\/nothing:1: .*(unknown|not found|404)/s)
+      const { error, reason } = await get('IfNotPresent', {}, `docker://${registry.host}/lab/nothing:1`)
+      t.equal(reason, 'ErrImagePull')
+      t.match(error, /^failed to pull image "127\.0\.0\.1:\d+\/lab\/nothing:1": .*manifest unknown/s)
       t.same(await readdir(join(cache, 'lock')), [], 'nobody waits for it')
     }
   )
 
   await t.test('a lock that its holder has left is taken over', async (t) => {
-    await push('four')
-    const digest = await push.digest()
-    await mkdir(join(cache, 'lock', digest))
-    await utimes(join(cache, 'lock', digest), 1, 1)
-    if (identity.uid !== undefined) await chown(join(cache, 'lock', digest), identity.uid, identity.gid!)
-    t.equal((await get('Always')).error, '')
+    const lock = join(cache, 'lock', (await push('four')).replace('sha256:', ''))
+    await mkdir(lock)
+    await utimes(lock, 1, 1)
+    if (identity.uid !== undefined) await chown(lock, identity.uid, identity.gid!)
+    t.equal((await get('Always', {})).error, '')
   })
 
   await t.test(
     'a job waits for what is pulled where it was submitted, and hears of its failure',
     async (t) => {
-      const image = `docker://127.0.0.1:${port}/lab/other:1`
+      const image = `docker://${registry.host}/lab/other:1`
+      const elsewhere = { pull: 'submit', patienceSeconds: 60 }
+      const submitter = { INTERLINK_PULLING: '1' }
+      const waiting = get('IfNotPresent', elsewhere, image)
+      const there = await newJob(elsewhere)
+      const pulling = get('IfNotPresent', elsewhere, image, submitter, there)
+      await until(
+        async () =>
+          /reason=(ErrImagePull|ImagePullBackOff)\nmessage=.*manifest unknown/.test(await stateOf(there)),
+        'the pull that failed is told'
+      )
       await push('five', 'other')
-      const waiting = get('IfNotPresent', { pull: 'submit', patienceSeconds: 60 }, image)
-      t.equal((await get('IfNotPresent', { pull: 'submit' }, image, { INTERLINK_PULLING: '1' })).error, '')
+      t.match(await pulling, { error: '', path: /image\.sif$/ }, 'it is tried again')
       t.match(await waiting, { error: '', path: /image\.sif$/ })
       t.match(
-        await get('Always', { pull: 'submit', patienceSeconds: 1 }, image),
+        await stateOf(there),
+        /reason=Pulled\nmessage=Successfully pulled image "127\S+" in \d+s\. Image size: \d+ bytes\./
+      )
+      t.match(
+        await get('Always', { ...elsewhere, patienceSeconds: 1 }, image),
         { error: /was not there after 1 s/ },
         'Always waits for an answer of the registry, though the image is there'
       )
-      const failed = await get('IfNotPresent', { pull: 'submit' }, `${image}-not`, { INTERLINK_PULLING: '1' })
-      t.match(await readFile(join(failed.dir, 'c/main/pull.error'), 'utf8'), /^ErrImagePull/)
-      t.match(await get('IfNotPresent', { pull: 'submit', patienceSeconds: 1 }, `${image}-not`), {
-        error: /was not there after 1 s/
+      const failed = await newJob(elsewhere)
+      await writeFile(join(failed, 'c/main/pull.error'), 'ErrImagePull\nmanifest unknown\n')
+      t.match(await get('IfNotPresent', elsewhere, `${image}-not`, {}, failed), {
+        reason: 'ErrImagePull',
+        error: /other:1-not": manifest unknown/
       })
     }
   )
+
+  await t.test('who pulls for a job that is over ends', async (t) => {
+    const dir = await newJob({ pull: 'submit' })
+    await writeFile(join(dir, 'stop'), '')
+    const { path } = await get('IfNotPresent', {}, `${reference}-not`, { INTERLINK_PULLING: '1' }, dir)
+    t.equal(path, '')
+  })
+
+  await t.test(
+    'what came with the credentials of one pod is for others only if the registry says so',
+    async (t) => {
+      const digest = await push('secret', 'team/private')
+      const image = `docker://${registry.host}/lab/team/private@${digest}`
+      const nobody = { authFile: undefined }
+      t.match(await get('IfNotPresent', nobody, image), { error: /authentication required|unauthorized/i })
+      const own = await newJob(nobody)
+      await writeFile(join(own, 'c/main/auth.json'), registry.config)
+      t.match(await get('IfNotPresent', nobody, image, {}, own), { error: '', path: /image\.sif$/ })
+      t.match(await get('IfNotPresent', nobody, image), { path: '', reason: 'ErrImagePull' })
+      t.match(await get('Never', nobody, image), { path: '', reason: 'ErrImageNeverPull' })
+      const again = await newJob(nobody)
+      await writeFile(join(again, 'c/main/auth.json'), registry.config)
+      t.match(await get('Never', nobody, image, {}, again), { error: '' })
+    }
+  )
 })
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close((error) => (error ? reject(error) : resolve(port)))
-    })
-  })
-}
-
-/** A registry; the answer reads the requests it has had. */
-async function registry(home: string, port: number): Promise<() => Promise<string[]>> {
-  const config = join(home, 'registry.yml')
-  const log = join(home, 'registry.log')
-  await writeFile(
-    config,
-    `version: 0.1\nlog: {accesslog: {disabled: false}}\nstorage: {filesystem: {rootdirectory: ${home}/registry}}\nhttp: {addr: "127.0.0.1:${port}"}\n`
-  )
-  const child = spawn(
-    '/bin/sh',
-    ['-c', 'exec docker-registry serve "$1" >"$2" 2>&1', 'registry', config, log],
-    {
-      stdio: 'ignore'
-    }
-  )
-  t.teardown(() => child.kill('SIGKILL'))
-  await until(
-    () =>
-      fetch(`http://127.0.0.1:${port}/v2/`).then(
-        ({ ok }) => ok,
-        () => false
-      ),
-    'the registry answers'
-  )
-  return async () => (await readFile(log, 'utf8')).split('\n')
-}
-
-/** Puts an image with a marker into the registry. */
-async function publish(home: string, port: number) {
-  const root = await busyboxImage(home)
-  let last = ''
-  const push = async (marker: string, name = 'bb') => {
-    const oci = join(home, `oci-${marker}`)
-    const umoci = (...args: string[]) => call('umoci', args, { cwd: home })
-    await umoci('init', '--layout', oci)
-    await umoci('new', '--image', `${oci}:bb`)
-    await umoci('unpack', '--image', `${oci}:bb`, `${oci}-bundle`)
-    await call('cp', ['-a', `${root}/.`, `${oci}-bundle/rootfs/`])
-    await writeFile(join(`${oci}-bundle`, 'rootfs/etc/marker'), `${marker}\n`)
-    await umoci('repack', '--image', `${oci}:bb`, `${oci}-bundle`)
-    await umoci('config', '--image', `${oci}:bb`, '--config.workingdir', '/work')
-    last = `127.0.0.1:${port}/lab/${name}:1`
-    await call('skopeo', ['copy', '-q', '--dest-tls-verify=false', `oci:${oci}:bb`, `docker://${last}`])
-  }
-  return Object.assign(push, {
-    digest: async () => {
-      const { stdout } = await call('skopeo', [
-        'inspect',
-        '--tls-verify=false',
-        '--format',
-        '{{.Digest}}',
-        `docker://${last}`
-      ])
-      return stdout.trim().replace('sha256:', '')
-    }
-  })
-}

@@ -208,8 +208,7 @@ t.test('pods under the real Apptainer', { timeout: 240_000 }, async (t) => {
       container: { command: sh('[ -e /tmp/was ] && echo dirty; echo x >/tmp/was; exit 1') },
       spec: { restartPolicy: 'OnFailure' }
     })
-    await job.container('main', ({ restarts }) => restarts >= 1)
-    await job.container('main', ({ state, restarts }) => state !== 'running' && restarts >= 1)
+    await job.container('main', ({ reason, restarts }) => reason === 'CrashLoopBackOff' && restarts >= 1)
     t.equal(await job.log('main', 1), '')
     await job.stop(0)
     await job.ended

@@ -1,17 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import {
-  access,
-  chmod,
-  chown,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  symlink,
-  writeFile
-} from 'node:fs/promises'
+import { access, chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,6 +11,7 @@ import type { Plan } from '../src/kit/plan/plan.ts'
 import { writeJob } from '../src/kit/supervisor/write-job.ts'
 import { jobFiles } from '../src/slurm/job-files.ts'
 import { renderLaunches, type LaunchOptions } from '../src/slurm/launch.ts'
+import { busyboxRoot } from '../../../test/support/image-root.ts'
 import { exitOf, until } from './support-supervisor.ts'
 
 const call = promisify(execFile)
@@ -52,16 +42,7 @@ export async function accountDir(t: Test): Promise<string> {
 
 /** An image as a directory: busybox and what a program expects to find. */
 export async function busyboxImage(dir: string): Promise<string> {
-  const root = join(dir, 'image')
-  for (const part of ['bin', 'etc', 'proc', 'sys', 'dev', 'tmp', 'root', 'var/tmp', 'home', 'work'])
-    await mkdir(join(root, part), { recursive: true })
-  await call('cp', ['/bin/busybox', join(root, 'bin/busybox')])
-  const { stdout } = await call('busybox', ['--list'])
-  for (const name of stdout.trim().split('\n'))
-    if (name !== 'busybox') await symlink('busybox', join(root, 'bin', name)).catch(() => {})
-  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n')
-  await writeFile(join(root, 'etc/group'), 'root:x:0:\n')
-  for (const name of ['hosts', 'resolv.conf']) await writeFile(join(root, 'etc', name), '')
+  const root = await busyboxRoot(join(dir, 'image'))
   if (isRoot) await call('chown', ['-hR', `${account.uid}:${account.gid}`, root])
   return root
 }

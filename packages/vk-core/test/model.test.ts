@@ -526,3 +526,23 @@ t.test('the patch holds what has changed, and nothing of others', async (t) => {
   t.match(patch?.conditions, [{ type: 'Ready', status: 'True', reason: null }])
   t.equal((patch?.conditions as unknown[]).length, 1)
 })
+
+t.test(
+  'pull secrets travel with the pod; one that is not there is told, and no reason to wait',
+  async (t) => {
+    const pod = makePod({ imagePullSecrets: [{ name: 'there' }, { name: 'gone' }] })
+    const there = { metadata: { name: 'there' }, data: { '.dockerconfigjson': 'e30=' } }
+    const { request, missing, remarks } = createRequest(
+      resolution(pod, { secrets: new Map([['there', there]]) })
+    )
+    t.same(request?.secrets, [there])
+    t.same(missing, [])
+    t.match(remarks, [
+      {
+        type: 'Warning',
+        reason: 'FailedToRetrieveImagePullSecret',
+        message: /image pull secrets \(gone\); attempting to pull the image may not succeed/
+      }
+    ])
+  }
+)

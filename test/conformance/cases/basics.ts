@@ -46,10 +46,17 @@ export const basics: readonly Case[] = [
     name: 'the containers of a pod run side by side, each with its own state and log',
     async run({ run, shell }) {
       const names = ['one', 'two', 'three']
+      const others = names.map((name) => `[ -e /share/${name} ]`).join(' && ')
+      const meet = `until ${others}; do sleep 0.1; done`
       const pod = await run({
-        containers: names.map((name, code) => shell(`echo I am ${name}; sleep 2; exit ${code}`, { name }))
+        containers: names.map((name, code) =>
+          shell(`echo I am ${name}; touch /share/${name}; ${meet}; exit ${code}`, {
+            name,
+            volumeMounts: [{ name: 'share', mountPath: '/share' }]
+          })
+        ),
+        volumes: [{ name: 'share', emptyDir: {} }]
       })
-      await pod.until((status) => status.containers.every(({ state }) => state?.running), 'all running')
       const status = await pod.ended()
       deepEqual(
         names.map((name) => of(status, name).state!.terminated!.exitCode),

@@ -11,13 +11,12 @@ export const ordering: readonly Case[] = [
     async run({ run, shell }) {
       const pod = await run({
         initContainers: ['a', 'b'].map((name) =>
-          shell(`sleep 1; echo ${name} >>/share/order`, { name, ...share })
+          shell(`echo ${name} >>/share/order; sleep 1`, { name, ...share })
         ),
         containers: [shell('cat /share/order', share)],
         volumes
       })
-      const waiting = await pod.until((status) => of(status, 'a').state?.running !== undefined, 'running (a)')
-      equal(of(waiting).state?.waiting?.reason, 'PodInitializing')
+      await pod.until((status) => of(status).state?.waiting?.reason === 'PodInitializing', 'initializing')
       const status = await pod.ended()
       equal(await pod.log(), 'a\nb\n')
       const { startedAt, finishedAt } = of(status, 'a').state!.terminated!

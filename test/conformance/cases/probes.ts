@@ -13,8 +13,11 @@ export const probes: readonly Case[] = [
         containers: [
           shell('sleep 2; touch /share/ready; sleep 60', {
             ...share,
-            env: [{ name: 'FILE.NAME', value: '/share/ready' }],
-            readinessProbe: { exec: { command: ['/bin/sh', '-c', 'test -e /share/ready'] }, periodSeconds: 1 }
+            env: [{ name: 'READY_FILE', value: '/share/ready' }],
+            readinessProbe: {
+              exec: { command: ['/bin/sh', '-c', 'test -e "$READY_FILE"'] },
+              periodSeconds: 1
+            }
           })
         ],
         volumes

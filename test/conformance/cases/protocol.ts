@@ -85,12 +85,18 @@ export const protocol: readonly Case[] = [
       })().catch(() => {})
       const statuses = (uid: string) =>
         seen.flatMap((event) => (event.type === 'status' && event.status.UID === uid ? [event.status] : []))
-      const pod = await run({ containers: [shell('sleep 2')] })
-      await pod.ended()
-      await pod.until(() => statuses(pod.uid).some((now) => of(now).state?.terminated), 'told as ended')
-      ok(statuses(pod.uid).some((now) => of(now).state?.running))
-      await pod.delete(0)
+      const pod = await run({
+        containers: [shell('trap "exit 0" TERM; echo up; while :; do sleep 0.1; done')]
+      })
+      await pod.said('up')
+      await pod.until(() => statuses(pod.uid).some((now) => of(now).state?.running), 'told as running')
+      await pod.delete(30)
       await pod.gone()
+      for (let turn = 0; !seen.some((event) => event.type === 'gone' && event.UID === pod.uid); turn++) {
+        ok(turn < 200, 'it is not told as gone')
+        await delay(150)
+      }
+      ok(statuses(pod.uid).some((now) => of(now).state?.terminated))
       abort.abort()
       await watching
       const cursor = seen.flatMap((event) => ('cursor' in event ? [event.cursor] : [])).at(0)!

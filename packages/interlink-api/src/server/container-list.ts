@@ -13,13 +13,18 @@ import type {
 export const retrievedPodData = (
   request: PodCreateRequests,
   jobConfig?: ScriptBuildConfig
-): RetrievedPodData => ({
-  pod: request.pod,
-  container: [...(request.pod.spec.initContainers ?? []), ...request.pod.spec.containers].map((container) =>
-    retrievedContainer(container, request)
-  ),
-  ...(jobConfig ? { jobConfig } : {})
-})
+): RetrievedPodData => {
+  const wanted = request.pod.spec.imagePullSecrets?.map(({ name }) => name) ?? []
+  const imagePullSecrets = request.secrets.filter(({ metadata }) => wanted.includes(metadata.name))
+  return {
+    pod: request.pod,
+    container: [...(request.pod.spec.initContainers ?? []), ...request.pod.spec.containers].map((container) =>
+      retrievedContainer(container, request)
+    ),
+    ...(imagePullSecrets.length > 0 ? { imagePullSecrets } : {}),
+    ...(jobConfig ? { jobConfig } : {})
+  }
+}
 
 function retrievedContainer(container: Container, request: PodCreateRequests): RetrievedContainer {
   const mounted = new Set(container.volumeMounts?.map(({ name }) => name))

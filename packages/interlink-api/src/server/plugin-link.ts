@@ -8,7 +8,7 @@ import {
 } from '../client/client.ts'
 import { followTlsFiles } from '../client/tls-files.ts'
 import { InterlinkError } from '../errors.ts'
-import type { CreateStruct, PodRef, PodStatus, RetrievedPodData } from '../wire/messages.ts'
+import type { Capability, CreateStruct, PodRef, PodStatus, RetrievedPodData } from '../wire/messages.ts'
 import type { PluginConfig } from './config.ts'
 import { mapBounded } from './map-bounded.ts'
 
@@ -61,9 +61,16 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     return result
   }
 
-  async function offersBatch(call: CallOptions): Promise<boolean> {
+  async function offers(capability: Capability, call: CallOptions): Promise<boolean> {
     if (!offered || now() - offered.at > capabilitiesForMs) await ping(call).catch(() => undefined)
-    return offered?.capabilities.has('status.batch') ?? false
+    return offered?.capabilities.has(capability) ?? false
+  }
+
+  /** Secrets that a plugin does not ask for are not for its logs. */
+  async function withoutUnwanted(data: RetrievedPodData, call: CallOptions): Promise<RetrievedPodData> {
+    if (!data.imagePullSecrets || (await offers('create.pullSecrets', call))) return data
+    const { imagePullSecrets: _, ...rest } = data
+    return rest
   }
 
   const known = (statuses: readonly PodStatus[], pods: readonly PodRef[]) => {
@@ -81,15 +88,18 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     ...config,
     client,
     ping,
-    create: (data, call) =>
-      relayed(client.create(data, { ...call, gather: offered?.capabilities.has('create.batch') ?? false })),
+    async create(data, call) {
+      const sent = await withoutUnwanted(data, call)
+      const gather = offered?.capabilities.has('create.batch') ?? false
+      return relayed(client.create(sent, { ...call, gather }))
+    },
     async close() {
       unfollow?.()
       await client.close()
     },
     async status(pods, call) {
       if (pods.length <= 1) return singly(pods, call)
-      const batch = await offersBatch(call)
+      const batch = await offers('status.batch', call)
       if (answersOne && !batch) return singly(pods, call)
       const answered = known(await relayed(client.status(pods, call)), pods)
       if (batch || answered.length === pods.length) return answered

@@ -102,6 +102,7 @@ export function encodeRetrieved(data: RetrievedPodData, shape: CreateBodyShape =
       emptyDirs: slice(container.emptyDirs, (path) => path)
     })),
     jobConfig: encodeScriptBuild(data.jobConfig),
+    ...(data.imagePullSecrets ? { imagePullSecrets: data.imagePullSecrets.map(encodeObject) } : {}),
     ...(jobScript ? { jobScript } : {})
   }
   return shape === 'array' ? [body] : body

@@ -83,13 +83,17 @@ export const ScriptBuildConfig = Type.Object(
 )
 export type ScriptBuildConfig = Static<typeof ScriptBuildConfig>
 
-/** API → plugin, `POST /create`. `container` lists init containers first, then containers, in spec order. */
+/**
+ * API → plugin, `POST /create`. `container` lists init containers first, then containers, in spec order.
+ * `imagePullSecrets` are an extension, sent to plugins with the capability `create.pullSecrets` alone.
+ */
 export const RetrievedPodData = Type.Object(
   {
     pod: Pod,
     container: Type.Array(RetrievedContainer, { default: [] }),
     jobConfig: Type.Optional(ScriptBuildConfig),
-    jobScript: str()
+    jobScript: str(),
+    imagePullSecrets: Type.Optional(Type.Array(Secret))
   },
   open
 )
@@ -224,6 +228,7 @@ export type PingResponse = Static<typeof PingResponse>
  * - `watch`: `GET /watch`.
  * - `create.batch`: `/create` takes an array of several pods and answers an array of {@link CreateOutcome}s, in order.
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
+ * - `create.pullSecrets`: `/create` takes the Secrets that the pod names in `imagePullSecrets`.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
  */
 export const capabilities = [
@@ -232,6 +237,7 @@ export const capabilities = [
   'watch',
   'create.batch',
   'create.idempotent',
+  'create.pullSecrets',
   'delete.durable'
 ] as const
 export type Capability = (typeof capabilities)[number]

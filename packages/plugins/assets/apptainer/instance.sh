@@ -101,6 +101,12 @@ prepare_subs() {
   done
 }
 
+# The container is there. The supervisor hears of it at once, if it lives.
+announce() {
+  : >"$run/$name.made"
+  [ ! -p "$run/wake" ] || echo 1<>"$run/wake"
+}
+
 prepare() {
   tool=$1 image=$2 policy=$3 subs=$4
   shift 4
@@ -109,7 +115,7 @@ prepare() {
   shift $((2 * subs))
   find_image
   ln -sfn "$path" "$own/image"
-  : >"$run/$name.instance"
+  announce
   exec "$@"
 }
 
@@ -128,26 +134,16 @@ start() {
       n=$((n + 1))
     done
     shift $((total - options))
-    "$tool" --silent instance start --workdir "$scratch" "$@" "$path" "$name" </dev/null 2>&1 >/dev/null
+    "$tool" --silent --nocolor instance start --workdir "$scratch" "$@" "$path" "$name" </dev/null 2>&1 >/dev/null
   ) || fail "the container cannot be made: $said"
   shift "$options"
   find_instance
   case $message in /dev/*) link_message "$message" 2>/dev/null ;; esac
-  : >"$run/$name.instance"
+  announce
   exec "$@"
 }
 
-# A probe or hook may come while the instance is still being made.
-enter() {
-  until [ -e "$run/$name.instance" ]; do
-    if [ -e "$run/$name.exit" ]; then
-      echo 'the container is not running' >&2
-      exit 126
-    fi
-    sleep 0.1 2>/dev/null || sleep 1
-  done
-  exec "$@"
-}
+enter() { exec "$@"; }
 
 case $mode in
 start | prepare | enter) "$mode" "$@" ;;

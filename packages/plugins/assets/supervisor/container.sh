@@ -10,13 +10,19 @@ launch() {
   rm -f "$DIR/log/$name.$((restarts - 2))"
   mkfifo "$run/$name.out" "$run/$name.err"
   : >"$DIR/message/$name"
-  phase=run state=running reason= message= code= signal= finished= oom= leader= strays= strays_at= ready=0 up=0 stage= kill_at=
-  notice_reason= notice_message= notice_at=
+  phase=make state=waiting reason=ContainerCreating
+  message= code= signal= started= finished= oom= leader= strays= strays_at= ready=0 up=0 stage= kill_at=
+  watch_attempt </dev/null &
+  [ "$announced" ] || begin
+}
+
+is_made() { [ -z "$announced" ] || [ -e "$run/$name.made" ]; }
+
+begin() {
   tell_time
   started=$now
-  watch_attempt </dev/null &
   if [ "$post_start" ]; then
-    phase=hook state=waiting reason=ContainerCreating
+    phase=hook
     start_action postStart
     hook_pid=$action
   else
@@ -81,7 +87,7 @@ step_drain() {
   [ "$code" -gt 128 ] && [ "$code" -le 192 ] && signal=$((code - 128))
   message=$(last_words)
   if should_restart; then
-    [ $((finished - started)) -ge $((600 * second)) ] && delay=0
+    [ "$started" ] && [ $((finished - started)) -ge $((600 * second)) ] && delay=0
     due=$((finished + delay * second))
     if [ "$delay" -gt 0 ]; then
       keep_last
@@ -137,8 +143,9 @@ give_up() {
 }
 
 step() {
+  [ "$phase" = make ] && is_made && begin
   case $phase in
-  hook | run | stop) step_exit ;;
+  make | hook | run | stop) step_exit ;;
   esac
   case $phase in
   hook) step_hook ;;

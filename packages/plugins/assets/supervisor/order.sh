@@ -56,7 +56,7 @@ look_for_stop() {
 end_container() {
   case $phase in
   idle) phase=done ;;
-  hook | run) begin_stop "$stop_until" ;;
+  make | hook | run) begin_stop "$stop_until" ;;
   esac
   [ "$phase" = done ] && return 0
   if [ "$kind" != sidecar ]; then

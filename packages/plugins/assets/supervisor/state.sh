@@ -2,12 +2,12 @@
 # behind `beat`, `write_state`, `notice`, `put`, `insist` and `line`.
 
 # conf of the container
-fields='name kind stop_signal stop_child memory message_policy post_start pre_stop'
+fields='name kind stop_signal stop_child announced memory message_policy post_start pre_stop'
 # what is told
 fields="$fields state reason message restarts started finished code signal ready up written"
 fields="$fields last_code last_signal last_reason last_message last_started last_finished"
 fields="$fields notice_reason notice_message notice_at"
-# phase: idle hook run stop drain wait done; due: when it goes on; stage: of stop (hook term sent killed)
+# phase: idle make hook run stop drain wait done; due: when it goes on; stage: of stop (hook term sent killed)
 fields="$fields phase stage due delay floor kill_at hook_pid oom leader strays strays_at"
 for probe in startup liveness readiness; do
   for field in delay period timeout success failure grace pid due until good bad; do

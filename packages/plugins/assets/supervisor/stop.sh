@@ -5,7 +5,7 @@ begin_stop() {
   end_probes
   end_hook
   phase=stop stage=term kill_at=$1
-  if [ "$pre_stop" ] && [ "$now" -lt "$kill_at" ]; then
+  if [ "$pre_stop" ] && [ "$started" ] && [ "$now" -lt "$kill_at" ]; then
     stage=hook
     start_action preStop
     hook_pid=$action
@@ -24,11 +24,12 @@ find_leader() {
   [ "$leader" ]
 }
 
-# Sets `target`: the group, or the child of a runtime in front of the container that does not pass signals on.
+# Sets `target`: the group, or the child of a runtime in front of the container that does not pass signals on; the
+# group too while the container is not there yet.
 find_target() {
   find_leader || return 1
   target=-$leader
-  [ "$stop_child" ] || return 0
+  if [ -z "$stop_child" ] || ! is_made; then return 0; fi
   target=$(cat "/proc/$leader/task/"*/children 2>/dev/null)
   target=${target%% *}
   [ "$target" ]

@@ -38,7 +38,15 @@ export interface Launch {
    * or enter the instance (namespaces, mounts) and execute their arguments in the same process. What follows them
    * must still find the job directory.
    */
-  readonly outer?: { readonly start: readonly string[]; readonly enter: readonly string[] }
+  readonly outer?: {
+    readonly start: readonly string[]
+    readonly enter: readonly string[]
+    /**
+     * `start` says by the file `run/<container>.made` of the job directory that the container is there. Until then it
+     * is waiting, no probe or hook runs, and its end is TERM to the whole group. @default it is there at once
+     */
+    readonly announces?: boolean
+  }
   /** Prefix that runs a further command inside the running instance (probes, hooks, later exec). */
   readonly enter: readonly string[]
   /**

@@ -3,15 +3,12 @@ import { join } from 'node:path'
 import type { Launch } from '../kit/backend.ts'
 import type { Refusal } from '../kit/plan/plan.ts'
 import { bindMount, type Placement } from '../kit/runtimes/placements.ts'
-import { instanceMark, runtimeVariables } from '../kit/runtimes/variables.ts'
+import { instanceMark, refuseForApptainer, runtimeVariables } from '../kit/runtimes/variables.ts'
 import type { Runtime } from './image.ts'
 import { placementsOf, type Rendering } from './render-plan.ts'
 
 /** What Apptainer sets in the container under the name behind it; see "Environment and Metadata" of its guide. */
 const prefix = 'APPTAINERENV_'
-/** Apptainer has a use of its own for these, or its shell does. */
-const apptainerOwn = /^(PREPEND_PATH|APPEND_PATH|UID|EUID|GID)$/
-const shellName = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** What the loader, the C and Go libraries, Podman and its helpers look for in their environment. */
 const steersPodman =
@@ -104,14 +101,8 @@ export function apptainerLaunch(
 ): Launch | readonly Refusal[] {
   const { container, dir, machine, plan, field } = rendering
   const variables = runtimeVariables(plan.pod, container)
-  const refused = variables.filter(({ name }) => !shellName.test(name) || apptainerOwn.test(name))
-  if (refused.length > 0)
-    return [
-      {
-        field: `${field}.env`,
-        message: `Apptainer cannot set ${refused.map(({ name }) => name).join(', ')} in a container; use other names`
-      }
-    ]
+  const refused = refuseForApptainer(variables, field)
+  if (refused) return [refused]
   const home = variables.find(({ name }) => name === 'HOME')?.value
   if (home !== undefined && !/^\/[^:,]*$/.test(home))
     return [{ field: `${field}.env`, message: `HOME is to be an absolute path without ":" and ","` }]

@@ -1,8 +1,10 @@
 /** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
 import { join } from 'node:path'
 import type { Launch, Variable } from '../kit/backend.ts'
+import type { Refusal } from '../kit/plan/plan.ts'
+import { credentialFor, dockerConfig } from '../kit/runtimes/credentials.ts'
 import { bindMount, volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
-import { runtimeVariables } from '../kit/runtimes/variables.ts'
+import { refuseForApptainer, runtimeVariables } from '../kit/runtimes/variables.ts'
 import type { Rendering } from './launch.ts'
 
 /** Where the supervisor's word for a command that cannot be started, and the message file, are seen inside. */
@@ -19,8 +21,10 @@ interface Parts {
 }
 
 /** In an instance, which assets/apptainer/instance.sh makes and in which probes and hooks run as well. */
-export function apptainerLaunch(rendering: Rendering, image: string): Launch {
+export function apptainerLaunch(rendering: Rendering, image: string): Launch | Refusal {
   const { container, dir, options } = rendering
+  const refused = refuseVariables(rendering)
+  if (refused) return refused
   const { shell } = options.containers
   const { tool, variables, options: made, subs } = partsOf(rendering)
   const script = [shell, join(dir, 'instance.sh')]
@@ -43,20 +47,24 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch {
         ...subs.flatMap(({ source, subPath }) => [source, subPath!]),
         ...made
       ],
-      enter: [...script, 'enter', dir, container.name]
+      enter: [...script, 'enter', dir, container.name],
+      announces: true
     },
     run: container.command
       ? [...exec, '--env', 'INTERLINK_CHECK=1', instance, ...container.command, ...(container.args ?? [])]
       : [tool, '--silent', 'run', '--containall', '--no-eval', ...pwd, instance, ...(container.args ?? [])],
     enter: [...exec, instance],
     toolEnvironment: variables,
+    files: credentialFile(rendering, image),
     signalled: 'child'
   }
 }
 
 /** Once per rank, on however many nodes: srun starts it, and an instance would be on one of them only. */
-export function apptainerOnce(rendering: Rendering, image: string): Launch {
+export function apptainerOnce(rendering: Rendering, image: string): Launch | Refusal {
   const { container, dir, options, mpi = [] } = rendering
+  const refused = refuseVariables(rendering)
+  if (refused) return refused
   const { shell, mpi: starter } = options.containers
   const { tool, variables, options: made, subs } = partsOf(rendering)
   const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
@@ -81,12 +89,23 @@ export function apptainerOnce(rendering: Rendering, image: string): Launch {
         String(subs.length),
         ...subs.flatMap(({ source, subPath }) => [source, subPath!])
       ],
-      enter: [shell, join(dir, 'instance.sh'), 'enter', dir, container.name]
+      enter: [shell, join(dir, 'instance.sh'), 'enter', dir, container.name],
+      announces: true
     },
     run: [...ranks, ...run, ...(container.command ?? []), ...(container.args ?? [])],
     enter: exec,
-    toolEnvironment: variables
+    toolEnvironment: variables,
+    files: credentialFile(rendering, image)
   }
+}
+
+const refuseVariables = ({ plan, container, field }: Rendering): Refusal | undefined =>
+  refuseForApptainer(runtimeVariables(plan.pod, container), field)
+
+/** Read by assets/apptainer/image.sh, wherever that runs. */
+function credentialFile({ plan }: Rendering, image: string): Launch['files'] {
+  const credential = image.startsWith('/') ? undefined : credentialFor(image, plan.credentials ?? [])
+  return credential ? [{ name: 'auth.json', text: dockerConfig(credential) }] : []
 }
 
 function partsOf(rendering: Rendering): Parts {

@@ -195,20 +195,21 @@ export function pullScript(
   const { runtime, tool = runtime, shell } = containers
   if (images.pull !== 'submit' || (runtime !== 'apptainer' && runtime !== 'singularity')) return undefined
   const root = readAnnotations(plan).annotations['image-root']?.value.trim()
-  const pulls = plan.containers.flatMap(({ name, image, pullPolicy }) => {
+  const pulls = new Map<string, string[]>()
+  for (const { name, image, pullPolicy } of plan.containers) {
     const resolved = resolveImage(image, root, images)
-    return resolved.kind === 'remote'
-      ? [shellWords([shell, join(dir, 'image.sh'), dir, name, tool, resolved.reference, pullPolicy])]
-      : []
-  })
-  if (pulls.length === 0) return undefined
+    if (resolved.kind !== 'remote') continue
+    const { reference } = resolved
+    const pull = shellWords([shell, join(dir, 'image.sh'), dir, name, tool, reference, pullPolicy])
+    pulls.set(reference, [...(pulls.get(reference) ?? []), pull])
+  }
+  if (pulls.size === 0) return undefined
   return [
     batch.preamble,
     "trap '' HUP",
     'export INTERLINK_PULLING=1',
-    '{',
-    ...pulls,
-    '} </dev/null >/dev/null 2>&1 &',
+    // One that is tried again and again keeps no other waiting.
+    ...[...pulls.values()].map((one) => `{ ${one.join('; ')}; } </dev/null >/dev/null 2>&1 &`),
     ''
   ].join('\n')
 }

@@ -44,7 +44,7 @@ export function enrootLaunch(rendering: Rendering, image: string): Launch | Refu
 }
 
 function enroot(
-  { plan, dir, container, options }: Rendering,
+  { plan, dir, container, options, asked }: Rendering,
   image: string,
   placements: Placement[]
 ): Launch {
@@ -75,6 +75,7 @@ function enroot(
       ...environmentNames(container.env).flatMap((variable) => ['--env', variable]),
       ...mounts,
       ...site,
+      ...asked,
       name,
       ...(container.command ?? []),
       ...(container.args ?? [])

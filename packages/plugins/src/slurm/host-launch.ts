@@ -7,7 +7,7 @@ const accountPath = '/var/run/secrets/kubernetes.io/serviceaccount'
 const why = 'image host runs on the compute node as it is'
 
 /** Straight on the compute node: nothing can be mounted. */
-export function hostLaunch({ container, field, mpi, options }: Rendering): Launch | Refusal {
+export function hostLaunch({ plan, container, field, mpi, options }: Rendering): Launch | Refusal {
   if (!container.command)
     return { field: `${field}.command`, message: 'image host says not what to run; give a command' }
   const notices: Notice[] = []
@@ -26,6 +26,13 @@ export function hostLaunch({ container, field, mpi, options }: Rendering): Launc
     notices.push({
       reason: 'NotMounted',
       message: `${container.name}: the termination message is not read from ${container.terminationMessagePath}, as ${why}`
+    })
+  if (container.readOnlyRoot)
+    notices.push({ reason: 'RootNotReadOnly', message: `${container.name}: the root is writable, as ${why}` })
+  if (plan.pod.hostname !== plan.pod.name)
+    notices.push({
+      reason: 'HostnameNotSet',
+      message: `${container.name}: the host name is the node's, as ${why}`
     })
   const { shell, mpi: starter } = options.containers
   const ranks = !mpi

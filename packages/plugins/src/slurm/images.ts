@@ -40,6 +40,12 @@ export const ImageOptions = Type.Object(
       default: 3600,
       minimum: 1,
       description: 'how long a job waits for an image'
+    }),
+    retrySeconds: Type.Integer({
+      default: 120,
+      minimum: 0,
+      description:
+        'for how long a job that holds its nodes tries again to get an image that could not be pulled'
     })
   },
   { ...closed, default: {} }
@@ -108,9 +114,17 @@ export function imagesConf({
   cvmfs,
   authFile,
   pull,
-  patienceSeconds
+  patienceSeconds,
+  retrySeconds
 }: ImageOptions): string {
-  const values = { cache, limit: limitBytes, cvmfs, auth: authFile, patience: patienceSeconds }
+  const values = {
+    cache,
+    limit: limitBytes,
+    cvmfs,
+    auth: authFile,
+    patience: patienceSeconds,
+    retry: retrySeconds
+  }
   return [
     ...Object.entries(values).flatMap(([key, value]) =>
       value === undefined ? [] : [`${key}=${homeQuote(String(value))}\n`]

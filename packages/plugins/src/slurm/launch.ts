@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 import type { Launch, Rendered } from '../kit/backend.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
 import { parseFlags } from './annotations/parse-flags.ts'
-import { ContainerPolicy, containerOptions } from './annotations/container-options.ts'
+import { ContainerPolicy, containerOptions, enrootOptions } from './annotations/container-options.ts'
 import { readAnnotations, type SlurmAnnotations } from './annotations/read-annotations.ts'
 import { tokenize } from './annotations/tokenize.ts'
 import { enrootLaunch } from './enroot-launch.ts'
@@ -67,20 +67,36 @@ export interface Rendering {
   readonly mpi?: readonly string[]
 }
 
-/** Variables by which Slurm and MPI speak to what runs in a job. */
-export const inherited: readonly string[] = ['INTERLINK_SCRATCH', 'XDG_RUNTIME_DIR', 'SLURM_CONF']
+/** What the job's script says to the programs in front of a container; the site's preamble may set the latter ones. */
+export const inherited: readonly string[] = [
+  'INTERLINK_SCRATCH',
+  'XDG_RUNTIME_DIR',
+  'SLURM_CONF',
+  ...['http_proxy', 'https_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]),
+  ...['NOHTTPS', 'USERNS'].flatMap((name) => [`APPTAINER_${name}`, `SINGULARITY_${name}`])
+]
 
 /** How a compute node would run a plan. Pure. */
 export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions): Rendered {
-  const { annotations, notices } = readAnnotations(plan)
+  const { annotations, notices, refusals: declined } = readAnnotations(plan)
   const runtime = options.containers.runtime
-  const texts =
-    runtime === 'enroot' || runtime === 'pyxis'
-      ? []
-      : [annotations['singularity-mounts'], annotations['singularity-options']]
-  const asked = containerOptions(texts, options.containers.policy)
-  const refusals: Refusal[] = [...asked.refusals]
-  const told: Notice[] = [...notices]
+  const forApptainer = [annotations['singularity-mounts'], annotations['singularity-options']]
+  const forEnroot = [annotations['enroot-mounts'], annotations['enroot-options']]
+  const isApptainer = runtime === 'apptainer' || runtime === 'singularity'
+  const { policy } = options.containers
+  const asked = isApptainer
+    ? containerOptions(forApptainer, policy)
+    : containerOptions(runtime === 'enroot' ? forEnroot : [], policy, enrootOptions)
+  const refusals: Refusal[] = [...declined, ...asked.refusals]
+  const unused = [...(isApptainer ? [] : forApptainer), ...(runtime === 'enroot' ? [] : forEnroot)]
+  const told: Notice[] = [
+    ...notices,
+    ...unused.flatMap((annotation) =>
+      annotation
+        ? [{ reason: 'AnnotationNotRead', message: `${annotation.name}: containers run by ${runtime} here` }]
+        : []
+    )
+  ]
   const launches: Record<string, Launch> = {}
   const gpu = gpusOf(plan, annotations, options)
   const mpi = annotations['mpi-flags'] ? tokenize(annotations['mpi-flags'].value).words : undefined
@@ -113,23 +129,9 @@ function renderContainer(rendering: Rendering, root: string | undefined): Launch
     case 'enroot':
     case 'pyxis':
       return enrootLaunch(rendering, reference)
-    default: {
-      const refusal = refuseNames(rendering)
-      if (refusal) return refusal
+    default:
       return rendering.mpi ? apptainerOnce(rendering, reference) : apptainerLaunch(rendering, reference)
-    }
   }
-}
-
-/** The shell that Apptainer has built in, and runs in the container, would execute what such a name holds. */
-function refuseNames({ container, field }: Rendering): Refusal | undefined {
-  const odd = container.env.find(({ name }) => !/^[\w.-]+$/.test(name))
-  return odd
-    ? {
-        field: `${field}.env`,
-        message: `the name ${JSON.stringify(odd.name)} cannot be handed over by Apptainer; use letters, digits, "_", "-" and "."`
-      }
-    : undefined
 }
 
 /** By what the pod requests, or by what its flags ask of Slurm. */

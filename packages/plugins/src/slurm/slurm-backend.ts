@@ -67,7 +67,9 @@ export class SlurmBackend implements Backend {
   }
 
   async honours() {
-    return {}
+    const { runtime } = this.#options.containers
+    const apptainer = runtime === 'apptainer' || runtime === 'singularity'
+    return { pullSecrets: apptainer, readOnlyRoot: runtime !== 'host', hostname: apptainer }
   }
 
   async render(...[plan, dir]: Parameters<Backend['render']>) {

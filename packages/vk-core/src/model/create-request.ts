@@ -1,6 +1,6 @@
 /** A pod and what it refers to, as they travel to a backend; or what is missing for that. */
 import { expandedAnnotation } from '@interlink-ts/interlink-api/wire'
-import type { Container, Pod, PodCreateRequests } from '@interlink-ts/interlink-api/wire'
+import type { Container, Pod, PodCreateRequests, Secret } from '@interlink-ts/interlink-api/wire'
 import { resolveEnvironment } from './environment.ts'
 import { expand } from './expand.ts'
 import type { Findings, Missing, Remark, Resolution } from './resolution.ts'
@@ -28,6 +28,7 @@ export function createRequest(from: Resolution, options: CreateRequestOptions = 
   const initContainers = pod.spec.initContainers?.map(resolve)
   const containers = pod.spec.containers.map(resolve)
   const volumes = resolveVolumes(from, findings, !options.disableProjectedVolumes)
+  const pullSecrets = resolvePullSecrets(from, findings)
   const missing = unique(findings.missing)
   const remarks = unique(findings.remarks)
   if (missing.length > 0) return { missing, remarks }
@@ -51,9 +52,28 @@ export function createRequest(from: Resolution, options: CreateRequestOptions = 
         status: { ...bare.status, hostIP: from.addresses.hostIP, podIP: from.addresses.podIP }
       },
       ...volumes,
+      secrets: unique([...volumes.secrets, ...pullSecrets]),
       jobscriptURL: options.jobScriptUrl ?? ''
     }
   }
+}
+
+/** As with a kubelet, a pull is tried without those that are not there. */
+function resolvePullSecrets({ pod, secrets }: Resolution, findings: Findings): Secret[] {
+  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : []))
+  const absent = names.filter((name) => !secrets.has(name))
+  if (absent.length > 0) {
+    const list = absent.join(', ')
+    findings.remarks.push({
+      type: 'Warning',
+      reason: 'FailedToRetrieveImagePullSecret',
+      message: `Unable to retrieve some image pull secrets (${list}); attempting to pull the image may not succeed.`
+    })
+  }
+  return names.flatMap((name) => {
+    const secret = secrets.get(name)
+    return secret ? [strip(secret)] : []
+  })
 }
 
 function resolveContainer(container: Container, from: Resolution, findings: Findings): Container {

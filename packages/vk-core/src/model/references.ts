@@ -32,6 +32,7 @@ export function collectReferences(pod: Pod): Reference[] {
       add('Secret', source.secret?.name)
     }
   }
+  for (const { name } of pod.spec.imagePullSecrets ?? []) add('Secret', name)
   return [...found.values()]
 }
 

@@ -63,8 +63,8 @@ const firstStatusMs = 1000
 /** What others have changed is put right after a moment, so that two that disagree do not race. */
 const repairMs = 500
 
-/** Reasons for which a kubelet warns. Source: kubernetes/pkg/kubelet/events. */
-const warns = /^(Unhealthy|BackOff|Failed|ProbeWarning)/
+/** Reasons for which a kubelet warns, and one of ours. Source: kubernetes/pkg/kubelet/events. */
+const warns = /^(Unhealthy|BackOff|Failed|ProbeWarning|QuotedArgument)/
 
 const within = <T>(limit: LimitFunction | undefined, work: () => Promise<T>): Promise<T> =>
   limit ? limit(work) : work()

@@ -10,6 +10,14 @@ export interface JobState {
   /** Present once every container has ended and nothing will be restarted. */
   readonly finished?: { readonly at: number; readonly reason?: string; readonly message?: string }
   readonly containers: ReadonlyMap<string, ContainerRecord>
+  /** What was last said of the images that are fetched for containers, by the names of these. */
+  readonly images: ReadonlyMap<string, ImageRecord>
+}
+
+/** The words of a kubelet: `Pulling`, `Pulled`, `ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`. */
+export interface ImageRecord {
+  readonly reason: string
+  readonly message: string
 }
 
 export interface ContainerRecord {
@@ -112,6 +120,11 @@ function containerRecord(values: Values): ContainerRecord | undefined {
   })
 }
 
+const imageRecord = (values: Values): ImageRecord | undefined => {
+  const reason = some(values, 'reason')
+  return reason === undefined ? undefined : { reason, message: values.get('message') ?? '' }
+}
+
 /** What is not there, cannot be read or is no text says nothing: undefined. */
 const readState = (path: string): Promise<Values | undefined> =>
   readFile(path, 'utf8').then(parseState, () => undefined)
@@ -120,7 +133,7 @@ const readState = (path: string): Promise<Values | undefined> =>
 export async function readJobState(dir: string): Promise<JobState> {
   const state = join(dir, 'state')
   const names = (await readdir(state).catch(() => [])).filter(
-    (name) => name.startsWith('c.') && !name.endsWith('.tmp')
+    (name) => /^[ci]\./.test(name) && !name.endsWith('.tmp')
   )
   const [supervisor, pod, ...found] = await Promise.all([
     readState(join(state, 'supervisor')),
@@ -128,9 +141,14 @@ export async function readJobState(dir: string): Promise<JobState> {
     ...names.map((name) => readState(join(state, name)))
   ])
   const containers = new Map<string, ContainerRecord>()
-  names.forEach((name, index) => {
-    const record = found[index] && containerRecord(found[index])
-    if (record) containers.set(name.slice('c.'.length), record)
+  const images = new Map<string, ImageRecord>()
+  names.forEach((file, index) => {
+    const values = found[index]
+    const name = file.slice('c.'.length)
+    const container = values && file.startsWith('c.') ? containerRecord(values) : undefined
+    const image = values && file.startsWith('i.') ? imageRecord(values) : undefined
+    if (container) containers.set(name, container)
+    if (image) images.set(name, image)
   })
   const pid = supervisor && whole(supervisor, 'pid')
   const finishedAt = pod && whole(pod, 'finished')
@@ -147,6 +165,7 @@ export async function readJobState(dir: string): Promise<JobState> {
       pod && finishedAt !== undefined
         ? defined({ at: finishedAt, reason: some(pod, 'reason'), message: some(pod, 'message') })
         : undefined,
-    containers
+    containers,
+    images
   })
 }

@@ -76,11 +76,18 @@ const endOf = (backend: BackendState | undefined): { reason: string; message: st
     ? { reason: backend.reason, message: backend.message ?? lost.message }
     : lost
 
-/** What the supervisor says of its containers now: a failed probe or hook. */
-export const containerNotices = (state: JobState | undefined): Notice[] =>
-  [...(state?.containers.values() ?? [])].flatMap(({ notice }) =>
+/** What is said of the containers now: a failed probe or hook, an image that has come. */
+export const containerNotices = (state: JobState | undefined): Notice[] => [
+  ...[...(state?.containers.values() ?? [])].flatMap(({ notice }) =>
     notice ? [{ reason: notice.reason, message: notice.message }] : []
-  )
+  ),
+  ...[...(state?.images.values() ?? [])].filter(({ reason }) => reason === 'Pulled')
+]
+
+const failedImage = (state: JobState | undefined, container: string) => {
+  const image = state?.images.get(container)
+  return image && /^(Err)?Image/.test(image.reason) ? image : undefined
+}
 
 /** Whether a container may write to its log again. */
 export function mayRun(outline: Outline, state: JobState | undefined, container: string): boolean {
@@ -115,7 +122,7 @@ function containerStatus(
   const record = facts.state?.containers.get(name)
   const restarts = record?.restarts ?? 0
   const id = (attempt: number) => `interlink://${uid}/${name}/${attempt}`
-  const state = containerState(record, kind, facts, initialised, id(restarts))
+  const state = containerState({ name, kind }, facts, initialised, id(restarts))
   const last = record?.last
   return {
     name,
@@ -139,13 +146,13 @@ function containerStatus(
 }
 
 function containerState(
-  record: ContainerRecord | undefined,
-  kind: PlannedContainer['kind'],
+  { name, kind }: Pick<PlannedContainer, 'name' | 'kind'>,
   facts: JobFacts,
   initialised: boolean,
   containerID: string
 ): ContainerState {
   const { state, backend, createdAt, lostAt } = facts
+  const record = state?.containers.get(name)
   if (record?.state === 'terminated') return terminated(record, containerID, createdAt)
   const ended = state?.finished?.at ?? lostAt
   if (lostAt !== undefined || (ended !== undefined && record?.state === 'running')) {
@@ -164,6 +171,8 @@ function containerState(
   }
   if (record?.state === 'running') return { running: { startedAt: time(record.startedAt ?? createdAt) } }
   const waits = kind === 'main' && !initialised ? 'PodInitializing' : 'ContainerCreating'
+  const image = failedImage(state, name)
+  if (image && (record === undefined || record.reason === 'ContainerCreating')) return { waiting: image }
   const message = record?.message ?? (facts.backend?.phase === 'queued' ? facts.backend.message : undefined)
   return { waiting: { reason: record?.reason ?? waits, ...(message ? { message } : {}) } }
 }

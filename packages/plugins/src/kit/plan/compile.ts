@@ -8,6 +8,7 @@ import { compileHosts } from './hosts.ts'
 import { mountedVolumes } from './mounts.ts'
 import type { Compiled, Plan } from './plan.ts'
 import type { SitePolicy } from './policy.ts'
+import { compilePullSecrets } from './pull-secrets.ts'
 import { compileResources } from './resources.ts'
 import { compilePodSecurity } from './security.ts'
 import { compileVolumes } from './volumes.ts'
@@ -29,10 +30,15 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
   checkIdentity(placed, context)
   checkFields(placed, context)
   checkUnsupported(context)
+  if (data.jobScript) {
+    const text = 'the plugin runs the pod itself and no script of a builder; take jobScriptUrl from the node'
+    findings.refuse('jobScript', text)
+  }
   compilePodSecurity(context)
   const hosts = compileHosts(context)
   const resources = compileResources(placed, context)
   const volumes = compileVolumes(collectSent(data), mountedVolumes(placed), context)
+  const credentials = compilePullSecrets(data.imagePullSecrets ?? [], context)
   const restartPolicy = restartPolicies.find((known) => known === (spec.restartPolicy ?? 'Always'))
   if (!restartPolicy) findings.refuse('spec.restartPolicy', `use one of ${restartPolicies.join(', ')}`)
   const deadlineSeconds = compileDeadline(context)
@@ -74,6 +80,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
     ...(deadlineSeconds === undefined ? {} : { deadlineSeconds }),
     containers,
     volumes: [...volumes.values()].flatMap((volume) => (typeof volume === 'object' ? [volume.planned] : [])),
+    ...(credentials.length > 0 ? { credentials } : {}),
     ...(spec.shareProcessNamespace ? { sharesProcesses: true } : {}),
     hosts: hosts.entries,
     resources: resources.pod,
@@ -130,10 +137,6 @@ function checkUnsupported({ pod, policy, findings }: Context): void {
   if (dnsConfig) findings.notice('DnsNotSet', dns, 'spec.dnsConfig')
   if (spec.dnsPolicy === 'None' || spec.dnsPolicy === 'ClusterFirstWithHostNet') {
     findings.notice('DnsNotSet', dns, 'spec.dnsPolicy')
-  }
-  if (spec.imagePullSecrets?.length) {
-    const text = 'not handed to jobs; private images are pulled with what the site has'
-    findings.notice('PullSecretsNotUsed', text, 'spec.imagePullSecrets')
   }
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
     findings.refuse('spec.terminationGracePeriodSeconds', 'is below 0; raise it')

@@ -15,6 +15,8 @@ export interface Plan {
   /** In start order: init containers and sidecars as listed, then the main containers. */
   readonly containers: readonly PlannedContainer[]
   readonly volumes: readonly PlannedVolume[]
+  /** imagePullSecrets. Absent where there are none. */
+  readonly credentials?: readonly PlannedCredential[]
   /** shareProcessNamespace. */
   readonly sharesProcesses?: boolean
   /** hostAliases and the pod's own name. */
@@ -70,6 +72,14 @@ export interface PlannedContainer {
   /** Standard input ends with the first client that leaves it. */
   readonly stdinOnce?: boolean
   readonly tty: boolean
+}
+
+/** How a registry is told who asks. */
+export interface PlannedCredential {
+  /** A key of `auths` of a docker config file, as it stands there. */
+  readonly match: string
+  /** Base64 of `USER:PASSWORD`. */
+  readonly auth: string
 }
 
 export interface PlannedMount {

@@ -11,10 +11,11 @@ export function redactWords(words: readonly string[], env: PlannedContainer['env
   )
 }
 
-/** A plan as JSON for people: sizes in the place of environment values, file contents and header values. */
+/** A plan as JSON for people: sizes in the place of environment values, file contents, header values, credentials. */
 export function redactPlan(plan: Plan): unknown {
   return {
     ...plan,
+    ...(plan.credentials && { credentials: plan.credentials.map(({ match }) => ({ match })) }),
     containers: plan.containers.map((container) => redactContainer(container)),
     volumes: plan.volumes.map((volume) =>
       volume.kind === 'files'

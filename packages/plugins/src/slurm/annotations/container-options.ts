@@ -22,6 +22,17 @@ export const ContainerPolicy = Type.Object(
 )
 export type ContainerPolicy = Static<typeof ContainerPolicy>
 
+/** A runtime's options, as far as pods may know of them. */
+export interface OptionTable {
+  readonly runtime: string
+  /** Those that give no access to what a pod has not: name to whether a value follows. */
+  readonly harmless: ReadonlyMap<string, boolean>
+  readonly short: Readonly<Record<string, string>>
+  readonly valued: ReadonlySet<string>
+  /** That which binds `SOURCE:TARGET[:MODE]`. */
+  readonly bind: string
+}
+
 /** Options of `apptainer instance start` that give no access to what a pod has not: name to whether a value follows. */
 const harmless: ReadonlyMap<string, boolean> = new Map([
   ...[
@@ -77,6 +88,21 @@ const valued = new Set([
   'env'
 ])
 
+export const apptainerOptions: OptionTable = { runtime: 'Apptainer', harmless, short, valued, bind: 'bind' }
+
+/** enroot-start(1), doc/cmd/start.md of github.com/NVIDIA/enroot. */
+export const enrootOptions: OptionTable = {
+  runtime: 'Enroot',
+  harmless: new Map([
+    ['rw', false],
+    ['root', false],
+    ['env', true]
+  ]),
+  short: { e: 'env', m: 'mount', r: 'root', w: 'rw', c: 'rc' },
+  valued: new Set(['env', 'mount', 'rc', 'conf']),
+  bind: 'mount'
+}
+
 export interface ContainerOptions {
   readonly options: readonly string[]
   readonly refusals: readonly Refusal[]
@@ -87,18 +113,19 @@ interface Option {
   readonly value?: string
 }
 
-/** Options of the runtime out of `singularity-mounts` and `singularity-options`, as arguments. */
+/** Options of the runtime out of `singularity-mounts` and `-options`, or those of Enroot, as arguments. */
 export function containerOptions(
   annotations: readonly (Annotation | undefined)[],
-  policy: ContainerPolicy
+  policy: ContainerPolicy,
+  table: OptionTable = apptainerOptions
 ): ContainerOptions {
   const options: string[] = []
   const refusals: Refusal[] = []
   for (const annotation of annotations) {
     if (!annotation) continue
     const refuse = (message: string) => refusals.push(refuseAnnotation(annotation, message))
-    for (const option of readOptions(annotation.value, refuse)) {
-      const why = whyNot(option, policy)
+    for (const option of readOptions(annotation.value, table, refuse)) {
+      const why = whyNot(option, policy, table)
       if (why === undefined)
         options.push(`--${option.name}`, ...(option.value === undefined ? [] : [option.value]))
       else refuse(why)
@@ -107,7 +134,11 @@ export function containerOptions(
   return { options, refusals }
 }
 
-function readOptions(text: string, refuse: (message: string) => void): Option[] {
+function readOptions(
+  text: string,
+  { runtime, short, valued }: OptionTable,
+  refuse: (message: string) => void
+): Option[] {
   let words: readonly string[]
   try {
     ;({ words } = tokenize(text))
@@ -122,7 +153,7 @@ function readOptions(text: string, refuse: (message: string) => void): Option[] 
     const [, long, letter, given] = /^(?:--([a-z-]+)|-([A-Za-z]))(?:=?(.*))?$/s.exec(word) ?? []
     const name = long ?? (letter === undefined ? undefined : short[letter])
     if (name === undefined) {
-      refuse(`${JSON.stringify(word)} is no option of Apptainer; a value with blanks is put in quotes`)
+      refuse(`${JSON.stringify(word)} is no option of ${runtime}; a value with blanks is put in quotes`)
       continue
     }
     const value = given === '' || given === undefined ? undefined : given
@@ -135,24 +166,28 @@ function readOptions(text: string, refuse: (message: string) => void): Option[] 
   return options
 }
 
-function whyNot({ name, value }: Option, policy: ContainerPolicy): string | undefined {
-  if (name === 'bind') return (value ?? '').split(',').flatMap((bind) => whyNotBind(bind, policy) ?? [])[0]
+function whyNot(
+  { name, value }: Option,
+  policy: ContainerPolicy,
+  { bind, harmless }: OptionTable
+): string | undefined {
+  if (name === bind) return (value ?? '').split(',').flatMap((one) => whyNotBind(name, one, policy) ?? [])[0]
   if (harmless.has(name) || policy.options.includes(name)) return undefined
   if (name === 'mount')
     return '--mount is not taken from pods; write --bind SOURCE:TARGET, or use a hostPath volume'
   return `--${name} is not allowed to pods of this site; remove it`
 }
 
-function whyNotBind(bind: string, { binds }: ContainerPolicy): string | undefined {
+function whyNotBind(option: string, bind: string, { binds }: ContainerPolicy): string | undefined {
   const [source = '', target, mode] = bind.split(':')
   if (!source.startsWith('/') && target === undefined)
-    return `--bind ${bind} names no path; write SOURCE:TARGET`
+    return `--${option} ${bind} names no path; write SOURCE:TARGET`
   const parts = source.split('/')
   const allowed =
     !parts.includes('..') &&
     binds.some((dir) => dir === '/' || source === dir || source.startsWith(`${dir}/`))
   if (!allowed)
-    return `--bind ${bind}: pods of this site may bind ${binds.join(', ') || 'nothing'}; use a volume, or ask the site to add the directory to options.containers.policy.binds`
-  if (mode !== undefined && mode !== 'ro' && mode !== 'rw') return `--bind ${bind}: the mode is ro or rw`
+    return `--${option} ${bind}: pods of this site may bind ${binds.join(', ') || 'nothing'}; use a volume, or ask the site to add the directory to options.containers.policy.binds`
+  if (mode !== undefined && mode !== 'ro' && mode !== 'rw') return `--${option} ${bind}: the mode is ro or rw`
   return undefined
 }

@@ -9,19 +9,24 @@ const ours = [
   'image-root',
   'singularity-mounts',
   'singularity-options',
+  'enroot-mounts',
+  'enroot-options',
   'mpi-flags',
   'pre-exec'
 ] as const
 type Own = (typeof ours)[number]
 
-/** Not read here, and what to do instead. */
+/** Documented by the reference, and read by it no more than here. */
 const unread: Readonly<Record<string, string>> = {
-  'enroot-mounts': 'Enroot gets the volumes of the pod; ask for a hostPath',
-  'enroot-options': 'the options of Enroot are the site’s (containers.options)',
-  'job-workdir': 'jobs live in the root of the plugin',
-  'no-clean-workdir': 'the directory of a job is kept as long as the site says',
-  'singularity-commands': 'no plugin reads it; what to run is the command of the container',
-  'nfs-mode': 'NFS volumes are mounted as the site has them; ask for a hostPath'
+  'singularity-commands': 'no plugin reads it; what to run is the command of the container'
+}
+/** What the pod would lose in silence: why, and what to do instead. */
+const declined: Readonly<Record<string, string>> = {
+  'job-workdir':
+    'jobs live in the root of the plugin; remove it, and write to a hostPath volume what is to stay',
+  'no-clean-workdir':
+    'the directory of a job goes with its pod; remove it, and write to a hostPath volume what is to stay',
+  'nfs-mode': 'pods mount no NFS here; remove it, and use a hostPath volume of what the site has mounted'
 }
 
 export interface Annotation {
@@ -45,6 +50,7 @@ export const refuseAnnotation = ({ name }: Annotation, message: string): Refusal
 export function readAnnotations({ pod }: Plan): {
   readonly annotations: SlurmAnnotations
   readonly notices: readonly Notice[]
+  readonly refusals: readonly Refusal[]
 } {
   const found = (name: string): Annotation | undefined => {
     const value = Object.hasOwn(pod.annotations, name) ? pod.annotations[name] : undefined
@@ -62,17 +68,26 @@ export function readAnnotations({ pod }: Plan): {
       ...(podIp ? { podIp } : {}),
       ...(wstunnel ? { wstunnel } : {})
     },
-    notices: unknownNotices(Object.keys(pod.annotations))
+    notices: unknownNotices(Object.keys(pod.annotations)),
+    refusals: Object.keys(pod.annotations).flatMap((name) => {
+      const why = declined[ownName(name) ?? '']
+      return why === undefined ? [] : [{ field: annotationField(name), message: why }]
+    })
   }
+}
+
+/** Behind the prefix; the reference has a family of names for NFS. */
+function ownName(name: string): string | undefined {
+  const prefix = prefixes.find((each) => name.startsWith(each))
+  const own = prefix && name.slice(prefix.length)
+  return own?.startsWith('nfs-') ? 'nfs-mode' : own
 }
 
 function unknownNotices(names: readonly string[]): Notice[] {
   return names.flatMap((name) => {
-    const prefix = prefixes.find((each) => name.startsWith(each))
-    if (prefix === undefined) return []
-    const own = name.slice(prefix.length)
-    if ((ours as readonly string[]).includes(own)) return []
-    const why = unread[own.startsWith('nfs-') ? 'nfs-mode' : own] ?? `known are ${ours.join(', ')}`
+    const own = ownName(name)
+    if (own === undefined || (ours as readonly string[]).includes(own) || declined[own]) return []
+    const why = unread[own] ?? `known are ${ours.join(', ')}`
     return [{ reason: 'AnnotationNotRead', message: `${name}: ${why}` }]
   })
 }

@@ -1,0 +1,121 @@
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { startDevCluster } from '@interlink-ts/dev-cluster'
+import { startApi } from '@interlink-ts/interlink-api/server'
+import { startPlugin } from '@interlink-ts/plugins/kit'
+import { slurmBackend } from '@interlink-ts/plugins/slurm'
+import { loadVkConfig } from '@interlink-ts/vk-core/config'
+import { startVirtualNodes } from '@interlink-ts/vk-core/node'
+import { eventually } from '../support/eventually.ts'
+import { kubectlEnv, kubectlFor, type Kubectl } from '../support/kubectl.ts'
+import { temporaryDirectory } from '../support/reaper.ts'
+
+export interface SlurmCluster {
+  readonly kubectl: Kubectl
+  /** Root of the job directories, as the plugin has them. */
+  readonly root: string
+  /** An object, or YAML. */
+  apply(object: object | string): Promise<void>
+  /** The status of a pod, once it is as wanted. */
+  until(pod: string, wanted: (status: PodStatus) => unknown, deadlineMs?: number): Promise<PodStatus>
+  /** `REASON MESSAGE` of the events of a pod. */
+  events(pod: string): Promise<string[]>
+}
+
+/** As kubectl prints it; of the first container alone. */
+export interface PodStatus {
+  readonly phase?: string
+  readonly reason?: string
+  readonly message?: string
+  readonly containerStatuses?: readonly {
+    readonly state: Record<'waiting' | 'running' | 'terminated', State | undefined>
+  }[]
+}
+interface State {
+  readonly reason?: string
+  readonly message?: string
+  readonly exitCode?: number
+}
+
+export const stateOf = ({ containerStatuses }: PodStatus, kind: 'waiting' | 'running' | 'terminated') =>
+  containerStatuses?.[0]?.state[kind]
+
+/** An embedded cluster whose node `name` is a Slurm, all roles in this process; ends with the test. */
+export async function startSlurmCluster(
+  t: Test,
+  options: Record<string, unknown>,
+  name = 'interlink'
+): Promise<SlurmCluster> {
+  const directory = temporaryDirectory('slurm-cluster')
+  const dir = directory.path
+  t.teardown(() => directory.remove())
+  const kubeconfigPath = join(dir, 'kubeconfig')
+  const logger = pino({ level: 'silent' })
+  const cluster = await startDevCluster({ kubeconfigPath, logger })
+  t.teardown(() => cluster.close())
+  const listen = `unix://${join(dir, 'plugin.sock')}`
+  const root = join(dir, 'jobs')
+  const plugin = await startPlugin({
+    module: slurmBackend,
+    config: { listen, root, options, listSeconds: 0.5 },
+    log: logger
+  })
+  t.teardown(() => plugin.close())
+  const url = `unix://${join(dir, 'api.sock')}`
+  const api = await startApi({ listen: url, plugins: [{ name: 'slurm', url: listen }] }, { logger })
+  t.teardown(() => api.close())
+  const nodes = await startVirtualNodes(
+    await loadVkConfig({
+      env: {},
+      overrides: {
+        kubeconfig: kubeconfigPath,
+        interlink: { url },
+        nodes: [{ name }],
+        page: { port: 0 },
+        stateDirectory: join(dir, 'node')
+      }
+    }),
+    { log: logger }
+  )
+  t.teardown(() => nodes.close())
+  const kubectl = kubectlFor(kubectlEnv(kubeconfigPath, dir))
+  const status = async (pod: string): Promise<PodStatus> => {
+    const { stdout, stderr, code } = await kubectl(['get', 'pod', pod, '-o', 'json'])
+    if (code !== 0) throw new Error(stderr)
+    return (JSON.parse(stdout) as { status: PodStatus }).status
+  }
+  await eventually(async () => / Ready /.test((await kubectl(['get', 'node', name])).stdout))
+  return {
+    kubectl,
+    root,
+    async apply(object) {
+      const input = typeof object === 'string' ? object : JSON.stringify(object)
+      const { code, stderr } = await kubectl(['apply', '-f', '-'], { input })
+      if (code !== 0) throw new Error(stderr)
+    },
+    async until(pod, wanted, deadlineMs = 60_000) {
+      let last: PodStatus | undefined
+      try {
+        return await eventually(
+          async () => {
+            last = await status(pod)
+            return wanted(last) ? last : undefined
+          },
+          { deadlineMs, everyMs: 250 }
+        )
+      } catch (cause) {
+        throw new Error(`${pod} is not as it should be: ${JSON.stringify(last)}`, { cause })
+      }
+    },
+    async events(pod) {
+      const { stdout } = await kubectl(['get', 'events', '-o', 'json'])
+      const { items } = JSON.parse(stdout) as {
+        items: { reason: string; message: string; type: string; involvedObject: { name: string } }[]
+      }
+      return items
+        .filter(({ involvedObject }) => involvedObject.name === pod)
+        .map(({ type, reason, message }) => `${type} ${reason} ${message}`)
+    }
+  }
+}
