@@ -26,6 +26,8 @@ export interface Sshd {
   /** Ends every connection, and the daemon. */
   kill(): Promise<void>
   start(): Promise<void>
+  /** SIGSTOP to what serves a connection now: the peer is there, but says nothing; new ones are served. */
+  freeze(): Promise<void>
   close(): Promise<void>
 }
 
@@ -73,7 +75,7 @@ export async function startSshd(env: Readonly<Record<string, string>> = {}): Pro
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, 'exit')
     // Sessions leave the group of the daemon.
-    for (const pid of await descendants(child.pid!)) tryKill(pid)
+    for (const pid of await descendants(child.pid!)) trySignal(pid, 'SIGKILL')
     signalGroup(child, 'SIGKILL')
     await gone
   }
@@ -89,6 +91,9 @@ export async function startSshd(env: Readonly<Record<string, string>> = {}): Pro
     },
     kill,
     start,
+    freeze: async () => {
+      for (const pid of await descendants(child!.pid!)) trySignal(pid, 'SIGSTOP')
+    },
     close: () => kill().then(() => directory.remove())
   }
 }
@@ -117,9 +122,9 @@ async function descendants(pid: number): Promise<number[]> {
   return below(pid)
 }
 
-function tryKill(pid: number): void {
+function trySignal(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
     // It has ended by itself.
   }
