@@ -23,12 +23,14 @@ export function acceleratorsOf(nodes: readonly NodeFacts[], naming: Naming): Acc
       if (name.includes(':') && !migProfile.test(typeOf(name))) total.models.add(typeOf(name))
       totals.set(resource, total)
     }
-  return [...totals].map(([resourceType, { available, used, models }]) => ({
-    resourceType,
-    available: String(available),
-    free: String(Math.max(0, available - used)),
-    ...(models.size > 0 ? { models: [...models].sort() } : {})
-  }))
+  return [...totals]
+    .sort(([a], [b]) => a.localeCompare(b))
+    .map(([resourceType, { available, used, models }]) => ({
+      resourceType,
+      available: String(available),
+      free: String(Math.max(0, available - used)),
+      ...(models.size > 0 ? { models: [...models].sort() } : {})
+    }))
 }
 
 /** NVIDIA's multi-instance GPU profiles. */

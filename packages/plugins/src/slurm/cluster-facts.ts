@@ -50,7 +50,7 @@ export const sinfoArgv = (partitions?: string): string[] => [
   `--Format=${fields.map((field) => `${field}:|`).join(',')}`
 ]
 
-/** A line for each node of each partition. */
+/** Out of a line for each node of each partition, whose order is any; the default partition comes first. */
 export function parseSinfo(text: string): ClusterFacts {
   const nodes = new Map<string, NodeFacts>()
   const partitions = new Map<string, PartitionFacts>()
@@ -81,7 +81,10 @@ export function parseSinfo(text: string): ClusterFacts {
       usedGres: parseGres(used)
     })
   }
-  return { nodes: [...nodes.values()], partitions: [...partitions.values()] }
+  const sorted = [...partitions.values()].sort(
+    (a, b) => Number(b.default) - Number(a.default) || a.name.localeCompare(b.name)
+  )
+  return { nodes: [...nodes.values()], partitions: sorted }
 }
 
 /** `1-02:03:04`, `2:03:04`, `3:04`; undefined for `infinite` and what is no time. */
