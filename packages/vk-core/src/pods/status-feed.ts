@@ -29,7 +29,10 @@ export interface StatusFeed {
   /** The capabilities are known. */
   readonly started: boolean
   readonly capabilities: ReadonlySet<string>
-  /** Asks now about these pods; those that the backend does not know are missing in the answer. */
+  /**
+   * Asks now about these pods; those that the backend does not know are missing in the answer.
+   * @throws Error where it cannot be told, as the backend spoke of other pods instead
+   */
   ask(pods: readonly Pod[]): Promise<ReadonlyMap<string, PodStatus>>
   stop(): Promise<void>
 }
@@ -50,6 +53,7 @@ export function createStatusFeed(options: StatusFeedOptions): StatusFeed {
   let running: Promise<void> | undefined
   /** Rounds left of asking for one pod at a time. */
   let singly = 0
+  let rounds = 0
 
   const has = (name: string) => capabilities.has(name)
   const shape = (pod: Pod): Pod | PodRef => {
@@ -57,18 +61,30 @@ export function createStatusFeed(options: StatusFeedOptions): StatusFeed {
     return has('status.refs') ? { metadata: { namespace, name, uid } } : pod
   }
 
-  async function ask(pods: readonly Pod[]) {
+  interface Answers {
+    readonly known: ReadonlyMap<string, PodStatus>
+    /** Asked for, but told of others: some plugins of the field give everybody what they last gave to anybody. */
+    readonly unclear: ReadonlySet<string>
+  }
+
+  async function askAll(pods: readonly Pod[]): Promise<Answers> {
     const known = new Map<string, PodStatus>()
+    const unclear = new Set<string>()
     const take = (answers: readonly PodStatus[], asked: readonly Pod[]) => {
-      const uids = new Set(asked.map((pod) => pod.metadata.uid))
+      const uids = new Set(asked.map((pod) => pod.metadata.uid ?? ''))
       for (const answer of answers) if (uids.has(answer.UID)) known.set(answer.UID, answer)
+      const isOfOthers = answers.some((answer) => !uids.has(answer.UID))
+      for (const uid of uids) {
+        if (isOfOthers && !known.has(uid)) unclear.add(uid)
+        else unclear.delete(uid)
+      }
     }
     const call = async (part: readonly Pod[]) => {
       take(await client.status(part.map(shape), { node, signal: stopping.signal }), part)
     }
     if (has('status.batch') || (singly === 0 && pods.length > 1)) {
       for (let at = 0; at < pods.length; at += batchSize) await call(pods.slice(at, at + batchSize))
-      if (has('status.batch')) return known
+      if (has('status.batch')) return { known, unclear }
     }
     const left = pods.filter((pod) => !known.has(pod.metadata.uid ?? ''))
     const next = left.values()
@@ -81,16 +97,27 @@ export function createStatusFeed(options: StatusFeedOptions): StatusFeed {
     if (singly > 0) singly--
     // Known when asked for alone, but not when asked for among others: this plugin answers one at a time.
     else if (pods.length > 1 && known.size > before) singly = learnAgainAfter
+    return { known, unclear }
+  }
+
+  async function ask(pods: readonly Pod[]) {
+    const { known, unclear } = await askAll(pods)
+    if (unclear.size > 0)
+      throw new Error('the backend was asked about a pod and spoke of others; it is asked again')
     return known
   }
 
   async function poll(signal: AbortSignal) {
-    const pods = options.wanted()
+    const wanted = options.wanted()
+    // Where one answer serves for all for a while, or only the first is answered, each is the first in its turn.
+    const first = wanted.length === 0 ? 0 : rounds++ % wanted.length
+    const pods = [...wanted.slice(first), ...wanted.slice(0, first)]
     if (pods.length > 0) {
-      const known = await ask(pods)
+      const { known, unclear } = await askAll(pods)
       if (signal.aborted) return
       for (const status of known.values()) onStatus(status)
-      for (const { metadata } of pods) if (!known.has(metadata.uid ?? '')) onGone(metadata.uid ?? '')
+      for (const { metadata } of pods)
+        if (!known.has(metadata.uid ?? '') && !unclear.has(metadata.uid ?? '')) onGone(metadata.uid ?? '')
     }
     await pause(clock, options.intervalMs, signal)
   }
