@@ -54,7 +54,10 @@ if (requireReal(t, slurmMissing())) {
       t.equal(over.containers[0]!.state!.terminated!.exitCode, 0)
       const jobs = await lab.run('squeue', '-h', '-t', 'all', '-o', '%A|%k')
       t.same(
-        jobs.split('\n').filter((line) => line.endsWith(`|${pod.pod.metadata.uid}`)),
+        jobs
+          .split('\n')
+          .map((line) => line.split(' ')[0])
+          .filter((line) => line!.endsWith(`|${pod.pod.metadata.uid}`)),
         [`${PodJID}|${pod.pod.metadata.uid}`]
       )
       t.equal(await readFile(marker, 'utf8'), 'started\n')

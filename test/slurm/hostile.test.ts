@@ -61,7 +61,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
   }
   for (const [where, options] of Object.entries(sites)) {
     const start = (t: Test, log?: string) =>
-      startSlurmPlugin(t, lab, undefined, { ...options, containers }, log)
+      startSlurmPlugin(t, lab, undefined, { ...options, containers }, log ? { logFile: log } : {})
 
     t.test(`${where}, no secret of a pod is where others could read it`, async (t) => {
       const log = join(lab.dir, `${where.replaceAll(' ', '-')}.log`)

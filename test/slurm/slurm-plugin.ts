@@ -36,10 +36,10 @@ export async function startSlurmPlugin(
   lab: SlurmLab,
   dir = join(lab.dir, `plugin-${++counter}`),
   options: object = {},
-  logFile?: string
+  { logFile, ...more }: Partial<PluginConfigInput> & { readonly logFile?: string } = {}
 ): Promise<SlurmPlugin> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const config = pluginConfig(lab, dir, options)
+  const config = { ...pluginConfig(lab, dir, options), ...more }
   const log = logFile
     ? pino({ level: 'trace' }, pino.destination({ dest: logFile, sync: true }))
     : pino({ level: 'silent' })

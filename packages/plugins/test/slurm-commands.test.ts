@@ -4,11 +4,11 @@ import { submitFailure } from '../src/slurm/submit-failures.ts'
 
 t.test('what squeue of 22.05 prints is read, whatever the comments hold', async (t) => {
   const text = [
-    '2|PENDING|1795260588||Resources|uid-2',
-    '3|PENDING|N/A||JobHeldUser|(null)',
-    '1|RUNNING|1795259988|n[1-2]|None|a|b|c',
+    '2|PENDING|1795260588|1795264188|1:00:00||Resources|uid-2 interlink-1',
+    '3|PENDING|N/A|N/A|UNLIMITED||JobHeldUser|(null)',
+    '1|RUNNING|1795259988|1795346388|1-00:00:00|n[1-2]|None|a|b|c',
     'a second line of somebody’s comment|x',
-    '4|PENDING|N/A||ReqNodeNotAvail, UnavailableNodes:n4|uid-4',
+    '4|PENDING|N/A|N/A|10:00||ReqNodeNotAvail, UnavailableNodes:n4|uid-4',
     ''
   ].join('\n')
   t.strictSame(parseSqueue(text), [
@@ -16,15 +16,19 @@ t.test('what squeue of 22.05 prints is read, whatever the comments hold', async 
       jobId: '2',
       state: 'PENDING',
       startAt: 1_795_260_588_000,
+      endAt: 1_795_264_188_000,
+      limitMs: 3_600_000,
       nodes: '',
       reason: 'Resources',
-      comment: 'uid-2'
+      comment: 'uid-2 interlink-1'
     },
     { jobId: '3', state: 'PENDING', nodes: '', reason: 'JobHeldUser', comment: '' },
     {
       jobId: '1',
       state: 'RUNNING',
       startAt: 1_795_259_988_000,
+      endAt: 1_795_346_388_000,
+      limitMs: 86_400_000,
       nodes: 'n[1-2]',
       reason: 'None',
       comment: 'a|b|c'
@@ -32,6 +36,7 @@ t.test('what squeue of 22.05 prints is read, whatever the comments hold', async 
     {
       jobId: '4',
       state: 'PENDING',
+      limitMs: 600_000,
       nodes: '',
       reason: 'ReqNodeNotAvail, UnavailableNodes:n4',
       comment: 'uid-4'
@@ -41,9 +46,16 @@ t.test('what squeue of 22.05 prints is read, whatever the comments hold', async 
 
 t.test('of a job that accounts know twice, the last run holds', async (t) => {
   const text =
-    '8|NODE_FAIL|1795259000|n1|None|uid\n8|CANCELLED by 0|1795259988|n2|None|uid\n9|TIMEOUT|Unknown|None assigned|TimeLimit|\n'
+    '8|NODE_FAIL|1795259000|1795259100|60|n1|None|uid\n8|CANCELLED by 0|1795259988|1795259999|60|n2|None|uid\n9|TIMEOUT|Unknown|Unknown|UNLIMITED|None assigned|TimeLimit|\n'
   t.match(parseSacct(text), [
-    { jobId: '8', state: 'CANCELLED by 0', nodes: 'n2' },
+    {
+      jobId: '8',
+      state: 'CANCELLED',
+      cancelledBy: '0',
+      nodes: 'n2',
+      endAt: 1_795_259_999_000,
+      limitMs: 3_600_000
+    },
     { jobId: '9', state: 'TIMEOUT', nodes: '', reason: 'TimeLimit', startAt: undefined }
   ])
 })

@@ -58,7 +58,7 @@ t.test('a job that waits says why and when it is expected to start', async (t) =
     phase: 'queued',
     reason: 'QueuedPriority',
     message:
-      'Slurm job 7: waiting in the queue; Priority: jobs of higher priority are ahead; expected start 2026-01-02T03:04:05Z'
+      'Slurm job 7: waiting in the queue; Priority: jobs of higher priority are ahead; expected start 2026-01-02T03:04Z'
   })
   t.match(backendState(job('PENDING', { reason: 'QOSMaxJobsPerUserLimit' })), {
     reason: 'QueuedQOSMaxJobsPerUserLimit',
@@ -70,12 +70,26 @@ t.test('a job that waits says why and when it is expected to start', async (t) =
   })
 })
 
-t.test('accounts say by whom a job was cancelled', async (t) => {
-  t.match(backendState(job('CANCELLED by 20001')), {
+t.test('who has cancelled a job is told by name, or by number where there is none', async (t) => {
+  const cancelled = job('CANCELLED', { cancelledBy: '20001', endAt: 7000 })
+  t.strictSame(backendState(cancelled), {
     phase: 'gone',
     reason: 'Cancelled',
-    message: 'Slurm job 7: the job was cancelled by uid 20001'
+    message: 'Slurm job 7: the job was cancelled by uid 20001',
+    endedAt: 7000
   })
+  t.match(backendState(cancelled, { cancelledBy: 'alice' }).message, /cancelled by alice$/)
+})
+
+t.test('a job that heeds the signal before its time limit has reached it', async (t) => {
+  const ended = (endAt: number, state = 'COMPLETED') =>
+    backendState(job(state, { startAt: 1000_000, limitMs: 600_000, endAt }), { signalSeconds: 60 }).reason
+  t.equal(ended(1000_000 + 540_000), 'DeadlineExceeded')
+  t.equal(ended(1000_000 + 545_000, 'FAILED'), 'DeadlineExceeded')
+  t.equal(ended(1000_000 + 480_000, 'FAILED'), 'DeadlineExceeded', 'Slurm is up to a minute early')
+  t.equal(ended(1000_000 + 479_000), undefined)
+  t.equal(ended(1000_000 + 479_000, 'FAILED'), 'JobFailed')
+  t.equal(ended(1000_000 + 545_000, 'NODE_FAIL'), 'NodeLost')
 })
 
 t.test('a state of a Slurm to come counts as active, so that no pod is lost by it', async (t) => {

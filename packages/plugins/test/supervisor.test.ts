@@ -180,6 +180,24 @@ everywhere(
   }
 )
 
+everywhere(
+  'a pod that is told to end from outside says so; one that is asked to by its file does not',
+  async (t, world) => {
+    const start = () => startJob(t, world, { containers: [{ name: 'c', run: `echo up; ${LOOP}` }] })
+    const [told, asked] = await Promise.all([start(), start()])
+    for (const job of [told, asked]) await job.container('c', ({ state }) => state === 'running')
+    process.kill(told.pid, 'SIGTERM')
+    await asked.stop(5)
+    await Promise.all([told.ended, asked.ended])
+    t.match(
+      (await told.state()).finished,
+      { reason: 'Terminated', message: /signal from outside/ },
+      world.name
+    )
+    t.equal((await asked.state()).finished?.reason, undefined)
+  }
+)
+
 everywhere('the deadline ends the pod and is its reason', async (t, world) => {
   const job = await startJob(t, world, { deadlineSeconds: 30, containers: [{ name: 'c', run: LOOP }] })
   t.equal(await job.ended, 1)

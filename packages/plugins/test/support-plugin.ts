@@ -73,6 +73,8 @@ export async function openKeeper(
     tombstoneSeconds: 60,
     lostSeconds: 2,
     listSeconds: 0.5,
+    idleListSeconds: 0.5,
+    orphans: { policy: 'cancel', afterSeconds: 0 },
     ...options
   })
   t.teardown(() => keeper.close())

@@ -137,10 +137,10 @@ export async function runJob(
   world: World,
   dir: string,
   uid: string,
-  input: Pick<JobInput, 'env' | 'secondMs'> = {}
+  input: Pick<JobInput, 'env' | 'secondMs'> & { readonly args?: readonly string[] } = {}
 ): Promise<RunningJob> {
   const [shell = 'sh', ...first] = world.sh.split(' ')
-  const child = spawn(shell, [...first, join(dir, 'job.sh')], {
+  const child = spawn(shell, [...first, join(dir, 'job.sh'), ...(input.args ?? [])], {
     env: {
       HOME: '/',
       ...input.env,

@@ -1,3 +1,5 @@
+import { accountingLines } from './lab-accounting.ts'
+
 export interface LabShape {
   readonly nodes: number
   /** Of every node; declared, not real, as are memory and GPUs. */
@@ -9,6 +11,10 @@ export interface LabShape {
   readonly devices: readonly string[]
   /** Further words of every node, such as `Feature=avx512`. */
   readonly attributes: string
+  /** slurmdbd keeps what jobs were; an account and a user of the same name are there. */
+  readonly accounting: boolean
+  /** How far the clocks of controller and nodes are ahead, by faketime(1). */
+  readonly skewSeconds: number
   /** Further lines of slurm.conf. */
   readonly extra: readonly string[]
 }
@@ -18,13 +24,15 @@ export interface LabPlace {
   readonly user: string
   readonly host: string
   readonly controller: number
+  /** Port of slurmdbd. */
+  readonly dbd: number
   readonly nodes: readonly { readonly name: string; readonly port: number }[]
 }
 
 /** slurm.conf(5) of a lab in which one account is SlurmUser, SlurmdUser and the only user of jobs. */
 export function slurmConfiguration(
   shape: LabShape,
-  { dir, user, host, controller, nodes }: LabPlace
+  { dir, user, host, controller, dbd, nodes }: LabPlace
 ): string {
   const devices = devicesOf(shape)
   const gres = devices.length > 0 ? ` Gres=${devices.join(',')}` : ''
@@ -46,7 +54,9 @@ export function slurmConfiguration(
     'ProctrackType=proctrack/linuxproc',
     'TaskPlugin=task/none',
     'JobAcctGatherType=jobacct_gather/linux',
-    'AccountingStorageType=accounting_storage/none',
+    ...(shape.accounting
+      ? accountingLines({ dir, port: dbd })
+      : ['AccountingStorageType=accounting_storage/none']),
     'MpiDefault=none',
     'SwitchType=switch/none',
     'ReturnToService=2',

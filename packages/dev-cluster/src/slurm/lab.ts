@@ -12,10 +12,18 @@ import { eventually } from '../support/eventually.ts'
 import { freePorts } from '../support/free-port.ts'
 import { runAtEnd, signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
 import { devicesOf, gresConfiguration, slurmConfiguration, type LabShape } from './lab-configuration.ts'
+import {
+  accountingPrograms,
+  accounts,
+  databaseEnv,
+  installDatabase,
+  startDatabase,
+  writeAccounting
+} from './lab-accounting.ts'
 
 const call = promisify(execFile)
 
-export type Daemon = 'munged' | 'slurmctld' | `n${number}`
+export type Daemon = 'munged' | 'mariadbd' | 'slurmdbd' | 'slurmctld' | `n${number}`
 
 export interface SlurmLab {
   readonly dir: string
@@ -40,13 +48,18 @@ export interface SlurmLab {
 const programs = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'squeue', 'scontrol']
 const path = `/usr/local/sbin:/usr/sbin:/sbin:${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}`
 
-/** Why there can be no lab here, or undefined. */
-export function slurmMissing(): string | undefined {
-  const missing = programs.filter((program) => !path.split(':').some((dir) => existsSync(join(dir, program))))
-  return missing.length === 0
-    ? undefined
-    : `${missing.join(', ')} missing; apt-get install munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins`
+const missing = (wanted: readonly string[], packages: string): string | undefined => {
+  const absent = wanted.filter((program) => !path.split(':').some((dir) => existsSync(join(dir, program))))
+  return absent.length === 0 ? undefined : `${absent.join(', ')} missing; apt-get install ${packages}`
 }
+
+/** Why there can be no lab here, or undefined. */
+export const slurmMissing = (): string | undefined =>
+  missing(programs, 'munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins')
+
+/** Why there can be no lab with accounting here, or undefined. */
+export const accountingMissing = (): string | undefined =>
+  slurmMissing() ?? missing(accountingPrograms, 'mariadb-server slurmdbd slurm-wlm-mysql-plugin')
 
 /** Brings up munged, slurmctld and one slurmd per node; resolves when every node is idle. */
 export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<SlurmLab> {
@@ -57,13 +70,16 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     gpus: 4,
     devices: [],
     attributes: '',
+    accounting: false,
+    skewSeconds: 0,
     extra: [],
     ...shape
   }
   const directory = temporaryDirectory('slurm')
   const dir = directory.path
   const nodes = Array.from({ length: full.nodes }, (_, index) => `n${index + 1}`)
-  const [controller = 0, ...ports] = await freePorts(full.nodes + 1)
+  const [controller = 0, dbd = 0, ...ports] = await freePorts(full.nodes + 2)
+  const user = userInfo().username
   const env = { PATH: path, SLURM_CONF: join(dir, 'slurm.conf') }
   const devices = makeDevices(dir, devicesOf(full))
   for (const name of ['state', 'log', 'munge', ...nodes.map((node) => `spool/${node}`)])
@@ -73,14 +89,16 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     env.SLURM_CONF,
     slurmConfiguration(full, {
       dir,
-      user: userInfo().username,
+      user,
       host: hostname().split('.')[0]!,
       controller,
+      dbd,
       nodes: nodes.map((name, index) => ({ name, port: ports[index]! }))
     })
   )
   await writeFile(join(dir, 'gres.conf'), gresConfiguration(full, nodes, devices))
   await writeFile(join(dir, 'cgroup.conf'), 'CgroupPlugin=cgroup/v1\n')
+  if (full.accounting) await writeAccounting({ dir, user, port: dbd })
   await writeFile(join(dir, 'end.sh'), endOf(env.SLURM_CONF))
   runAtEnd(join(dir, 'end.sh'))
 
@@ -89,19 +107,29 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     (await call(program, args, { env, timeout: 30_000, maxBuffer: 1 << 26 })).stdout
   const socket = join(dir, 'munge/socket')
   const commands = (daemon: Daemon): readonly [string, ...string[]] => {
-    if (daemon === 'slurmctld') return ['slurmctld', '-D']
+    if (daemon === 'mariadbd') return startDatabase(dir, user)
+    if (daemon === 'slurmdbd' || daemon === 'slurmctld') return [daemon, '-D']
     if (daemon !== 'munged') return ['slurmd', '-D', '-N', daemon]
     const files = ['key-file=key', 'pid-file=pid', 'log-file=log', 'seed-file=seed', 'socket=socket']
     return ['munged', '-F', '--force', ...files.map((file) => `--${file.replace('=', `=${dir}/munge/`)}`)]
   }
   const answers = async (daemon: Daemon): Promise<boolean> => {
     if (daemon === 'munged') return (await call('munge', ['-S', socket, '-n'], { env })).stdout !== ''
+    if (daemon === 'mariadbd') return existsSync(databaseEnv(dir).MYSQL_UNIX_PORT)
+    if (daemon === 'slurmdbd') return (await run('sacctmgr', '-n', 'list', 'cluster')) !== undefined
     if (daemon === 'slurmctld') return (await run('scontrol', 'ping')).includes('is UP')
     return /^(idle|mixed|allocated)\s*$/m.test(await run('sinfo', '-h', '-n', daemon, '-o', '%T'))
   }
+  const isSkewed = (daemon: Daemon) =>
+    full.skewSeconds !== 0 && !['munged', 'mariadbd', 'slurmdbd'].includes(daemon)
   const spawnDaemon = (daemon: Daemon, prefix: readonly string[] = []): void => {
-    const [program = '', ...args] = [...prefix, ...commands(daemon)]
-    const child = spawnReaped(program, args, { env, cwd: dir, stdio: 'ignore' })
+    const command = isSkewed(daemon) ? skewed(full.skewSeconds, commands(daemon)) : commands(daemon)
+    const [program = '', ...args] = [...prefix, ...command]
+    const child = spawnReaped(program, args, {
+      env: { ...env, ...databaseEnv(dir) },
+      cwd: dir,
+      stdio: 'ignore'
+    })
     child.once('error', () => {})
     running.set(daemon, child)
   }
@@ -122,15 +150,23 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     const child = running.get(daemon)
     if (child) signalGroup(child, name)
   }
+  const startAccounting = async (): Promise<void> => {
+    const [install, ...args] = installDatabase(dir, user)
+    await call(install, args, { env, timeout: 60_000 })
+    await start('mariadbd')
+    await start('slurmdbd')
+    await writeFile(join(dir, 'accounts'), accounts(user))
+    await run('sh', '-c', 'sacctmgr -i <"$0"', join(dir, 'accounts'))
+  }
   const close = async (): Promise<void> => {
     for (const node of nodes) await kill(node as Daemon)
     await call('sh', [join(dir, 'end.sh')]).catch(() => {})
-    await kill('slurmctld')
-    await kill('munged')
+    for (const daemon of ['slurmctld', 'slurmdbd', 'mariadbd', 'munged'] as const) await kill(daemon)
     await directory.remove()
   }
   try {
     await start('munged')
+    if (full.accounting) await startAccounting()
     spawnDaemon('slurmctld')
     nodes.forEach((node) => spawnDaemon(node as Daemon))
     await eventually(
@@ -157,6 +193,16 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     close
   }
 }
+
+/** Timeouts are real ones: only the clock of the day is another. */
+const skewed = (seconds: number, command: readonly [string, ...string[]]): readonly [string, ...string[]] => [
+  'env',
+  'FAKETIME_DONT_FAKE_MONOTONIC=1',
+  'faketime',
+  '-f',
+  `${seconds > 0 ? '+' : ''}${seconds}s`,
+  ...command
+]
 
 /** Slurm hands out devices only of files that are devices; where none can be made, it counts without files. */
 function makeDevices(dir: string, kinds: readonly string[]): readonly string[] | undefined {

@@ -13,8 +13,9 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
   const backends = answers.flatMap(({ backend }) => backend ?? [])
   const queues = answers.flatMap((answer) => answer.queues ?? [])
   const [first, ...rest] = pings
+  const away = answers.filter(({ backend, status = 'ok' }) => backend !== undefined && status !== 'ok')
   return {
-    status: 'ok',
+    status: away.map(({ status }) => status).join('; ') || 'ok',
     ...(resources.length > 0 ? { resources: addResources(resources) } : {}),
     ...(taints.length > 0 ? { taints: unite(taints.flat()) } : {}),
     ...(queues.length > 0 ? { queues } : {}),

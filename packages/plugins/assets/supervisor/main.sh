@@ -35,37 +35,15 @@ finish() {
   rm -rf "$private" "$run"
 }
 
-# A second start of the same job (a requeue) cannot know what became of the first: nothing is run twice.
-refuse_second_start() {
-  if [ -e "$DIR/state/pod" ]; then exit 0; fi
-  old=$(sed -n 's/^pid=//p' "$DIR/state/supervisor" 2>/dev/null)
-  # The path may hold newlines, which grep would take for more than one.
-  if [ "$old" ] && tr '\n\000' '\001\n' <"/proc/$old/cmdline" 2>/dev/null |
-    grep -qxF -- "$(printf %s "$DIR" | tr '\n' '\001')"; then exit 3; fi
-  # shellcheck disable=SC2086
-  kill_marked $containers
-  for name in $containers; do
-    grep -qs '^state=terminated' "$DIR/state/c.$name" && continue
-    put "$DIR/state/c.$name" "$(grep -sE '^(restarts|started)=' "$DIR/state/c.$name")
-state=terminated
-reason=ContainerStatusUnknown
-message=The job was started a second time and could not learn what became of the container
-exit=137
-finished=$now"
-  done
-  finish NodeLost 'The job was interrupted and started a second time; it is not run twice'
-  exit 1
-}
-
 # The clock, the folders, and the pipe by which children wake this process.
 open_job() {
   second=${INTERLINK_SECOND_MS:-1000} run=$DIR/run private= tick_at=0
-  boot=0
+  boot=0 resumed= told=
   set_clock
   tell_time
   begun=$now
   mkdir -p "$DIR/state" "$DIR/log" "$DIR/message"
-  mkdir "$run" 2>/dev/null || refuse_second_start
+  if [ -e "$DIR/state/pod" ] || ! mkdir "$run" 2>/dev/null; then start_again; fi
   if ! mkfifo "$run/wake" 2>/dev/null; then
     # Some shared file systems have no pipes.
     private=$(mktemp -d "${TMPDIR:-/tmp}/interlink.XXXXXX") && rmdir "$run" && ln -s "$private" "$run" && mkfifo "$run/wake"
@@ -87,12 +65,13 @@ declare_containers() {
   for name in $containers; do
     i=$((count += 1))
     declare_container "$name"
+    [ -z "$resumed" ] || { resume_container && save; }
     case $kind in main) ;; *) ordered=1 ;; esac
   done
 }
 
 announce() {
-  [ "$ordered" ] || reason=ContainerCreating
+  [ "$ordered$code" ] || reason=ContainerCreating
   write_state
 }
 
@@ -142,13 +121,14 @@ run_job() {
     nap
   done
 
+  [ -z "$asked" ] || [ -f "$DIR/stop" ] || be_told
   failed=0
   each conclude
   finish "$pod_reason" "$pod_message"
   exit "$failed"
 }
 
-mode=${1:-} DIR=${2:-}
+mode=${1:-} DIR=${2:-} again=${3:-}
 case $mode in
 run) run_job ;;
 start | enter)

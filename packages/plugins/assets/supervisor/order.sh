@@ -24,6 +24,14 @@ begin_end() {
   stop_until=$((now + $1 * second))
 }
 
+# Who signals the job, often with all of its processes, is not of the pod's own; why is for others to say.
+be_told() {
+  [ "$pod_reason" ] && return
+  pod_reason=Terminated told=$now
+  pod_message='The job was told to end by a signal from outside'
+  beat
+}
+
 # A wish to stop: a signal, or the file with the grace in seconds; a later and shorter one counts.
 look_for_stop() {
   wish=
@@ -36,6 +44,7 @@ look_for_stop() {
   if [ "$wish" ] && [ "$wish" != "$heard" ]; then
     [ "$wish" -gt 0 ] || abrupt=1
     if [ -z "$heard" ] && [ -z "$stopping" ]; then
+      [ -f "$DIR/stop" ] || be_told
       begin_end "$wish"
     elif [ $((now + wish * second)) -lt "$stop_until" ]; then
       stop_until=$((now + wish * second))

@@ -60,7 +60,8 @@ insist() {
 beat() {
   put "$DIR/state/supervisor" "pid=$$
 started=$begun
-beat=$now"
+beat=$now${told:+
+told=$told}"
   beat_at=$((now + 10 * second))
 }
 

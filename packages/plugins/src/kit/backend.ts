@@ -85,6 +85,14 @@ export interface BackendState {
   readonly phase: 'queued' | 'active' | 'gone'
   readonly reason?: string
   readonly message?: string
+  /** When it ended, where the backend knows; epoch ms. */
+  readonly endedAt?: number
+}
+
+/** A job that bears the mark of this root. */
+export interface HeldJob {
+  readonly uid: string
+  readonly jobId: string
 }
 
 export interface Check {
@@ -112,10 +120,17 @@ export interface Backend {
   submit(job: Job): Promise<{ readonly jobId: string }>
   /** The job of this directory if the backend has it already (after a crash between submit and its record). */
   find(job: Job): Promise<{ readonly jobId: string } | undefined>
-  /** One question for all jobs. A job that is missing in the answer is taken as `gone`. */
+  /** One question for all jobs, which may be none. A job that is missing in the answer is taken as `gone`. */
   list(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, BackendState>>
   /** Asks the job to end: TERM, grace, KILL. Idempotent; resolves when the wish is with the backend. */
   cancel(job: SubmittedJob, graceSeconds: number): Promise<void>
+  /**
+   * Jobs of this root that have not ended, as the last `list` saw them: what is none of the kit's is an orphan.
+   * Optional, with `abandon`: only for who can tell its jobs from those of any other root.
+   */
+  held?(): readonly HeldJob[]
+  /** Ends a job that has no directory. Idempotent. */
+  abandon?(job: HeldJob): Promise<void>
   /** Ends what the backend holds for a finished job (mounts, scratch). Optional. */
   release?(job: SubmittedJob): Promise<void>
   /** What the backend honours beyond what every one does; what it does not is told as a notice. Asked at start. */

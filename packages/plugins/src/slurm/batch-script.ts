@@ -110,7 +110,8 @@ function memoryVolumes({ volumes }: Plan, dir: string): string[] {
 function run(annotations: SlurmAnnotations, { rawShell }: BatchOptions, shell: string, dir: string): string {
   const job = shellWords([shell, join(dir, 'job.sh')])
   const mesh = rawShell && /EOFMESH/.test(annotations['pre-exec']?.value ?? '')
-  return `${mesh ? 'sh "${TMPDIR:-/tmp}/mesh.sh" ' : ''}${job} &
+  // Slurm starts a job again that it has put back into the queue, once it knows that the first run has ended.
+  return `${mesh ? 'sh "${TMPDIR:-/tmp}/mesh.sh" ' : ''}${job} \${SLURM_RESTART_COUNT:+again} &
 job=$!
 trap 'kill -s TERM "$job" 2>/dev/null' TERM INT
 wait "$job"

@@ -4,12 +4,12 @@ import type { SlurmJob } from './states.ts'
 /** Times as epochs: the clock and zone of the machine do not matter. SLURM_TIME_FORMAT is of squeue(1) and sacct(1). */
 export const slurmEnv = { SLURM_TIME_FORMAT: '%s', LC_ALL: 'C' } as const
 
-/** The script comes by standard input. The comment is the pod's UID: by it the job is found, whatever its name. */
-export const sbatchArgv = (args: readonly string[], uid: string): string[] => [
+/** The script comes by standard input. By the comment the job is found, whatever its name. */
+export const sbatchArgv = (args: readonly string[], comment: string): string[] => [
   'sbatch',
   '--parsable',
   ...args,
-  `--comment=${uid}`
+  `--comment=${comment}`
 ]
 
 /**
@@ -31,20 +31,21 @@ export const squeueArgv = (): string[] => [
   '--noheader',
   '--me',
   '--states=all',
-  '--format=%A|%T|%S|%N|%r|%k'
+  '--format=%A|%T|%S|%e|%l|%N|%r|%k'
 ]
 
 /** Lines that are none of a job are passed over: a comment of somebody else's job may have several. */
 export function parseSqueue(text: string): SlurmJob[] {
-  const jobs: SlurmJob[] = []
-  for (const line of text.split('\n')) {
-    const match = /^(\d+)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/.exec(line)
-    if (match) jobs.push(jobFrom(match.slice(1)))
-  }
-  return jobs
+  return text.split('\n').flatMap((line) => {
+    const match = /^(\d+)\|([A-Z_]+)((?:\|[^|]*){5})\|(.*)$/.exec(line)
+    if (!match) return []
+    const [, jobId = '', state = '', middle = '', comment = ''] = match
+    const [start = '', end = '', limit = '', nodes = '', reason = ''] = middle.slice(1).split('|')
+    return job({ jobId, state, reason, nodes, comment }, { start, end, limitMs: durationMs(limit) })
+  })
 }
 
-/** Only allocations, not steps; from `sinceSeconds` of the epoch on. */
+/** Only allocations, not steps. */
 export const sacctArgv = (jobIds: readonly string[]): string[] => [
   'sacct',
   '--noheader',
@@ -52,34 +53,52 @@ export const sacctArgv = (jobIds: readonly string[]): string[] => [
   '--parsable2',
   '--duplicates',
   `--jobs=${jobIds.join(',')}`,
-  '--format=JobIDRaw,State%40,Start,NodeList%200,Reason,Comment'
+  '--format=JobIDRaw,State%40,Start,End,TimelimitRaw,NodeList%200,Reason,Comment'
 ]
 
 /** Of a job that was requeued the last line holds. */
 export function parseSacct(text: string): SlurmJob[] {
   const jobs = new Map<string, SlurmJob>()
   for (const line of text.split('\n')) {
-    const match = /^(\d+)\|([A-Z_]+(?: by \d+)?\+?)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/.exec(line)
-    if (match) jobs.set(match[1]!, jobFrom(match.slice(1)))
+    const match = /^(\d+)\|([A-Z_]+)(?: by (\d+))?\+?((?:\|[^|]*){5})\|(.*)$/.exec(line)
+    if (!match) continue
+    const [, jobId = '', state = '', cancelledBy, middle = '', comment = ''] = match
+    const [start = '', end = '', limit = '', nodes = '', reason = ''] = middle.slice(1).split('|')
+    const limitMs = /^\d+$/.test(limit) ? Number(limit) * 60_000 : undefined
+    const found = job({ jobId, state, reason, nodes, comment }, { start, end, limitMs })
+    jobs.set(jobId, cancelledBy === undefined ? found : { ...found, cancelledBy })
   }
   return [...jobs.values()]
 }
 
-const jobFrom = ([
-  jobId = '',
-  state = '',
-  start = '',
-  nodes = '',
-  reason = '',
-  comment = ''
-]: string[]): SlurmJob => ({
-  jobId,
-  state,
-  reason,
-  nodes: nodes === 'None assigned' ? '' : nodes,
-  comment: comment === '(null)' ? '' : comment,
-  ...(/^[1-9]\d*$/.test(start) ? { startAt: Number(start) * 1000 } : {})
-})
+const job = (
+  words: Pick<SlurmJob, 'jobId' | 'state' | 'reason' | 'nodes' | 'comment'>,
+  { start, end, limitMs }: { start: string; end: string; limitMs: number | undefined }
+): SlurmJob => {
+  const [startAt, endAt] = [epochMs(start), epochMs(end)]
+  return {
+    ...words,
+    nodes: words.nodes === 'None assigned' ? '' : words.nodes,
+    comment: words.comment === '(null)' ? '' : words.comment,
+    ...(startAt === undefined ? {} : { startAt }),
+    ...(endAt === undefined ? {} : { endAt }),
+    ...(limitMs === undefined ? {} : { limitMs })
+  }
+}
+
+const epochMs = (text: string): number | undefined =>
+  /^[1-9]\d*$/.test(text) ? Number(text) * 1000 : undefined
+
+/** `1-02:03:04`, `02:03:04` or `03:04`; UNLIMITED and the like are none. */
+export function durationMs(text: string): number | undefined {
+  const match = /^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)$/.exec(text)
+  if (!match) return undefined
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = match.slice(1).map((part) => Number(part ?? 0))
+  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000
+}
+
+/** The name of a user, getent(1): id(1) takes no number before coreutils 8.31. */
+export const userArgv = (uid: string): string[] => ['getent', 'passwd', uid]
 
 /** Of a waiting job there is no batch script to signal, and scancel would wait until there is: hence the states. */
 export const cancelWaitingArgv = (jobId: string): string[] => ['scancel', '--state=PENDING', jobId]

@@ -1,12 +1,24 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Backend, BackendContext, BackendState, Job, Plan, SubmittedJob } from '../kit/backend.ts'
+import type {
+  Backend,
+  BackendContext,
+  BackendState,
+  HeldJob,
+  Job,
+  Plan,
+  SubmittedJob
+} from '../kit/backend.ts'
+import { readJson } from '../kit/jobs/durable-file.ts'
+import { planFile } from '../kit/jobs/job-directory.ts'
+import { rootMark } from '../kit/jobs/root-mark.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
 import { adoptAll } from './adopt.ts'
 import { AdoptedJobs } from './adopted-jobs.ts'
 import { pullScript, renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
+import { EndedJobs } from './ended-jobs.ts'
 import { jobFiles } from './job-files.ts'
 import { renderLaunches } from './launch.ts'
 import { Newest } from './newest.ts'
@@ -14,7 +26,7 @@ import type { SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { preflight } from './preflight.ts'
 import { SlurmClient } from './slurm-client.ts'
-import { backendState, type SlurmJob } from './states.ts'
+import { backendState, commentOf, isOver, ownerOf, type SlurmJob } from './states.ts'
 import type { Site } from './site.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -33,9 +45,12 @@ export class SlurmBackend implements Backend {
   readonly #adopted = new AdoptedJobs()
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
-  /** What the last `sacct` said; an end does not change. */
-  readonly #ended = new Map<string, SlurmJob>()
   readonly #facts: Newest<ClusterFacts>
+  readonly #ended: EndedJobs
+  /** As the last `list` saw it. */
+  #queue: readonly SlurmJob[] = []
+  /** Of the root; known once the plugin has begun. */
+  #mark: string | undefined
 
   constructor(options: SlurmOptions, context: BackendContext, transport: Transport, site: Site) {
     this.#options = options
@@ -48,6 +63,7 @@ export class SlurmBackend implements Backend {
       factsMs,
       (err) => context.log.warn({ err }, 'the nodes of Slurm could not be asked for')
     )
+    this.#ended = new EndedJobs(this.#slurm)
   }
 
   async adopt() {
@@ -94,7 +110,8 @@ export class SlurmBackend implements Backend {
     const { args, script } = this.#batch(job.plan, dir)
     await this.#site.stage(job.dir)
     await this.#pull({ plan: job.plan, dir })
-    return { jobId: await this.#slurm.submit(args, job.uid, script, lockOf(dir)) }
+    const mark = (this.#mark ??= await rootMark(this.#context.root))
+    return { jobId: await this.#slurm.submit(args, commentOf(job.uid, mark), script, lockOf(dir)) }
   }
 
   /** Where it cannot be begun, the job pulls after a while itself. */
@@ -116,7 +133,7 @@ export class SlurmBackend implements Backend {
     await this.#site.ensure(job.dir)
     await this.#slurm.settled(lockOf(await this.#site.seenAs(job.dir)))
     const jobs = (await this.#slurm.jobs())
-      .filter(({ comment }) => comment === job.uid)
+      .filter((each) => ownerOf(each).uid === job.uid)
       .sort((a, b) => Number(a.jobId) - Number(b.jobId))
     const [first, ...others] = jobs
     for (const { jobId } of others) {
@@ -130,20 +147,55 @@ export class SlurmBackend implements Backend {
   }
 
   async list(jobs: readonly SubmittedJob[]) {
+    this.#mark ??= await rootMark(this.#context.root)
     const queue = await this.#slurm.jobs()
     await this.#adopted.carry(jobs.map(({ dir }) => dir))
+    this.#queue = queue
     await this.#site.fetch(jobs.map(({ dir }) => dir))
     const known = new Map(queue.map((job) => [job.jobId, job]))
-    const forgotten = jobs.map(({ jobId }) => jobId).filter((jobId) => !known.has(jobId))
-    for (const jobId of this.#ended.keys()) if (!forgotten.includes(jobId)) this.#ended.delete(jobId)
-    const asked = forgotten.filter((jobId) => !this.#ended.has(jobId) && /^\d+$/.test(jobId))
-    for (const job of await this.#slurm.ended(asked)) this.#ended.set(job.jobId, job)
-    return new Map<string, BackendState>(
-      jobs.map(({ uid, jobId }) => {
-        const job = known.get(jobId) ?? this.#ended.get(jobId)
-        return [uid, job ? backendState(job) : { phase: 'gone' }]
-      })
+    const left = (jobId: string) => {
+      const job = known.get(jobId)
+      return job === undefined || job.state === 'CANCELLED'
+    }
+    await this.#ended.look(jobs.map(({ jobId }) => jobId).filter(left))
+    const states = await Promise.all(
+      jobs.map(async (job) => [job.uid, await this.#stateOf(job, known.get(job.jobId))] as const)
     )
+    return new Map<string, BackendState>(states)
+  }
+
+  async #stateOf({ jobId, dir }: SubmittedJob, queued: SlurmJob | undefined): Promise<BackendState> {
+    const job = this.#ended.get(jobId) ?? queued
+    if (job === undefined) return { phase: 'gone' }
+    // By whom is worth a moment.
+    if (job.state === 'CANCELLED' && job.cancelledBy === undefined && this.#ended.isPending(jobId))
+      return { phase: 'active' }
+    if (!isOver(job)) return backendState(job)
+    const { cancelledBy: uid } = job
+    const cancelledBy = uid === undefined ? undefined : await this.#slurm.userName(uid)
+    const signalSeconds = await this.#signalSeconds(dir)
+    return backendState(job, {
+      ...(cancelledBy === undefined ? {} : { cancelledBy }),
+      ...(signalSeconds === undefined ? {} : { signalSeconds })
+    })
+  }
+
+  async #signalSeconds(dir: string): Promise<number | undefined> {
+    const plan = (await readJson(planFile(dir)).catch(() => undefined)) as Plan | undefined
+    const args = plan ? this.#batch(plan, dir).args : []
+    const seconds = /^--signal=.*@(\d+)$/.exec(args.find((arg) => arg.startsWith('--signal=')) ?? '')?.[1]
+    return seconds === undefined ? undefined : Number(seconds)
+  }
+
+  held(): HeldJob[] {
+    return this.#queue.flatMap((job) => {
+      const { uid, mark } = ownerOf(job)
+      return mark === this.#mark && !isOver(job) ? [{ uid, jobId: job.jobId }] : []
+    })
+  }
+
+  abandon({ jobId }: HeldJob) {
+    return this.#slurm.cancel(jobId)
   }
 
   /** The supervisor is asked twice, by its file and by signal: either may be out of reach. */

@@ -16,6 +16,7 @@ export class SlurmClient {
   readonly #submitting: Limiter
   #running: Promise<SlurmJob[]> | undefined
   #next: Promise<SlurmJob[]> | undefined
+  readonly #users = new Map<string, Promise<string | undefined>>()
   /** There is no accounting before this, epoch ms. */
   #noAccountingUntil = 0
 
@@ -30,9 +31,9 @@ export class SlurmClient {
    * Hands a job over. `lock` is a file that is held meanwhile.
    * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good, any other error where a later try may do
    */
-  submit(args: readonly string[], uid: string, script: string, lock: string): Promise<string> {
+  submit(args: readonly string[], comment: string, script: string, lock: string): Promise<string> {
     return this.#submitting(async () => {
-      const argv = commands.lockedArgv(lock, commands.sbatchArgv(args, uid))
+      const argv = commands.lockedArgv(lock, commands.sbatchArgv(args, comment))
       const ran = await this.#transport.run(argv, {
         input: script,
         timeoutMs: this.#options.timeouts.submitSeconds * 1000,
@@ -72,9 +73,14 @@ export class SlurmClient {
     }
   }
 
-  /** Of jobs that the controller has forgotten; none where the cluster keeps no accounts or they are away. */
+  /** Whether the cluster keeps accounts, as far as is known. */
+  get keepsAccounts(): boolean {
+    return this.#now() >= this.#noAccountingUntil
+  }
+
+  /** Of jobs that have ended, as the accounts have them by now; none where the cluster keeps no accounts or they are away. */
   async ended(jobIds: readonly string[]): Promise<SlurmJob[]> {
-    if (jobIds.length === 0 || this.#now() < this.#noAccountingUntil) return []
+    if (jobIds.length === 0 || !this.keepsAccounts) return []
     try {
       const found: SlurmJob[] = []
       for (let at = 0; at < jobIds.length; at += 500)
@@ -85,6 +91,18 @@ export class SlurmClient {
         this.#noAccountingUntil = this.#now() + accountingRetryMs
       return []
     }
+  }
+
+  /** The name of a user on the machine of Slurm's clients, if it has one. */
+  userName(uid: string): Promise<string | undefined> {
+    const known = this.#users.get(uid)
+    if (known) return known
+    const asked = this.#run(commands.userArgv(uid)).then(
+      ({ code, stdout }) => (code === 0 && stdout.toString().split(':')[0]) || undefined,
+      () => undefined
+    )
+    this.#users.set(uid, asked)
+    return asked
   }
 
   /** TERM for the supervisor of a job that runs; one that waits is taken out of the queue. */

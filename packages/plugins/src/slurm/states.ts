@@ -9,9 +9,25 @@ export interface SlurmJob {
   readonly reason: string
   /** Start, or expected start; epoch ms. */
   readonly startAt?: number
+  /** End, or at the latest by its time limit; epoch ms. */
+  readonly endAt?: number
+  /** Its time limit. */
+  readonly limitMs?: number
   readonly nodes: string
   readonly comment: string
+  /** User id of who has cancelled it; only accounting knows. */
+  readonly cancelledBy?: string
 }
+
+export const commentOf = (uid: string, mark: string): string => `${uid} ${mark}`
+
+/** The comment is the pod's UID and the mark of the root that has handed the job over. */
+export const ownerOf = ({ comment }: SlurmJob): { readonly uid: string; readonly mark: string } => {
+  const [uid = '', mark = ''] = comment.split(' ')
+  return { uid, mark }
+}
+
+export const isOver = (job: SlurmJob): boolean => meaningOf(job).phase === 'gone'
 
 interface Meaning extends BackendState {
   /** In words, ahead of Slurm's reason. */
@@ -70,22 +86,45 @@ const hints: Readonly<Record<string, string>> = {
   BeginTime: 'its begin has not come'
 }
 
-/** What a job is to the kit; a state that Slurm has not documented counts as active, so that nothing is lost by it. */
-export function backendState(job: SlurmJob): BackendState {
-  // sacct says by whom: "CANCELLED by 1000".
-  const [, name = job.state, by] = /^(\w+)(?: by (\d+))?\+?$/.exec(job.state) ?? []
-  const meaning: Meaning = (stateTable as Record<string, Meaning>)[name] ?? active()
-  if (meaning.message === undefined) return meaning
+/** What else is known of a job that has ended. */
+export interface EndFacts {
+  /** Name of who has cancelled it. */
+  readonly cancelledBy?: string
+  /** Of the signal before the time limit, sbatch(1) `--signal`. */
+  readonly signalSeconds?: number
+}
+
+/** A state that Slurm has not documented counts as active, so that nothing is lost by it. */
+const meaningOf = ({ state }: SlurmJob): Meaning => (stateTable as Record<string, Meaning>)[state] ?? active()
+
+/** What a job is to the kit. */
+export function backendState(job: SlurmJob, facts: EndFacts = {}): BackendState {
+  const meaning = endedByLimit(job, facts) ? nearLimit : meaningOf(job)
   const { phase } = meaning
+  const ended = phase === 'gone' && job.endAt !== undefined ? { endedAt: job.endAt } : {}
+  if (meaning.message === undefined) return { ...meaning, ...ended }
+  const by = job.cancelledBy === undefined ? undefined : (facts.cancelledBy ?? `uid ${job.cancelledBy}`)
   const parts = [
-    `Slurm job ${job.jobId}: ${meaning.message}${by === undefined ? '' : ` by uid ${by}`}`,
+    `Slurm job ${job.jobId}: ${meaning.message}${by === undefined ? '' : ` by ${by}`}`,
     ...(silent.has(job.reason) ? [] : [explain(job.reason)]),
     ...(phase === 'gone' && job.nodes !== '' ? [`on ${job.nodes}`] : []),
-    ...(phase === 'queued' && job.startAt !== undefined ? [`expected start ${isoTime(job.startAt)}`] : [])
+    ...(phase === 'queued' && job.startAt !== undefined ? [`expected start ${minuteOf(job.startAt)}`] : [])
   ]
   const reason =
     phase === 'queued' && !silent.has(job.reason) ? `Queued${firstWord(job.reason)}` : meaning.reason
-  return { phase, ...(reason ? { reason } : {}), message: parts.join('; ') }
+  return { phase, ...(reason ? { reason } : {}), message: parts.join('; '), ...ended }
+}
+
+const nearLimit = gone('DeadlineExceeded', 'the job came to its time limit, and was told to end before it')
+/** Slurm may send the signal so much earlier, sbatch(1). */
+const signalSlackMs = 60_000
+
+/** A job that heeds the signal before its time limit ends by itself, and is no TIMEOUT to Slurm. */
+function endedByLimit({ state, startAt, endAt, limitMs }: SlurmJob, { signalSeconds }: EndFacts): boolean {
+  if (state !== 'COMPLETED' && state !== 'FAILED') return false
+  if (startAt === undefined || endAt === undefined || limitMs === undefined || signalSeconds === undefined)
+    return false
+  return endAt >= startAt + limitMs - signalSeconds * 1000 - signalSlackMs
 }
 
 const explain = (reason: string): string => {
@@ -96,4 +135,5 @@ const explain = (reason: string): string => {
 /** Reasons of Kubernetes are single words; Slurm has `ReqNodeNotAvail, UnavailableNodes:n1`. */
 const firstWord = (reason: string): string => /^\w+/.exec(reason)?.[0] ?? ''
 
-const isoTime = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 19)}Z`
+/** An estimate; to the second it would change with every look of the scheduler. */
+const minuteOf = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 16)}Z`

@@ -9,6 +9,8 @@ export interface ConditionsInput {
   readonly main: ReadonlyMap<string, ContainerStatus>
   /** The backend has started something of the pod, and it has not ended. */
   readonly sandbox: boolean
+  /** Why it has not, as the backend has it. */
+  readonly waiting?: { readonly reason?: string | undefined; readonly message?: string | undefined }
   /** RFC 3339, for what changes now. */
   readonly now: string
 }
@@ -28,7 +30,7 @@ export function computeConditions(input: ConditionsInput): PodCondition[] {
   const before = new Map((pod.status?.conditions ?? []).map((one) => [one.type, one]))
   const containersReady = readyContainers(input)
   const verdicts: [string, Verdict][] = [
-    ['PodReadyToStartContainers', { status: input.sandbox ? 'True' : 'False' }],
+    ['PodReadyToStartContainers', started(input)],
     ['Initialized', initialized(input)],
     ['Ready', ready(input, containersReady)],
     ['ContainersReady', containersReady],
@@ -44,6 +46,12 @@ export function computeConditions(input: ConditionsInput): PodCondition[] {
       ...(pod.metadata.generation !== undefined && { observedGeneration: pod.metadata.generation })
     }
   })
+}
+
+function started({ sandbox, phase, waiting }: ConditionsInput): Verdict {
+  if (sandbox) return yes
+  const reason = phase === 'Pending' ? waiting?.reason : undefined
+  return reason ? no(reason, waiting?.message) : { status: 'False' }
 }
 
 function initialized({ pod, phase, init }: ConditionsInput): Verdict {

@@ -91,7 +91,7 @@ export function computePodStatus(input: PodStatusInput): PodStatusObject {
     qosClass: old?.qosClass ?? qosClass(pod.spec),
     ...(generation !== undefined && { observedGeneration: generation }),
     conditions: [
-      ...computeConditions({ pod, phase, init, main, sandbox, now }),
+      ...computeConditions({ pod, phase, init, main, sandbox, waiting: remote ?? {}, now }),
       ...disruption(pod, phase, reason, message, now)
     ],
     ...(init.size > 0 && { initContainerStatuses: [...init.values()] }),
@@ -165,7 +165,15 @@ function ended(
 }
 
 /** Jobs that were taken away by the site are no failure of the program: podFailurePolicy asks for this condition. */
-const disruptions = new Set(['Preempted', 'PREEMPTED', 'NodeFail', 'NODE_FAIL', 'Evicted', 'NodeLost'])
+const disruptions = new Set([
+  'Preempted',
+  'PREEMPTED',
+  'NodeFail',
+  'NODE_FAIL',
+  'Evicted',
+  'NodeLost',
+  'Requeued'
+])
 
 function disruption(
   pod: Pod,

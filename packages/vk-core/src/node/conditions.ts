@@ -31,9 +31,11 @@ function connectivity(ping: PingState): NodeCondition {
     return { type, status: 'Unknown', reason: 'InterlinkPingPending', message: 'not asked yet' }
   if (!ping.healthy)
     return { type, status: 'False', reason: 'InterlinkPingFailed', message: ping.error ?? 'unknown' }
-  const { backend, version } = ping.response ?? {}
+  const { backend, version, status = 'ok' } = ping.response ?? {}
   const who = backend ? `${backend}${version ? ` ${version}` : ''}` : 'the backend'
-  return { type, status: 'True', reason: 'InterlinkPingSuccessful', message: `${who} answers` }
+  // Plugins of the reference say what they like there.
+  const message = backend && status !== 'ok' ? `the plugin answers, but ${status}` : `${who} answers`
+  return { type, status: 'True', reason: 'InterlinkPingSuccessful', message }
 }
 
 /** A condition that did not change its status keeps the time of its last transition. */

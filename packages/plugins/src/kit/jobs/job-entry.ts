@@ -1,7 +1,7 @@
 import type { BackendState, Job, SubmittedJob } from '../backend.ts'
 import type { Notice, Plan } from '../plan/plan.ts'
 import type { Deletion } from './job-directory.ts'
-import type { JobState } from './job-state.ts'
+import { TOLD_TO_END, type JobState } from './job-state.ts'
 import { containerNotices, outlineOf, podStatus, type JobFacts, type Outline } from './pod-status.ts'
 
 /** A job as the keeper knows it. */
@@ -20,6 +20,12 @@ export interface JobEntry {
   /** Since when the backend says that it has no such job. */
   goneSince?: number
   lostAt?: number
+  /** The supervisor's last beat by its own clock, and when it was first seen by this one: clocks need not agree. */
+  beat?: { readonly at: number; readonly seenAt: number }
+  /** The start of the run after which the backend has put the job back into its queue. */
+  requeuedRun?: number
+  /** Since when the job is known to have ended by a word from outside, of which the backend has yet to say why. */
+  unexplainedSince?: number
   told?: readonly Notice[]
   /** When a deleted job had stopped and was reported for the last time; its log is still there. */
   retiredAt?: number
@@ -39,7 +45,14 @@ export const newEntry = (plan: Plan, dir: string, createdAt: number, attempt = 0
 const maxTold = 20
 
 /** Takes over what the files say; what they said of containers before is kept, once each. */
-export function takeState(entry: JobEntry, state: JobState): void {
+export function takeState(entry: JobEntry, state: JobState, now: number): void {
+  const { supervisor, finished } = state
+  if (supervisor && supervisor.beatAt !== entry.beat?.at)
+    entry.beat = { at: supervisor.beatAt, seenAt: entry.beat ? now : Math.min(now, supervisor.beatAt) }
+  if (supervisor?.startedAt !== entry.requeuedRun) delete entry.requeuedRun
+  if (finished) delete entry.lostAt
+  if (finished?.reason === TOLD_TO_END && !entry.state?.finished && !entry.deletion)
+    entry.unexplainedSince = now
   entry.state = state
   const said = new Map((entry.told ?? []).map((notice) => [`${notice.reason} ${notice.message}`, notice]))
   for (const notice of containerNotices(state)) said.set(`${notice.reason} ${notice.message}`, notice)
@@ -52,11 +65,25 @@ export const submittedJob = ({ uid, dir, jobId }: JobEntry): SubmittedJob => ({
   jobId: jobId ?? ''
 })
 
-/** Everything has ended, or nothing is left that could go on. */
+/** Everything has ended and it is known why, or nothing is left that could go on. */
 export const hasStopped = (entry: JobEntry): boolean =>
-  entry.state?.finished !== undefined || entry.lostAt !== undefined
+  entry.lostAt !== undefined ||
+  (entry.state?.finished !== undefined &&
+    entry.unexplainedSince === undefined &&
+    entry.requeuedRun === undefined)
 
-export const statusOf = (entry: JobEntry) => podStatus(entry.outline, entry satisfies JobFacts)
+/** It ends, or has ended, by a word from outside: whether that is the end of the pod is for its backend to say. */
+export const isUndecided = (entry: JobEntry): boolean =>
+  !hasStopped(entry) &&
+  !entry.deletion &&
+  entry.requeuedRun === undefined &&
+  entry.state?.supervisor?.toldAt !== undefined
+
+export const statusOf = (entry: JobEntry) =>
+  podStatus(entry.outline, {
+    ...entry,
+    requeued: entry.requeuedRun !== undefined
+  } satisfies JobFacts)
 
 /** Resolves when the job has stopped, at the latest after `ms`. */
 export function stopped(entry: JobEntry, ms: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Backend, BackendContext } from '../backend.ts'
 import type { SitePolicy } from '../plan/policy.ts'
+import type { OrphanPolicy } from './orphans.ts'
 
 export interface JobKeeperOptions {
   readonly backend: Backend
@@ -13,8 +14,10 @@ export interface JobKeeperOptions {
   readonly tombstoneSeconds: number
   /** How long a job may be unknown to the backend, and silent, before it is taken as lost. */
   readonly lostSeconds: number
-  /** Between two questions to the backend. */
+  /** Between two questions to the backend: while something changes, and while nothing does. */
   readonly listSeconds: number
+  readonly idleListSeconds: number
+  readonly orphans: OrphanPolicy
   /** Epoch ms. @default Date.now */
   readonly now?: () => number
 }

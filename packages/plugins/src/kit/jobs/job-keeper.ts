@@ -3,11 +3,13 @@ import { withSpan } from '@interlink-ts/interlink-api/telemetry'
 import { PluginError } from '../../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { join } from 'node:path'
+import { BackendWatch, type Unreachable } from './backend-watch.ts'
 import { readJson, writeDurable } from './durable-file.ts'
 import { planFile, removeJobDirectory, writeDeletion, writeIntent, writeSubmission } from './job-directory.ts'
 import {
   countJobs,
   hasStopped,
+  isUndecided,
   jobOf,
   newEntry,
   statusOf,
@@ -47,8 +49,7 @@ export class JobKeeper {
   readonly #reaping = new Map<string, Promise<void>>()
   readonly #feed: StateFeed
   readonly #sweeper: NodeJS.Timeout
-  #lister: NodeJS.Timeout | undefined
-  #listing = false
+  readonly #watch: BackendWatch
   #closing = false
 
   private constructor(options: JobKeeperOptions, tombstones: Tombstones) {
@@ -60,6 +61,12 @@ export class JobKeeper {
       now: this.#now,
       onState: (uid, state) => this.#onState(uid, state),
       onError: (uid, err) => options.log.warn({ uid, err }, 'state of a job cannot be read')
+    })
+    this.#watch = new BackendWatch(options, this.#feed, {
+      entries: () => this.#jobs.values(),
+      isKnown: (uid) => this.#isKnown(uid),
+      publish: (entry) => this.#publish(entry),
+      lose: (entry, at) => this.#lose(entry, at)
     })
     this.#sweeper = setInterval(() => void this.#sweep(), sweepMs)
     this.#sweeper.unref()
@@ -86,6 +93,11 @@ export class JobKeeper {
   /** A job whose directory is still there, deleted or not. */
   get(uid: string): JobEntry | undefined {
     return this.#jobs.get(uid)
+  }
+
+  /** Since when and why the backend does not answer; epoch ms. */
+  get unreachable(): Unreachable | undefined {
+    return this.#watch.unreachable
   }
 
   counts(): JobCounts {
@@ -121,6 +133,7 @@ export class JobKeeper {
     const before = entry.deletion
     if (entry.retiredAt !== undefined || (before && before.graceSeconds <= grace)) return
     entry.deletion = { at: before?.at ?? this.#now(), graceSeconds: grace }
+    delete entry.unexplainedSince
     await writeDeletion(entry.dir, entry.deletion).catch((error: unknown) => {
       // It has come to its end, and its directory with it, while a second wish was written.
       if (entry.retiredAt !== undefined) return
@@ -142,7 +155,7 @@ export class JobKeeper {
   async close(): Promise<void> {
     this.#closing = true
     clearInterval(this.#sweeper)
-    clearTimeout(this.#lister)
+    this.#watch.close()
     this.#feed.close()
     for (const entry of this.#jobs.values()) for (const wake of [...entry.waiters]) wake()
     await Promise.allSettled([...this.#creating.values(), ...this.#reaping.values()])
@@ -150,7 +163,7 @@ export class JobKeeper {
 
   async #recover(): Promise<void> {
     const { root, log } = this.#options
-    const { entries, damaged } = await recoverJobs(root)
+    const { entries, damaged } = await recoverJobs(root, this.#now)
     for (const [dir, reason] of damaged) {
       this.#damaged.set(dir, reason)
       log.error({ dir, reason }, 'job directory is damaged and left alone')
@@ -166,7 +179,7 @@ export class JobKeeper {
         )
     }
     if (entries.length > 0) log.info({ jobs: entries.length }, 'jobs found again')
-    await this.#list()
+    await this.#watch.start()
   }
 
   #single(uid: string, make: () => Promise<CreateStruct>): Promise<CreateStruct> {
@@ -240,7 +253,7 @@ export class JobKeeper {
     await writeSubmission(entry.dir, { uid: entry.uid, jobId, at: this.#now() })
     entry.jobId = jobId
     this.#track(entry)
-    this.#listSoon(this.#options.listSeconds * 1000)
+    this.#watch.hurry()
     return { PodUID: entry.uid, PodJID: jobId }
   }
 
@@ -252,13 +265,14 @@ export class JobKeeper {
   #onState(uid: string, state: JobState): void {
     const entry = this.#jobs.get(uid)
     if (!entry) return
-    takeState(entry, state)
-    if (state.finished) delete entry.lostAt
+    takeState(entry, state, this.#now())
+    if (entry.unexplainedSince !== undefined) this.#watch.hurry()
     this.#publish(entry)
   }
 
   #publish(entry: JobEntry): void {
     if (entry.jobId === undefined || entry.retiredAt !== undefined) return
+    if (isUndecided(entry)) return
     this.board.set(entry.uid, statusOf(entry))
     if (!hasStopped(entry)) return
     this.#feed.forget(entry.uid)
@@ -272,46 +286,9 @@ export class JobKeeper {
       .catch((err: unknown) => this.#options.log.warn({ uid: entry.uid, err }, 'a job was not released'))
   }
 
-  #listSoon(ms: number): void {
-    if (this.#closing || this.#lister || this.#listing) return
-    this.#lister = setTimeout(() => {
-      this.#lister = undefined
-      void this.#list()
-    }, ms)
-    this.#lister.unref()
-  }
-
-  /** One question for all jobs that have not stopped; none while there is none. */
-  async #list(): Promise<void> {
-    const { backend, listSeconds, log } = this.#options
-    const asked = [...this.#jobs.values()].filter((entry) => entry.jobId !== undefined && !hasStopped(entry))
-    if (asked.length === 0) return
-    this.#listing = true
-    try {
-      const states = await backend.list(asked.map(submittedJob))
-      await Promise.all(asked.map((entry) => this.#seen(entry, states.get(entry.uid) ?? { phase: 'gone' })))
-    } catch (err) {
-      log.warn({ err, backend: backend.name }, 'the backend could not be asked for its jobs')
-    } finally {
-      this.#listing = false
-      const doubtful = asked.some((entry) => entry.goneSince !== undefined && !hasStopped(entry))
-      this.#listSoon(doubtful ? 1000 : listSeconds * 1000)
-    }
-  }
-
-  async #seen(entry: JobEntry, seen: NonNullable<JobEntry['backend']>): Promise<void> {
-    entry.backend = seen
-    if (seen.phase !== 'gone') delete entry.goneSince
-    else {
-      await this.#feed.refresh(entry.uid)
-      if (hasStopped(entry)) return
-      const now = this.#now()
-      entry.goneSince ??= now
-      const beatAt = entry.state?.supervisor?.beatAt ?? entry.createdAt
-      const patience = entry.deletion ? 0 : this.#options.lostSeconds * 1000
-      if (now - entry.goneSince >= patience && now - beatAt >= patience) this.#lose(entry, beatAt)
-    }
-    this.#publish(entry)
+  /** Be it that its directory cannot be read. */
+  #isKnown(uid: string): boolean {
+    return this.#jobs.has(uid) || [...this.#damaged.keys()].some((dir) => dir.endsWith(`-${uid}`))
   }
 
   /** Whatever the supervisor has left running is ended too; nobody would report it. */
@@ -356,7 +333,7 @@ export class JobKeeper {
       const { graceSeconds } = entry.deletion!
       const over = this.#now() - began > (graceSeconds + 10) * 1000
       await this.#cancel(entry, over ? 0 : graceSeconds)
-      this.#listSoon(1000)
+      this.#watch.hurry()
       await stopped(entry, retryMs[Math.min(turn, retryMs.length - 1)]!)
     }
     if (hasStopped(entry)) this.#retire(entry)

@@ -6,7 +6,13 @@ import { join } from 'node:path'
  * All times are epoch milliseconds.
  */
 export interface JobState {
-  readonly supervisor?: { readonly pid: number; readonly startedAt: number; readonly beatAt: number }
+  readonly supervisor?: {
+    readonly pid: number
+    readonly startedAt: number
+    readonly beatAt: number
+    /** When a signal from outside told the job to end. */
+    readonly toldAt?: number
+  }
   /** Present once every container has ended and nothing will be restarted. */
   readonly finished?: { readonly at: number; readonly reason?: string; readonly message?: string }
   readonly containers: ReadonlyMap<string, ContainerRecord>
@@ -19,6 +25,9 @@ export interface ImageRecord {
   readonly reason: string
   readonly message: string
 }
+
+/** Reason of a finished pod whose supervisor got a signal from outside; as a kubelet's at the shutdown of its node. */
+export const TOLD_TO_END = 'Terminated'
 
 export interface ContainerRecord {
   readonly state: 'waiting' | 'running' | 'terminated'
@@ -155,11 +164,12 @@ export async function readJobState(dir: string): Promise<JobState> {
   return defined<JobState>({
     supervisor:
       supervisor && pid !== undefined
-        ? {
+        ? defined({
             pid,
             startedAt: whole(supervisor, 'started') ?? 0,
-            beatAt: whole(supervisor, 'beat') ?? 0
-          }
+            beatAt: whole(supervisor, 'beat') ?? 0,
+            toldAt: whole(supervisor, 'told')
+          })
         : undefined,
     finished:
       pod && finishedAt !== undefined

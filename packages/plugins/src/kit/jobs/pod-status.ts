@@ -1,7 +1,7 @@
 import type { ContainerState, ContainerStatus, PodStatus } from '@interlink-ts/interlink-api/wire'
 import type { BackendState } from '../backend.ts'
 import type { Notice, Plan, PlannedContainer } from '../plan/plan.ts'
-import type { ContainerRecord, JobState } from './job-state.ts'
+import { TOLD_TO_END, type ContainerRecord, type JobState } from './job-state.ts'
 
 /** What is kept of a plan to report its job: no environment, no files. */
 export interface Outline {
@@ -34,6 +34,8 @@ export interface JobFacts {
   readonly backend?: BackendState
   /** When the backend was found to have lost the job: no finish record and nothing that could still write one. */
   readonly lostAt?: number
+  /** The job has run and waits in the backend's queue to be run again. */
+  readonly requeued?: boolean
   /** What was said of the containers so far, newest last. */
   readonly told?: readonly Notice[]
 }
@@ -47,7 +49,8 @@ const lost = {
  * The status of a pod as it is reported. Every container is there, in exactly one state; a terminated one has an
  * exit code, a reason and both times.
  */
-export function podStatus(outline: Outline, facts: JobFacts): PodStatus {
+export function podStatus(outline: Outline, known: JobFacts): PodStatus {
+  const facts = known.requeued ? waitingAgain(known) : known
   const isInit = ({ kind }: { readonly kind: PlannedContainer['kind'] }) => kind !== 'main'
   const initialised = outline.containers
     .filter(isInit)
@@ -69,6 +72,15 @@ export function podStatus(outline: Outline, facts: JobFacts): PodStatus {
     ...(notices.length > 0 ? { notices } : {})
   }
 }
+
+/** What is said of a pod that is never restarted when its job would be. */
+export const requeuedForGood = (backend: BackendState | undefined): BackendState => ({
+  phase: 'gone',
+  reason: 'Requeued',
+  message: `the job was interrupted and went back to the queue; restartPolicy Never: it is not run again${
+    backend?.message ? ` (${backend.message})` : ''
+  }`
+})
 
 /** Why a job is lost: as its backend has it, where it knows. */
 const endOf = (backend: BackendState | undefined): { reason: string; message: string } =>
@@ -108,7 +120,8 @@ const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kin
     : record?.state === 'running' && record.up
 
 function podReason({ state, backend, lostAt }: JobFacts): { reason?: string; message?: string } {
-  if (state?.finished) return state.finished
+  const why = backend?.phase === 'gone' && backend.reason !== undefined ? backend : undefined
+  if (state?.finished) return state.finished.reason === TOLD_TO_END && why ? why : state.finished
   if (lostAt !== undefined) return endOf(backend)
   return backend?.phase === 'queued' ? backend : {}
 }
@@ -143,6 +156,22 @@ function containerStatus(
       : {}),
     ...(state.waiting ? {} : { containerID: id(restarts) })
   }
+}
+
+/** A job that went back to the queue: its containers wait, and what ran before is their last state. */
+function waitingAgain(facts: JobFacts): JobFacts {
+  if (!facts.state) return facts
+  const { finished: _, ...state } = facts.state
+  const message = facts.backend?.message ?? 'the job went back to the queue'
+  const containers = new Map(
+    [...state.containers].map(([name, record]): [string, ContainerRecord] => {
+      if (record.state === 'waiting') return [name, record]
+      const cut = { ...record, exitCode: 137, reason: 'ContainerStatusUnknown', message }
+      const last = { ...(record.state === 'running' ? cut : record), exitCode: record.exitCode ?? 137 }
+      return [name, { state: 'waiting', restarts: record.restarts, ready: false, up: false, last }]
+    })
+  )
+  return { ...facts, state: { ...state, containers } }
 }
 
 function containerState(

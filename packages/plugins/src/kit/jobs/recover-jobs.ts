@@ -12,7 +12,7 @@ export interface Recovered {
 const atOnce = 32
 
 /** The jobs of a root as a plugin that is gone has left them. What has no intent was never started and is removed. */
-export async function recoverJobs(root: string): Promise<Recovered> {
+export async function recoverJobs(root: string, now: () => number): Promise<Recovered> {
   await removeLeftovers(root)
   const directories = await listJobDirectories(root)
   const entries: JobEntry[] = []
@@ -21,7 +21,7 @@ export async function recoverJobs(root: string): Promise<Recovered> {
   const work = async () => {
     for (const dir of next) {
       try {
-        const entry = await recoverJob(root, dir)
+        const entry = await recoverJob(root, dir, now)
         if (entry) entries.push(entry)
       } catch (error) {
         damaged.set(dir, (error as Error).message)
@@ -32,7 +32,7 @@ export async function recoverJobs(root: string): Promise<Recovered> {
   return { entries, damaged }
 }
 
-async function recoverJob(root: string, dir: string): Promise<JobEntry | undefined> {
+async function recoverJob(root: string, dir: string, now: () => number): Promise<JobEntry | undefined> {
   const { plan, intent, submission, deletion } = await readRecords(dir)
   if (!intent) {
     if (submission) throw new Error('intent.json is missing')
@@ -47,7 +47,8 @@ async function recoverJob(root: string, dir: string): Promise<JobEntry | undefin
   const entry = newEntry(plan, dir, intent.at, intent.attempt)
   if (submission) {
     entry.jobId = submission.jobId
-    takeState(entry, await readJobState(dir))
+    if (deletion) entry.deletion = deletion
+    takeState(entry, await readJobState(dir), now())
   }
   if (deletion) entry.deletion = deletion
   return entry

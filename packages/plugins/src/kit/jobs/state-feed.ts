@@ -26,7 +26,7 @@ const tickMs = 1000
 /** Where the file system tells of changes, a look now and then covers what it did not tell. */
 const watchedMs = 60_000
 const firstMs = 1000
-const slowestMs = 15_000
+const slowestMs = 9000
 const atOnce = 16
 
 /**
@@ -72,6 +72,14 @@ export class StateFeed {
     this.#jobs.delete(uid)
     this.#queue.delete(job)
     job.watcher?.close()
+  }
+
+  /** Something has happened to the job of which the file system need not tell. */
+  hurry(uid: string): void {
+    const job = this.#jobs.get(uid)
+    if (!job) return
+    job.interval = firstMs
+    this.#enqueue(job)
   }
 
   /** Reads a job's files now; resolves after {@link StateFeedOptions.onState} was told of them. */

@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path'
 import { Type, type Static, type TSchema } from 'typebox'
 import { ConfigError, loadYamlConfig, parseYamlConfig } from '@interlink-ts/interlink-api/config'
 import type { BackendModule } from '../backend.ts'
+import { OrphanPolicy } from '../jobs/orphans.ts'
 import { SitePolicy } from '../plan/policy.ts'
 
 const closed = { additionalProperties: false } as const
@@ -51,10 +52,16 @@ export const pluginConfigSchema = (options: TSchema = Type.Unknown()) =>
         description: 'how long a job may be silent and unknown to the backend before it is taken as lost'
       }),
       listSeconds: Type.Number({
-        default: 5,
+        default: 1,
         minimum: 0.1,
-        description: 'between two questions to the backend'
+        description: 'between two questions to the backend while something changes'
       }),
+      idleListSeconds: Type.Number({
+        default: 10,
+        minimum: 0.1,
+        description: 'what that grows to while nothing does; less than listSeconds means the same'
+      }),
+      orphans: OrphanPolicy,
       heartbeatSeconds: Type.Number({
         default: 10,
         minimum: 0.1,

@@ -57,7 +57,9 @@ export async function startPlugin({
       log,
       ...config.retention,
       lostSeconds: config.lostSeconds,
-      listSeconds: config.listSeconds
+      listSeconds: config.listSeconds,
+      idleListSeconds: config.idleListSeconds,
+      orphans: config.orphans
     })
     const app = buildPluginServer({
       backend,

@@ -74,7 +74,7 @@ function jobScript(plan: Plan, dir: string, inherit: readonly string[]): string 
     'exec env -i \\',
     `  PATH="\${PATH:-${DEFAULT_PATH}}" \\`,
     ...[...new Set(kept)].map((name) => `  \${${name}+"${name}=$${name}"} \\`),
-    `  \${INTERLINK_SH:-/bin/sh} ${shellWords([`${dir}/supervisor.sh`, 'run', dir])}`,
+    `  \${INTERLINK_SH:-/bin/sh} ${shellWords([`${dir}/supervisor.sh`, 'run', dir])} "$@"`,
     ''
   ].join('\n')
 }

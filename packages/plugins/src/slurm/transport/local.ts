@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { maxOutput, TransportError, type Ran, type RunOptions, type Transport } from './transport.ts'
 
 /** Slurm's clients are on this machine. A command that has begun goes on where the plugin dies. */
@@ -26,7 +26,7 @@ function runHere([program = '', ...args]: readonly string[], options: RunOptions
       if (failed) return
       failed = true
       clearTimeout(timer)
-      child.kill('SIGKILL')
+      killGroup(child)
       reject(error)
     }
     const timer = setTimeout(
@@ -58,4 +58,13 @@ function runHere([program = '', ...args]: readonly string[], options: RunOptions
     })
     child.stdin.end(input)
   })
+}
+
+/** A client may be a script of the site, and what hangs a child of it. */
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }

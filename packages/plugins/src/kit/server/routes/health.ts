@@ -9,7 +9,15 @@ export const healthRoutes: FastifyPluginAsync<PluginContext> = async (app, { bac
     status: 'ok',
     backend: backend.name,
     jobs: keeper.size,
-    damaged: keeper.damaged.size
+    damaged: keeper.damaged.size,
+    ...(keeper.unreachable
+      ? {
+          unreachable: {
+            since: new Date(keeper.unreachable.since).toISOString(),
+            reason: keeper.unreachable.reason
+          }
+        }
+      : {})
   }))
   app.get('/metrics', async (_request, reply) => {
     for (const [state, count] of Object.entries(keeper.counts())) jobs.set(count, { state })

@@ -16,9 +16,13 @@ export const statusRoutes: FastifyPluginAsync<PluginContext> = async (app, conte
   })
 }
 
-async function ping({ backend, version }: PluginContext): Promise<PingResponse> {
+/** A backend that is away takes no pod from the node: its jobs go on, and the answer says since when and why. */
+async function ping({ backend, keeper, version }: PluginContext): Promise<PingResponse> {
+  const away = keeper.unreachable
   return {
-    status: 'ok',
+    status: away
+      ? `${backend.name} does not answer since ${new Date(away.since).toISOString()}: ${away.reason}`
+      : 'ok',
     backend: backend.name,
     version,
     capabilities: [...capabilities],

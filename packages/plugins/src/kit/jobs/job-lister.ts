@@ -1,0 +1,67 @@
+export interface JobListerOptions {
+  /** Asks the backend once; resolves with what is going on. Does not throw. */
+  ask(): Promise<Standing>
+  /** Milliseconds between the end of a question and the next one. */
+  readonly shortestMs: number
+  readonly longestMs: number
+}
+
+/** `moving`: something has changed or is expected to. `still`: nothing has. `empty`: there is no job to ask for. */
+export type Standing = 'moving' | 'still' | 'empty'
+
+/** Without a job of its own, the backend is only asked for what may have been left with it. */
+const emptyMs = 60_000
+const growth = 1.5
+
+/** When the backend is asked: often while something changes, the more seldom the longer nothing does. */
+export class JobLister {
+  readonly #options: JobListerOptions
+  #timer: NodeJS.Timeout | undefined
+  /** Of the timer, by the monotonic clock. */
+  #due = Infinity
+  #pauseMs: number
+  #asking = false
+  #hurried = false
+  #closed = false
+
+  constructor(options: JobListerOptions) {
+    this.#options = options
+    this.#pauseMs = options.shortestMs
+  }
+
+  /** Something has begun or is about to end. */
+  hurry(): void {
+    this.#pauseMs = this.#options.shortestMs
+    if (this.#asking) this.#hurried = true
+    else if (this.#due > performance.now() + this.#pauseMs) this.#wait(this.#pauseMs)
+  }
+
+  /** Asks at once, and from then on at its own pace. */
+  async start(): Promise<void> {
+    await this.#ask()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #wait(ms: number): void {
+    clearTimeout(this.#timer)
+    if (this.#closed) return
+    this.#due = performance.now() + ms
+    this.#timer = setTimeout(() => void this.#ask(), ms)
+    this.#timer.unref()
+  }
+
+  async #ask(): Promise<void> {
+    const { shortestMs, longestMs, ask } = this.#options
+    this.#asking = true
+    this.#hurried = false
+    const standing = await ask()
+    this.#asking = false
+    if (this.#hurried || standing === 'moving') this.#pauseMs = shortestMs
+    else this.#pauseMs = standing === 'empty' ? emptyMs : Math.min(this.#pauseMs * growth, longestMs)
+    this.#wait(this.#pauseMs)
+  }
+}
