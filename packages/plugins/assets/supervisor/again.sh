@@ -13,6 +13,7 @@ start_again() {
   # shellcheck disable=SC2086
   kill_marked $containers
   if [ "$again" ] && [ "$restart_policy" != Never ]; then
+    end_watchers
     rm -rf "$run" "$DIR/state/pod"
     mkdir "$run" || exit 1
     beaten=$(sed -n 's/^beat=//p' "$DIR/state/supervisor" 2>/dev/null)
@@ -34,6 +35,17 @@ finished=$now"
     finish NodeLost 'The job was interrupted and started a second time; it is not run twice'
   fi
   exit 1
+}
+
+# What the first run has left to watch its containers would write into the files of this one.
+end_watchers() {
+  for entry in /proc/[0-9]*/cmdline; do
+    watcher=${entry#/proc/} watcher=${watcher%/cmdline}
+    [ "$watcher" != "$$" ] || continue
+    # The path may hold newlines, as above.
+    tr '\n\000' '\001\n' <"$entry" 2>/dev/null | grep -qxF -- "$(printf %s "$DIR" | tr '\n' '\001')" || continue
+    tr '\000' '\n' <"$entry" 2>/dev/null | grep -qxF again || kill -s KILL "$watcher" 2>/dev/null
+  done
 }
 
 # The container at hand goes on from what the first run has told of it: what was running is its last state.
