@@ -44,7 +44,8 @@ end_watchers() {
     [ "$watcher" != "$$" ] || continue
     # The path may hold newlines, as above.
     tr '\n\000' '\001\n' <"$entry" 2>/dev/null | grep -qxF -- "$(printf %s "$DIR" | tr '\n' '\001')" || continue
-    tr '\000' '\n' <"$entry" 2>/dev/null | grep -qxF again || kill -s KILL "$watcher" 2>/dev/null
+    words=$(tr '\000' '\n' <"$entry" 2>/dev/null | grep -xE 'run|again' | tr '\n' ' ')
+    [ "$words" != 'run ' ] || kill -s KILL "$watcher" 2>/dev/null
   done
 }
 
