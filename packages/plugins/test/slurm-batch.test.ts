@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { Type } from 'typebox'
@@ -324,14 +325,11 @@ t.test('Enroot, Pyxis, MPI and the plain host have launches of their own', async
   t.ok(pyxis.run.includes('--container-env=HOSTNAME,INTERLINK_INSTANCE,SECRET'))
   t.notMatch(JSON.stringify([enroot, pyxis]), /canary/, 'values are in no argument')
   const mpi = { 'slurm-job.vk.io/mpi-flags': '--mpi=pmix -n 4' }
-  t.same(run(container, {}, mpi).run.slice(0, 6), [
-    'srun',
-    '--kill-on-bad-exit=1',
-    '--mpi=pmix',
-    '-n',
-    '4',
-    'apptainer'
-  ])
+  const ranks = run(container, {}, mpi).run
+  t.same(ranks.slice(0, 6), ['srun', '--kill-on-bad-exit=1', '--mpi=pmix', '-n', '4', '/bin/sh'])
+  t.same(ranks.slice(7, 9), ['APPTAINERENV_', 'apptainer'])
+  for (const option of ['--containall', '--contain', '--hostname'])
+    t.notOk(ranks.includes(option), `${option} would keep ranks from each other`)
   t.equal(run(container, { mpi: 'mpirun' }, mpi).run[2], 'exec mpirun -np "${SLURM_NTASKS:-1}" "$@"')
   t.same(run({ command: ['hostname'] }, {}).run, ['hostname'])
   t.same(run({ command: ['hostname'] }, {}, mpi).run, [
@@ -341,6 +339,32 @@ t.test('Enroot, Pyxis, MPI and the plain host have launches of their own', async
     '-n',
     '4',
     'hostname'
+  ])
+})
+
+t.test('a rank hands on what MPI and Slurm tell it, and leaves what the pod has set', async (t) => {
+  const ran = await call(
+    'sh',
+    [fileURLToPath(new URL('../assets/apptainer/rank.sh', import.meta.url)), 'P_', 'env'],
+    {
+      env: {
+        PATH: process.env.PATH,
+        SLURM_PROCID: '3',
+        PMIX_RANK: '$(id) `id`\n"\'',
+        OMPI_COMM_WORLD_SIZE: '4',
+        SLURM_NTASKS: '4',
+        P_SLURM_NTASKS: 'own',
+        SLURM_JWT: 'canary',
+        SECRET: 'x\nSLURM_FORGED=1'
+      }
+    }
+  )
+  const got = ran.stdout.split('\n').filter((line) => line.startsWith('P_'))
+  t.same(got.sort(), [
+    'P_OMPI_COMM_WORLD_SIZE=4',
+    'P_PMIX_RANK=$(id) `id`',
+    'P_SLURM_NTASKS=own',
+    'P_SLURM_PROCID=3'
   ])
 })
 

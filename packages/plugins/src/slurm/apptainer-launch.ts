@@ -1,7 +1,7 @@
 /** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
 import { join } from 'node:path'
 import type { Launch, Variable } from '../kit/backend.ts'
-import type { Refusal } from '../kit/plan/plan.ts'
+import type { Plan, Refusal } from '../kit/plan/plan.ts'
 import { credentialFor, dockerConfig } from '../kit/runtimes/credentials.ts'
 import { bindMount, volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
 import { refuseForApptainer, runtimeVariables } from '../kit/runtimes/variables.ts'
@@ -13,6 +13,8 @@ const names = ['src', 'dst'] as const
 
 interface Parts {
   readonly tool: string
+  /** Of variables that the runtime hands on. */
+  readonly prefix: string
   /** Under the names by which the runtime takes them; environment.sh gives HOME its own again. */
   readonly variables: readonly Variable[]
   /** Options with which a container is made. */
@@ -66,7 +68,7 @@ export function apptainerOnce(rendering: Rendering, image: string): Launch | Ref
   const refused = refuseVariables(rendering)
   if (refused) return refused
   const { shell, mpi: starter } = options.containers
-  const { tool, variables, options: made, subs } = partsOf(rendering)
+  const { tool, prefix, variables, options: made, subs } = partsOf(rendering)
   const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
   const path = join(dir, 'c', container.name, 'image')
   const exec = [tool, '--silent', 'exec', ...made, ...pwd, path]
@@ -92,7 +94,15 @@ export function apptainerOnce(rendering: Rendering, image: string): Launch | Ref
       enter: [shell, join(dir, 'instance.sh'), 'enter', dir, container.name],
       announces: true
     },
-    run: [...ranks, ...run, ...(container.command ?? []), ...(container.args ?? [])],
+    run: [
+      ...ranks,
+      shell,
+      join(dir, 'rank.sh'),
+      prefix,
+      ...run,
+      ...(container.command ?? []),
+      ...(container.args ?? [])
+    ],
     enter: exec,
     toolEnvironment: variables,
     files: credentialFile(rendering, image)
@@ -108,8 +118,14 @@ function credentialFile({ plan }: Rendering, image: string): Launch['files'] {
   return credential ? [{ name: 'auth.json', text: dockerConfig(credential) }] : []
 }
 
+const apart = ({ sharesProcesses }: Plan): string[] =>
+  sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']
+
+/** Ranks on a node find each other by memory and processes, and fabrics by devices; their node by its own name. */
+const together = ['--cleanenv', '--no-mount', 'home,cwd']
+
 function partsOf(rendering: Rendering): Parts {
-  const { plan, dir, container, options, asked, gpu } = rendering
+  const { plan, dir, container, options, asked, gpu, mpi } = rendering
   const { runtime, tool = runtime, options: site } = options.containers
   const own = join(dir, 'c', container.name)
   const prefix = runtime === 'singularity' ? 'SINGULARITYENV_' : 'APPTAINERENV_'
@@ -124,7 +140,10 @@ function partsOf(rendering: Rendering): Parts {
     }),
     [
       { source: said, path: message.startsWith('/dev/') ? `${inside}/message` : message, readOnly: false },
-      { source: join(dir, 'run', `${container.name}.fail`), path: `${inside}/fail`, readOnly: false },
+      // On the first node of a job alone.
+      ...(mpi
+        ? []
+        : [{ source: join(dir, 'run', `${container.name}.fail`), path: `${inside}/fail`, readOnly: false }]),
       { source: join(own, 'hosts'), path: '/etc/hosts', readOnly: true },
       {
         source: join(dir, 'environment.sh'),
@@ -137,16 +156,15 @@ function partsOf(rendering: Rendering): Parts {
   const sorted = placements.toSorted((a, b) => a.path.split('/').length - b.path.split('/').length)
   return {
     tool,
+    prefix,
     variables: runtimeVariables(plan.pod, container).map(({ name, value }) => ({
       name: `${prefix}${name === 'HOME' ? 'INTERLINK_HOME' : name}`,
       value
     })),
     subs,
     options: [
-      ...(plan.sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']),
+      ...(mpi ? together : [...apart(plan), '--hostname', plan.pod.hostname]),
       '--no-eval',
-      '--hostname',
-      plan.pod.hostname,
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       ...(gpu.nvidia ? ['--nv'] : []),
       ...(gpu.amd ? ['--rocm'] : []),

@@ -3,7 +3,7 @@ import type { Job } from '../kit/backend.ts'
 import type { JobFile } from '../kit/supervisor/render-job.ts'
 import { imagesConf, type ImageOptions } from './images.ts'
 
-const assets = ['instance.sh', 'image.sh', 'environment.sh'].map((name) => ({
+const assets = ['instance.sh', 'image.sh', 'environment.sh', 'rank.sh'].map((name) => ({
   name,
   url: new URL(`../../assets/apptainer/${name}`, import.meta.url)
 }))
