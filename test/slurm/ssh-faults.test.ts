@@ -26,8 +26,9 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
   t.teardown(() => sshd.close())
   const far = { ssh: { ...sshd.options, directory: join(lab.dir, 'far'), keepAliveSeconds: 1 } }
   const jobsOf = async (uid: string) =>
-    (await lab.run('squeue', '-h', '-t', 'all', '-o', '%k')).split('\n').filter((comment) => comment === uid)
-      .length
+    (await lab.run('squeue', '-h', '-t', 'all', '-o', '%k'))
+      .split('\n')
+      .filter((comment) => comment.startsWith(`${uid} `)).length
 
   const slow = {
     'on its way to the controller': 'touch "$0.called"; sleep 3; exec sbatch "$@"',

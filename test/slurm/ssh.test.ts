@@ -92,7 +92,7 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
     ] as const)
       t.equal((await whenStatus(client, pod, isOver)).containers[0]!.state!.terminated!.exitCode, code)
     const jobs = await lab.run('squeue', '-h', '-t', 'all', '-o', '%k')
-    t.equal(jobs.split('\n').filter((uid) => uid === during.pod.metadata.uid).length, 1)
+    t.equal(jobs.split('\n').filter((comment) => comment.startsWith(`${during.pod.metadata.uid} `)).length, 1)
   })
 
   t.test('a host whose key is not known is not spoken to', async (t) => {

@@ -39,7 +39,11 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
     return data
   }
   const asking = (user: string) => ({ annotations: { 'interlink.io/user': user } })
-  const queue = async () => (await lab.run('squeue', '-h', '-t', 'all', '-o', '%k|%u|%T')).split('\n')
+  /** UID, user and state, without the mark of the root. */
+  const queue = async () =>
+    (await lab.run('squeue', '-h', '-t', 'all', '-o', '%k|%u|%T'))
+      .split('\n')
+      .map((line) => line.replace(/ [^|]*/, ''))
   const namespaces = { physics: [alice.name], chemistry: [bob.name, alice.name], guests: [carol.name] }
   const throughSudo = {
     ssh: { ...sshd.options, user: service.name },

@@ -4,19 +4,13 @@ import { Client } from 'ssh2'
 import { fromHome } from './home.ts'
 import { fingerprint, judgeHostKey, knownKeyTypes, type HostVerdict } from './known-hosts.ts'
 import { findCredentials, type Credentials } from './ssh-credentials.ts'
-import type { SshOptions } from './ssh-options.ts'
+import { nameOf, type Host, type SshOptions } from './ssh-options.ts'
 import { TransportError } from './transport.ts'
 
 const readyTimeout = 20_000
 const keepaliveCountMax = 3
 /** As ssh(1) reads them. */
 const knownHostsFiles = ['~/.ssh/known_hosts', '/etc/ssh/ssh_known_hosts']
-
-interface Host {
-  readonly host: string
-  readonly port: number
-  readonly user: string
-}
 
 interface Way {
   readonly options: SshOptions
@@ -63,9 +57,6 @@ export async function connectSsh(options: SshOptions, onEnd: (why: Error) => voi
     throw error
   }
 }
-
-export const nameOf = ({ host, port, user }: Host): string =>
-  `${user}@${host}${port === 22 ? '' : `:${port}`}`
 
 async function open(target: Host, { options, credentials, hostKey, sock, onEnd }: Way): Promise<Client> {
   const files = options.knownHostsFile === undefined ? knownHostsFiles : [options.knownHostsFile]

@@ -62,3 +62,13 @@ export const SshOptions = Type.Object(
   closed
 )
 export type SshOptions = Static<typeof SshOptions>
+
+export interface Host {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+}
+
+/** For messages: `user@host`, and the port where it is not the usual one. */
+export const nameOf = ({ host, port, user }: Host): string =>
+  `${user}@${host}${port === 22 ? '' : `:${port}`}`

@@ -1,8 +1,7 @@
 import type { Client, ClientChannel } from 'ssh2'
 import { atMost, type Limiter } from '../at-most.ts'
 import { shellWords } from '../../kit/supervisor/quote.ts'
-import { connectSsh, nameOf } from './ssh-connection.ts'
-import type { SshOptions } from './ssh-options.ts'
+import { nameOf, type SshOptions } from './ssh-options.ts'
 import { maxOutput, TransportError, type Ran, type RunOptions, type Transport } from './transport.ts'
 
 const backOffMs = [0, 1000, 2000, 4000, 8000, 15_000, 30_000] as const
@@ -46,10 +45,7 @@ export class SshTransport implements Transport {
     if (this.#connection) return this.#connection
     if (this.#closed) throw new TransportError(`ssh ${this.where}: closed`)
     if (this.#now() < this.#notBefore) throw this.#lastError!
-    const connection = connectSsh(this.#options, (why) => {
-      this.#connection = undefined
-      for (const fail of [...this.#inFlight]) fail(why)
-    })
+    const connection = this.#open()
     this.#connection = connection
     connection.then(
       () => (this.#failures = 0),
@@ -61,6 +57,15 @@ export class SshTransport implements Transport {
       }
     )
     return connection
+  }
+
+  async #open(): Promise<Client> {
+    // The library is a tenth of a plugin's memory, and only used here.
+    const { connectSsh } = await import('./ssh-connection.ts')
+    return connectSsh(this.#options, (why) => {
+      this.#connection = undefined
+      for (const fail of [...this.#inFlight]) fail(why)
+    })
   }
 
   #exec(client: Client, command: string, program: string, { input, timeoutMs }: RunOptions): Promise<Ran> {
