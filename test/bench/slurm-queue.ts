@@ -159,9 +159,10 @@ async function queueQuestions(lab: SlurmLab): Promise<number> {
   return counts.reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
-/** When the supervisor said that all of a pod had ended, epoch ms. */
+/** When the supervisor said that all of a pod had ended, epoch ms; its containers have said so just before. */
 export async function finishedAt(root: string, directory: string): Promise<number> {
-  const text = await readFile(join(root, directory, 'state/pod'), 'utf8')
+  const path = join(root, directory, 'state/pod')
+  const text = await eventually(() => readFile(path, 'utf8').catch(() => undefined))
   return Number(/^finished=(\d+)$/m.exec(text)![1])
 }
 
