@@ -67,7 +67,7 @@ t.test('an image root stands before names, mpi-flags before commands', async (t)
   t.ok(rendered('image-root', 'oras://reg.org/x').run!.includes('oras://reg.org/x/a/b:1'))
   t.match(
     rendered('mpi-flags', '--ntasks=4').run!.join(' '),
-    /srun --kill-on-bad-exit=1 --ntasks=4 apptainer/
+    /srun --kill-on-bad-exit=1 --ntasks=4 \S+ \S+\/rank.sh APPTAINERENV_ apptainer/
   )
 })
 
