@@ -11,12 +11,11 @@ const tool = onPath('apptainer')
 if (requireReal(t, slurmMissing() ?? (tool ? undefined : 'Apptainer is missing'))) {
   const lab = await startSlurmLab()
   t.teardown(() => lab.close())
+  const image = await busyboxRoot(join(lab.dir, 'image'))
+  const options = { containers: { tool, options: ['--userns'] } }
 
   t.test('a pod with mpi-flags runs its ranks in its image on all nodes of its job', async (t) => {
-    const image = await busyboxRoot(join(lab.dir, 'image'))
-    const { client } = await startSlurmPlugin(t, lab, undefined, {
-      containers: { tool, options: ['--userns'] }
-    })
+    const { client } = await startSlurmPlugin(t, lab, undefined, options)
     const pod = scriptPod('', {
       annotations: {
         'slurm-job.vk.io/flags': '--nodes=2 --ntasks=4 --ntasks-per-node=2',
@@ -39,10 +38,7 @@ if (requireReal(t, slurmMissing() ?? (tool ? undefined : 'Apptainer is missing')
   })
 
   t.test('a rank that fails ends the others and the pod', async (t) => {
-    const image = await busyboxRoot(join(lab.dir, 'second'))
-    const { client } = await startSlurmPlugin(t, lab, undefined, {
-      containers: { tool, options: ['--userns'] }
-    })
+    const { client } = await startSlurmPlugin(t, lab, undefined, options)
     const pod = scriptPod('', {
       annotations: {
         'slurm-job.vk.io/flags': '--nodes=2 --ntasks=2',

@@ -9,6 +9,7 @@ import { mergeFlags } from './merge-flags.ts'
 import type { SlurmOptions } from './options.ts'
 import type { Site } from './site.ts'
 import type { SlurmClient } from './slurm-client.ts'
+import { isOver } from './states.ts'
 import { readReport, testJobScript, type NodeReport } from './test-job.ts'
 
 export interface Cluster {
@@ -85,12 +86,7 @@ async function runJob(
           fix: 'look again when the cluster is less busy, give more time by options.timeouts.testJobSeconds, or see the reason in squeue(1)'
         }
       }
-    const ended = /^(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY|BOOT_FAIL|DEADLINE|PREEMPTED)/
-    job = await until(
-      () => slurm.job(id),
-      ({ state }) => ended.test(state),
-      patienceMs
-    )
+    job = await until(() => slurm.job(id), isOver, patienceMs)
     if (!/^(COMPLETED|FAILED)$/.test(job.state))
       return { check: { name, ok: false, detail: `job ${id} is ${job.state} (${job.reason})`, fix } }
     const said = await until(() => site.read(dir, 'report'), Boolean, job.exit & 1 ? 0 : sharedMs)

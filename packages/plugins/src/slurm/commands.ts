@@ -1,4 +1,5 @@
 /** The commands of Slurm that are used, as argv, and what they print, parsed. Pure. */
+import { secondsOf } from './cluster-facts.ts'
 import type { SlurmJob } from './states.ts'
 
 /** Times as epochs: the clock and zone of the machine do not matter. SLURM_TIME_FORMAT is of squeue(1) and sacct(1). */
@@ -41,7 +42,7 @@ export function parseSqueue(text: string): SlurmJob[] {
     if (!match) return []
     const [, jobId = '', state = '', middle = '', comment = ''] = match
     const [start = '', end = '', limit = '', nodes = '', reason = ''] = middle.slice(1).split('|')
-    return job({ jobId, state, reason, nodes, comment }, { start, end, limitMs: durationMs(limit) })
+    return job({ jobId, state, reason, nodes, comment }, { start, end, limitSeconds: secondsOf(limit) })
   })
 }
 
@@ -64,8 +65,8 @@ export function parseSacct(text: string): SlurmJob[] {
     if (!match) continue
     const [, jobId = '', state = '', cancelledBy, middle = '', comment = ''] = match
     const [start = '', end = '', limit = '', nodes = '', reason = ''] = middle.slice(1).split('|')
-    const limitMs = /^\d+$/.test(limit) ? Number(limit) * 60_000 : undefined
-    const found = job({ jobId, state, reason, nodes, comment }, { start, end, limitMs })
+    const limitSeconds = /^\d+$/.test(limit) ? Number(limit) * 60 : undefined
+    const found = job({ jobId, state, reason, nodes, comment }, { start, end, limitSeconds })
     jobs.set(jobId, cancelledBy === undefined ? found : { ...found, cancelledBy })
   }
   return [...jobs.values()]
@@ -73,7 +74,7 @@ export function parseSacct(text: string): SlurmJob[] {
 
 const job = (
   words: Pick<SlurmJob, 'jobId' | 'state' | 'reason' | 'nodes' | 'comment'>,
-  { start, end, limitMs }: { start: string; end: string; limitMs: number | undefined }
+  { start, end, limitSeconds }: { start: string; end: string; limitSeconds: number | undefined }
 ): SlurmJob => {
   const [startAt, endAt] = [epochMs(start), epochMs(end)]
   return {
@@ -82,20 +83,12 @@ const job = (
     comment: words.comment === '(null)' ? '' : words.comment,
     ...(startAt === undefined ? {} : { startAt }),
     ...(endAt === undefined ? {} : { endAt }),
-    ...(limitMs === undefined ? {} : { limitMs })
+    ...(limitSeconds === undefined ? {} : { limitMs: limitSeconds * 1000 })
   }
 }
 
 const epochMs = (text: string): number | undefined =>
   /^[1-9]\d*$/.test(text) ? Number(text) * 1000 : undefined
-
-/** `1-02:03:04`, `02:03:04` or `03:04`; UNLIMITED and the like are none. */
-export function durationMs(text: string): number | undefined {
-  const match = /^(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)$/.exec(text)
-  if (!match) return undefined
-  const [days = 0, hours = 0, minutes = 0, seconds = 0] = match.slice(1).map((part) => Number(part ?? 0))
-  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000
-}
 
 /** The name of a user, getent(1): id(1) takes no number before coreutils 8.31. */
 export const userArgv = (uid: string): string[] => ['getent', 'passwd', uid]

@@ -27,7 +27,7 @@ export const ownerOf = ({ comment }: SlurmJob): { readonly uid: string; readonly
   return { uid, mark }
 }
 
-export const isOver = (job: SlurmJob): boolean => meaningOf(job).phase === 'gone'
+export const isOver = (job: Pick<SlurmJob, 'state'>): boolean => meaningOf(job).phase === 'gone'
 
 interface Meaning extends BackendState {
   /** In words, ahead of Slurm's reason. */
@@ -95,7 +95,8 @@ export interface EndFacts {
 }
 
 /** A state that Slurm has not documented counts as active, so that nothing is lost by it. */
-const meaningOf = ({ state }: SlurmJob): Meaning => (stateTable as Record<string, Meaning>)[state] ?? active()
+const meaningOf = ({ state }: Pick<SlurmJob, 'state'>): Meaning =>
+  (stateTable as Record<string, Meaning>)[state] ?? active()
 
 /** What a job is to the kit. */
 export function backendState(job: SlurmJob, facts: EndFacts = {}): BackendState {
