@@ -2,8 +2,8 @@
 // REQUIRE_REAL=1: what cannot run on this machine fails instead of being skipped.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { createWriteStream, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { ensureApptainer } from './lib/apptainer.mjs'
 import { ensureBuilt } from './lib/build.mjs'
 import { ensureControlPlane } from './lib/control-plane.mjs'
@@ -11,6 +11,12 @@ import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
 import { main, root } from './lib/step.mjs'
+
+/** More files than this that fail are no accident of a busy machine. */
+const AGAIN_AT_MOST = 3
+
+/** The TAP of everything that ran. */
+const record = join(root, '.artifacts/test.tap')
 
 const print = (text) => process.stdout.write(`${text}\n`)
 
@@ -22,13 +28,37 @@ await main(async () => {
   await ensureApptainer({ required })
   await ensureControlPlane({ required })
 
+  mkdirSync(dirname(record), { recursive: true })
+  rmSync(record, { force: true })
   const chosen = process.argv.slice(2)
-  const { code, report } = await runTap(chosen.length > 0 ? chosen : allTests())
-  report.skips.forEach(({ name, reason }) => print(`skipped: ${name}: ${reason}`))
-  report.failures.forEach(printFailure)
-  print(report.line)
-  process.exitCode = code || (report.failures.length > 0 ? 1 : 0)
+  const reports = await runTap(chosen.length > 0 ? chosen : allTests())
+  const failed = [...reports].filter(([, { failures }]) => failures.length > 0).map(([file]) => file)
+  const unsteady = failed.length <= AGAIN_AT_MOST ? await runAgain(failed, reports) : []
+  const all = [...reports.values()]
+  const skips = all.flatMap(({ skips }) => skips)
+  const failures = all.flatMap(({ failures }) => failures)
+  skips.forEach(({ name, reason }) => print(`skipped: ${name}: ${reason}`))
+  unsteady.forEach(({ name }) => print(`unsteady: ${name}: failed beside other tests, passed alone`))
+  failures.forEach(({ name }) => print(`failed: ${name}`))
+  const passed = all.reduce((sum, report) => sum + report.passed, 0)
+  print(`${passed} passed, ${failures.length} failed, ${skips.length} skipped`)
+  process.exitCode = failures.length > 0 ? 1 : 0
 })
+
+/**
+ * A few files that failed run once more, one at a time: on a machine as busy as this run makes it, a deadline of
+ * a real cluster can pass. What passes only then is told by name, so that it gets mended.
+ */
+async function runAgain(failed, reports) {
+  const unsteady = []
+  for (const file of failed.filter((name) => existsSync(join(root, name)))) {
+    print(`once more, alone: ${file}`)
+    const again = (await runTap([file])).get(file)
+    if (again?.failures.length === 0) unsteady.push(...reports.get(file).failures)
+    if (again) reports.set(file, again)
+  }
+  return unsteady
+}
 
 /** The long ones first, so that no single one is left running at the end. */
 function allTests() {
@@ -43,14 +73,13 @@ function allTests() {
 async function runTap(files) {
   // tap-parser is there only once the packages are installed.
   const { TapReport } = await import('./lib/tap-report.mjs')
-  const artifacts = join(root, '.artifacts')
-  mkdirSync(artifacts, { recursive: true })
-  const raw = createWriteStream(join(artifacts, 'test.tap'))
-  const report = new TapReport(({ ok, name, time, diag }) =>
+  const raw = createWriteStream(record, { flags: 'a' })
+  const report = new TapReport(({ ok, name, time, diag }, { failures }) => {
     print(
       `${ok ? 'ok    ' : 'not ok'} ${diag?.expired ?? name}${time ? ` (${(time / 1000).toFixed(1)} s)` : ''}`
     )
-  )
+    failures.forEach(printFailure)
+  })
   const tap = spawn(
     process.execPath,
     [join(root, 'node_modules/tap/dist/esm/run.mjs'), 'run', '--reporter=tap', '--jobs=2', ...files],
@@ -65,15 +94,22 @@ async function runTap(files) {
   const [code, signal] = await once(tap, 'close')
   report.end()
   raw.end()
-  return { code: signal ? 1 : code, report }
+  if (code !== 0 && ![...report.files.values()].some(({ failures }) => failures.length > 0))
+    report.files.set('the run', {
+      passed: 0,
+      failures: [{ name: `the runner ended with ${signal ?? code}`, details: [] }],
+      skips: []
+    })
+  return report.files
 }
 
 function printFailure({ name, details }) {
-  print(`\nfailed: ${name}`)
+  print(`  ${name}`)
   for (const detail of details) {
     for (const [key, value] of Object.entries(detail ?? {})) {
+      if (key === 'source') continue
       const text = typeof value === 'string' ? value : JSON.stringify(value)
-      print(`  ${key}: ${text.trimEnd().replaceAll('\n', '\n    ')}`)
+      print(`    ${key}: ${text.trimEnd().replaceAll('\n', '\n      ')}`)
     }
   }
 }
