@@ -10,6 +10,7 @@ import type { BackendContext } from '../kit/backend.ts'
 import { flushDirectory, writeDurable } from '../kit/jobs/durable-file.ts'
 import { jobDirectory, writeIntent, writePlan, writeSubmission } from '../kit/jobs/job-directory.ts'
 import type { Plan, PlannedContainer } from '../kit/plan/plan.ts'
+import { toldContainer } from '../kit/plan/scripted.ts'
 
 export const AdoptOptions = Type.Object(
   {
@@ -96,27 +97,9 @@ async function containersOf(from: string): Promise<PlannedContainer[]> {
   })
   const kinds = new Map([...found, ...started].map(([kind, name]) => [name, kind]))
   const names = new Set([...started, ...found].map(([, name]) => name))
-  return [...names].map((name) => containerFor(name, kinds.get(name)!))
+  // What nobody knows any more is empty: the plan is only reported from, never run.
+  return [...names].map((name) => toldContainer({ name, kind: kinds.get(name)!, image: '' }))
 }
-
-/** What nobody knows any more is empty: the plan is only reported from, never run. */
-const containerFor = (name: string, kind: 'init' | 'main'): PlannedContainer => ({
-  name,
-  kind,
-  image: '',
-  pullPolicy: 'Never',
-  env: [],
-  mounts: [],
-  limits: {},
-  probes: {},
-  stopSignal: 'TERM',
-  terminationMessagePath: '',
-  terminationMessagePolicy: 'File',
-  runAs: {},
-  readOnlyRoot: false,
-  stdin: false,
-  tty: false
-})
 
 function planFor(of: {
   readonly uid: string

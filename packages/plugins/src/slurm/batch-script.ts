@@ -9,6 +9,7 @@ import type { PartitionFacts } from './cluster-facts.ts'
 import { Flavor } from './flavors.ts'
 import { resolveImage, type ImageOptions } from './images.ts'
 import { jobFlags } from './job-flags.ts'
+import { scriptCommand } from './job-script.ts'
 import type { ContainerOptionsSchema } from './launch.ts'
 import { ResourceOptions } from './resources.ts'
 
@@ -28,6 +29,10 @@ export const BatchOptions = Type.Object(
     rawShell: Type.Boolean({
       default: false,
       description: 'run the shell text of slurm-job.vk.io/pre-exec and interlink.eu/wstunnel-client-commands'
+    }),
+    jobScripts: Type.Boolean({
+      default: false,
+      description: 'run the scripts that a job script builder makes of pods (jobScript): raw shell too'
     })
   },
   { ...closed, default: {} }
@@ -71,7 +76,7 @@ export function renderBatch(
       scratch,
       ...memoryVolumes(plan, dir),
       ...(options.rawShell ? rawShell(annotations) : []),
-      run(annotations, options, shell, dir),
+      run(plan, annotations, options, shell, dir),
       ''
     ].join('\n')
   }
@@ -107,11 +112,25 @@ function memoryVolumes({ volumes }: Plan, dir: string): string[] {
 }
 
 /** TERM, of Slurm or of somebody who ends the job, goes to the supervisor; then what is of this machine is removed. */
-function run(annotations: SlurmAnnotations, { rawShell }: BatchOptions, shell: string, dir: string): string {
+function run(
+  plan: Plan,
+  annotations: SlurmAnnotations,
+  options: BatchOptions,
+  shell: string,
+  dir: string
+): string {
+  const mesh = options.rawShell && /EOFMESH/.test(annotations['pre-exec']?.value ?? '')
+  const inside = mesh ? 'sh "${TMPDIR:-/tmp}/mesh.sh" ' : ''
   const job = shellWords([shell, join(dir, 'job.sh')])
-  const mesh = rawShell && /EOFMESH/.test(annotations['pre-exec']?.value ?? '')
   // Slurm starts a job again that it has put back into the queue, once it knows that the first run has ended.
-  return `${mesh ? 'sh "${TMPDIR:-/tmp}/mesh.sh" ' : ''}${job} \${SLURM_RESTART_COUNT:+again} &
+  const supervised = `${job} \${SLURM_RESTART_COUNT:+again} &`
+  const script = (mode: 'run' | 'end') => shellWords([shell, ...scriptCommand(mode, dir)])
+  const [begin, end] =
+    plan.script === undefined
+      ? [`${inside}${supervised}`, []]
+      : [`${inside}${script('run')} &\n${supervised}`, [script('end')]]
+  return [
+    `${begin}
 job=$!
 trap 'kill -s TERM "$job" 2>/dev/null' TERM INT
 wait "$job"
@@ -119,10 +138,12 @@ code=$?
 while kill -s 0 "$job" 2>/dev/null; do
   wait "$job"
   code=$?
-done
-chmod -R u+rwx "$INTERLINK_SCRATCH" 2>/dev/null
+done`,
+    ...end,
+    `chmod -R u+rwx "$INTERLINK_SCRATCH" 2>/dev/null
 rm -rf "$INTERLINK_SCRATCH" \${memory:+"$memory"}
 exit "$code"`
+  ].join('\n')
 }
 
 /** Patterns of file names, sbatch(1), "filename pattern". */
@@ -194,6 +215,7 @@ export function pullScript(
   }
 ): string | undefined {
   const { runtime, tool = runtime, shell } = containers
+  if (plan.script !== undefined) return undefined
   if (images.pull !== 'submit' || (runtime !== 'apptainer' && runtime !== 'singularity')) return undefined
   const root = readAnnotations(plan).annotations['image-root']?.value.trim()
   const pulls = new Map<string, string[]>()

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Job } from '../kit/backend.ts'
 import type { JobFile } from '../kit/supervisor/render-job.ts'
+import { scriptFiles } from './job-script.ts'
 import { imagesConf, type ImageOptions } from './images.ts'
 
 const assets = ['instance.sh', 'image.sh', 'environment.sh', 'rank.sh'].map((name) => ({
@@ -13,6 +14,7 @@ export async function jobFiles(
   { plan }: Pick<Job, 'plan'>,
   options: { readonly images: ImageOptions }
 ): Promise<JobFile[]> {
+  if (plan.script !== undefined) return scriptFiles(plan.script)
   const programs = await Promise.all(
     assets.map(async ({ name, url }) => ({ path: name, mode: 0o600, text: await readFile(url, 'utf8') }))
   )

@@ -9,6 +9,7 @@ import { enrootLaunch } from './enroot-launch.ts'
 import { gpuFlags, readGres } from './gres.ts'
 import { hostLaunch } from './host-launch.ts'
 import { resolveImage, type ImageOptions } from './images.ts'
+import { scriptLaunches } from './job-script.ts'
 import { apptainerLaunch, apptainerOnce } from './apptainer-launch.ts'
 import { gpuKinds } from './resources.ts'
 
@@ -78,6 +79,7 @@ export const inherited: readonly string[] = [
 
 /** How a compute node would run a plan. Pure. */
 export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions): Rendered {
+  if (plan.script !== undefined) return scriptLaunches(plan, dir, options.containers.shell)
   const { annotations, notices, refusals: declined } = readAnnotations(plan)
   const runtime = options.containers.runtime
   const forApptainer = [annotations['singularity-mounts'], annotations['singularity-options']]

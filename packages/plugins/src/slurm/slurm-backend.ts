@@ -85,7 +85,12 @@ export class SlurmBackend implements Backend {
   async honours() {
     const { runtime } = this.#options.containers
     const apptainer = runtime === 'apptainer' || runtime === 'singularity'
-    return { pullSecrets: apptainer, readOnlyRoot: runtime !== 'host', hostname: apptainer }
+    return {
+      pullSecrets: apptainer,
+      readOnlyRoot: runtime !== 'host',
+      hostname: apptainer,
+      jobScripts: this.#options.batch.jobScripts
+    }
   }
 
   async render(...[plan, dir]: Parameters<Backend['render']>) {

@@ -52,8 +52,8 @@ export async function prepareJob(
   }
 }
 
-/** The policy as the backend can hold it: what the backend honours is the backend's to say. */
+/** The policy as the backend can hold it: what it honours is its own to say, scripts instead of containers always. */
 export async function policyOf(policy: SitePolicy, backend: Backend): Promise<SitePolicy> {
   const honours = await backend.honours?.()
-  return honours ? { ...policy, backend: { ...policy.backend, ...honours } } : policy
+  return { ...policy, backend: { ...policy.backend, jobScripts: false, ...honours } }
 }

@@ -11,6 +11,7 @@ import type { SitePolicy } from './policy.ts'
 import { compilePullSecrets } from './pull-secrets.ts'
 import { compileResources } from './resources.ts'
 import { compilePodSecurity } from './security.ts'
+import { checkScript, scripted } from './scripted.ts'
 import { compileVolumes } from './volumes.ts'
 
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
@@ -30,10 +31,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
   checkIdentity(placed, context)
   checkFields(placed, context)
   checkUnsupported(context)
-  if (data.jobScript) {
-    const text = 'the plugin runs the pod itself and no script of a builder; take jobScriptUrl from the node'
-    findings.refuse('jobScript', text)
-  }
+  if (data.jobScript) checkScript(context)
   compilePodSecurity(context)
   const hosts = compileHosts(context)
   const resources = compileResources(placed, context)
@@ -86,7 +84,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
     resources: resources.pod,
     notices: findings.notices()
   }
-  return { plan }
+  return { plan: data.jobScript ? scripted(plan, data.jobScript) : plan }
 }
 
 /** Names become file names and job names, so they are checked here as the API server checks them. */

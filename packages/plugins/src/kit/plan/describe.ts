@@ -21,6 +21,9 @@ export function describePlan(plan: Plan, { showValues = false }: DescribeOptions
     `  restart ${plan.restartPolicy}, grace ${plan.graceSeconds} s${plan.deadlineSeconds ? `, deadline ${plan.deadlineSeconds} s` : ''}`,
     `  hostname ${pod.hostname}`,
     `  asks for ${asked.join(' ') || 'nothing'}`,
+    ...(plan.script === undefined
+      ? []
+      : [`  run by a job script of ${bytes(Buffer.byteLength(plan.script))}`]),
     ...plan.hosts.map(({ ip, hostnames }) => `  host ${ip} ${hostnames.join(' ')}`),
     ...plan.volumes.flatMap((volume) => describeVolume(volume, showValues)),
     ...plan.containers.flatMap((container) => describeContainer(container, showValues)),

@@ -23,6 +23,11 @@ export interface Plan {
   readonly hosts: readonly { readonly ip: string; readonly hostnames: readonly string[] }[]
   /** The pod's effective request: max(init, sum(containers and sidecars)). */
   readonly resources: PlannedResources
+  /**
+   * The text of a job script builder's script, which runs the containers in the place of the backend; these are only
+   * told of. It may hold secrets. Absent where the backend runs them.
+   */
+  readonly script?: string
   /** What differs from what was asked, where the outcome is at least as safe; told once as events. */
   readonly notices: readonly Notice[]
 }

@@ -49,6 +49,7 @@ export const SitePolicy = Type.Object(
         noNewPrivileges: no('applies allowPrivilegeEscalation: false'),
         readOnlyRoot: no('makes the root file system read-only'),
         userNamespace: no('runs the pod in a user namespace of its own'),
+        jobScripts: no('runs the script of a job script builder'),
         pullSecrets: no('pulls images with the credentials of the pod'),
         sizeLimits: no('holds emptyDir and ephemeral-storage limits'),
         hostname: no('sets the host name seen inside')

@@ -11,10 +11,11 @@ export function redactWords(words: readonly string[], env: PlannedContainer['env
   )
 }
 
-/** A plan as JSON for people: sizes in the place of environment values, file contents, header values, credentials. */
+/** A plan as JSON for people: sizes in the place of environment values, file contents, header values, credentials, a script. */
 export function redactPlan(plan: Plan): unknown {
   return {
     ...plan,
+    ...(plan.script !== undefined && { script: { bytes: Buffer.byteLength(plan.script) } }),
     ...(plan.credentials && { credentials: plan.credentials.map(({ match }) => ({ match })) }),
     containers: plan.containers.map((container) => redactContainer(container)),
     volumes: plan.volumes.map((volume) =>
