@@ -1,5 +1,5 @@
 import t from 'tap'
-import { chmod, copyFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
@@ -126,6 +126,23 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
     const pod = podIn('physics', 'id -un')
     await client.create(pod)
     await whenStatus(client, pod, isOver)
+  })
+
+  t.test('an orphaned job of a user is found and ended, whoever else has jobs', async (t) => {
+    const first = await startSlurmPlugin(t, lab, undefined, throughSudo)
+    const [lost, kept] = [podIn('physics', 'sleep 600'), podIn('chemistry', 'sleep 600')]
+    for (const pod of [lost, kept]) {
+      await first.client.create(pod)
+      await whenStatus(first.client, pod, isRunning)
+    }
+    await first.close()
+    await rm(join(first.root, `physics-${lost.pod.metadata.uid}`), { recursive: true })
+    const orphans = { policy: 'cancel', afterSeconds: 1 } as const
+    const { client } = await startSlurmPlugin(t, lab, join(first.root, '..'), throughSudo, { orphans })
+    await eventually(async () => (await queue()).includes(`${lost.pod.metadata.uid}|${alice.name}|CANCELLED`))
+    t.ok((await queue()).includes(`${kept.pod.metadata.uid}|${bob.name}|RUNNING`))
+    await client.delete(refOf(kept))
+    await eventually(async () => (await statusOf(client, kept)) === undefined)
   })
 
   t.test('on the machine of the plugin itself, sudo does the same; others run as its account', async (t) => {

@@ -1,12 +1,24 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PluginError } from '../errors.ts'
-import type { Backend, BackendContext, BackendState, Check, Job, Plan, SubmittedJob } from '../kit/backend.ts'
+import type {
+  Backend,
+  BackendContext,
+  BackendState,
+  Check,
+  HeldJob,
+  Job,
+  Plan,
+  SubmittedJob
+} from '../kit/backend.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { userOf, type UserOptions } from './user-options.ts'
 
 /** In the plugin's directory of a job: whose it is, from before it is submitted. Without it: of the plugin's account. */
 const ownerFile = 'user'
+
+/** How often users without jobs are asked, for orphans. */
+const orphanMs = 60_000
 
 /** One backend for each user whose jobs there are, and one for the plugin's own account. */
 export class UsersBackend implements Backend {
@@ -15,10 +27,13 @@ export class UsersBackend implements Backend {
   readonly #log: BackendContext['log']
   readonly #account: Backend
   readonly #make: (user: string) => Backend
-  readonly #backends = new Map<string, Backend>()
+  readonly #backends = new Map<string | undefined, Backend>()
   readonly #owners = new Map<string, string | undefined>()
   /** What was last known of jobs, for while their user cannot be asked. */
   readonly #states = new Map<string, BackendState>()
+  /** Those who are being asked for orphans, and when all of them last were, ms of `performance.now()`. */
+  readonly #looking = new Set<Backend>()
+  #lookedAt = -Infinity
 
   constructor(
     options: UserOptions,
@@ -30,13 +45,13 @@ export class UsersBackend implements Backend {
     this.#options = options
     this.#log = log
     this.#account = account
+    this.#backends.set(undefined, account)
     this.#make = make
   }
 
   async check() {
-    const users = [...new Set(Object.values(this.#options.namespaces).flat())]
     const checks: Check[] = this.#options.unmapped === 'account' ? [...(await this.#account.check())] : []
-    for (const user of users)
+    for (const user of this.#users())
       for (const check of await this.#as(user).check())
         checks.push({ ...check, name: `${user}: ${check.name}` })
     return checks
@@ -88,6 +103,7 @@ export class UsersBackend implements Backend {
     }
     const states = new Map<string, BackendState>()
     const failures: unknown[] = []
+    this.#lookForOrphans((user) => !byUser.has(user))
     await Promise.all(
       [...byUser].map(async ([user, own]) => {
         try {
@@ -105,6 +121,30 @@ export class UsersBackend implements Backend {
     return states
   }
 
+  /** Among those who have no job that is known. Nobody waits for them; whoever holds one is asked every time. */
+  #lookForOrphans(isIdle: (user: string | undefined) => boolean): void {
+    const due = performance.now() - this.#lookedAt >= orphanMs
+    if (due) this.#lookedAt = performance.now()
+    for (const user of due ? this.#everyone() : this.#backends.keys()) {
+      const backend = this.#as(user)
+      if (!isIdle(user) || this.#looking.has(backend) || (!due && backend.held!().length === 0)) continue
+      this.#looking.add(backend)
+      backend
+        .list([])
+        .catch((err: unknown) => this.#log.warn({ user, err }, 'a user could not be asked for orphaned jobs'))
+        .finally(() => this.#looking.delete(backend))
+    }
+  }
+
+  held() {
+    return [...this.#backends.values()].flatMap((backend) => backend.held!())
+  }
+
+  async abandon(job: HeldJob) {
+    const isOf = (backend: Backend) => backend.held!().some(({ jobId }) => jobId === job.jobId)
+    await [...this.#backends.values()].find(isOf)?.abandon!(job)
+  }
+
   async cancel(job: SubmittedJob, graceSeconds: number) {
     return this.#as(await this.#ownerOf(job.dir)).cancel(job, graceSeconds)
   }
@@ -119,13 +159,20 @@ export class UsersBackend implements Backend {
   }
 
   async close() {
-    for (const backend of this.#backends.values()) await backend.close?.()
-    await this.#account.close?.()
+    // Theirs may go through the account's.
+    for (const backend of [...this.#backends.values()].reverse()) await backend.close?.()
+  }
+
+  #users(): Set<string> {
+    return new Set(Object.values(this.#options.namespaces).flat())
+  }
+
+  #everyone(): (string | undefined)[] {
+    return [...this.#users(), ...(this.#options.unmapped === 'account' ? [undefined] : [])]
   }
 
   #as(user: string | undefined): Backend {
-    if (user === undefined) return this.#account
-    const backend = this.#backends.get(user) ?? this.#make(user)
+    const backend = this.#backends.get(user) ?? this.#make(user!)
     this.#backends.set(user, backend)
     return backend
   }
