@@ -9,6 +9,7 @@ import { loadVkConfig } from '@interlink-ts/vk-core/config'
 import { startVirtualNodes } from '@interlink-ts/vk-core/node'
 import { eventually } from '../support/eventually.ts'
 import { kubectlEnv, kubectlFor, type Kubectl } from '../support/kubectl.ts'
+import type { TestCluster } from '../support/clusters.ts'
 import { temporaryDirectory } from '../support/reaper.ts'
 
 export interface SlurmCluster {
@@ -28,6 +29,11 @@ export interface PodStatus {
   readonly phase?: string
   readonly reason?: string
   readonly message?: string
+  readonly conditions?: readonly {
+    readonly type: string
+    readonly status: string
+    readonly message?: string
+  }[]
   readonly containerStatuses?: readonly {
     readonly state: Record<'waiting' | 'running' | 'terminated', State | undefined>
   }[]
@@ -41,19 +47,21 @@ interface State {
 export const stateOf = ({ containerStatuses }: PodStatus, kind: 'waiting' | 'running' | 'terminated') =>
   containerStatuses?.[0]?.state[kind]
 
-/** An embedded cluster whose node `name` is a Slurm, all roles in this process; ends with the test. */
+/**
+ * A cluster whose node `name` is a Slurm, all roles of the product in this process; ends with the test. The cluster is
+ * embedded unless there is one.
+ */
 export async function startSlurmCluster(
   t: Test,
   options: Record<string, unknown>,
-  name = 'interlink'
+  name = 'interlink',
+  existing?: Pick<TestCluster, 'kubeconfigPath' | 'kubectl'>
 ): Promise<SlurmCluster> {
   const directory = temporaryDirectory('slurm-cluster')
   const dir = directory.path
   t.teardown(() => directory.remove())
-  const kubeconfigPath = join(dir, 'kubeconfig')
   const logger = pino({ level: 'silent' })
-  const cluster = await startDevCluster({ kubeconfigPath, logger })
-  t.teardown(() => cluster.close())
+  const { kubeconfigPath, kubectl } = existing ?? (await embedded(t, dir))
   const listen = `unix://${join(dir, 'plugin.sock')}`
   const root = join(dir, 'jobs')
   const plugin = await startPlugin({
@@ -79,7 +87,6 @@ export async function startSlurmCluster(
     { log: logger }
   )
   t.teardown(() => nodes.close())
-  const kubectl = kubectlFor(kubectlEnv(kubeconfigPath, dir))
   const status = async (pod: string): Promise<PodStatus> => {
     const { stdout, stderr, code } = await kubectl(['get', 'pod', pod, '-o', 'json'])
     if (code !== 0) throw new Error(stderr)
@@ -118,4 +125,11 @@ export async function startSlurmCluster(
         .map(({ type, reason, message }) => `${type} ${reason} ${message}`)
     }
   }
+}
+
+async function embedded(t: Test, dir: string) {
+  const kubeconfigPath = join(dir, 'kubeconfig')
+  const cluster = await startDevCluster({ kubeconfigPath, logger: pino({ level: 'silent' }) })
+  t.teardown(() => cluster.close())
+  return { kubeconfigPath, kubectl: kubectlFor(kubectlEnv(kubeconfigPath, dir)) }
 }

@@ -35,6 +35,8 @@ export function createPodTeller(recorder: EventRecorder): PodTeller {
       const { namespace, name, uid } = pod.metadata
       const text = `Back-off restarting failed container ${after.name} in pod ${name}_${namespace}(${uid})`
       tell(pod, 'Warning', 'BackOff', text, path)
+    } else if (waiting.reason === 'ImagePullBackOff') {
+      tell(pod, 'Normal', 'BackOff', waiting.message || `Back-off pulling image "${after.image}"`, path)
     } else if (/^(Err)?Image|InvalidImage|RunContainerError/.test(waiting.reason ?? '')) {
       tell(pod, 'Warning', 'Failed', `Error: ${waiting.message || waiting.reason}`, path)
     }
