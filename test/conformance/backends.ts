@@ -42,10 +42,19 @@ const apptainer = {
   'names that are no shell names are in the environment too': /\.env.*Apptainer cannot set a\.b, a-b, 1st/
 }
 
+/** Of a private Slurm all jobs are those of who has started it. */
+const asCaller: Readonly<Record<string, RegExp>> =
+  process.getuid!() === 0
+    ? {
+        'the pod of a hardened namespace runs, and sees the uid it asks for or is told that it does not':
+          /runAsNonRoot and would run as root/
+      }
+    : {}
+
 /** On a private Slurm, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
-  slurm: { ...subjects.slurm!, declines: apptainer, start: () => startLab(false) },
-  'slurm-ssh': { ...subjects.slurm!, declines: apptainer, start: () => startLab(true) }
+  slurm: { ...subjects.slurm!, declines: { ...apptainer, ...asCaller }, start: () => startLab(false) },
+  'slurm-ssh': { ...subjects.slurm!, declines: { ...apptainer, ...asCaller }, start: () => startLab(true) }
 }
 
 function startLab(ssh: boolean): Promise<Ground> {

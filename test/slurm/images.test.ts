@@ -46,8 +46,9 @@ async function readableWith(text: string, dir: string): Promise<string[]> {
 }
 
 async function isOpen(path: string, root: string): Promise<boolean> {
-  const { mode } = await stat(path)
-  if ((mode & 0o077) === 0) return false
+  // It may have gone meanwhile.
+  const found = await stat(path).catch(() => undefined)
+  if (!found || (found.mode & 0o077) === 0) return false
   for (let dir = dirname(path); dir.startsWith(root); dir = dirname(dir))
     if (((await stat(dir)).mode & 0o077) === 0) return false
   return true
@@ -190,6 +191,14 @@ if (requireReal(t, imageLabMissing(true) ?? kubectlUnavailable())) {
       t.equal((await kubectl(['logs', name])).stdout, `${said}\n`, name)
     }
     t.ok((await events('bare')).some((line) => /UserNotMapped .*site's account/.test(line)))
+    // It is told of an image that is in the cache already, too.
+    for (const name of ['bare', 'args'])
+      t.ok(
+        (await events(name)).some((line) =>
+          /UserNotMapped container main: .*, and not as 1234, the user of its image/.test(line)
+        ),
+        name
+      )
   })
 }
 

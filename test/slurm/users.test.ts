@@ -154,6 +154,14 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
       await whenStatus(client, pod, isOver)
       t.equal(await logOf(client, pod), `${[alice.name, 'root'][index]}\n`)
     }
+    const nonRoot = { spec: { securityContext: { runAsNonRoot: true } } }
+    const safe = podIn('physics', 'id -un', nonRoot)
+    await client.create(safe)
+    await whenStatus(client, safe, isOver)
+    await t.rejects(client.create(podIn('default', 'id', nonRoot)), {
+      code: 'PLUGIN_REFUSED',
+      message: /spec\.containers\[0\]\.securityContext\.runAsNonRoot: .*would run as root/
+    })
   })
 
   t.test('with a key for each user, SSH does it without sudo', async (t) => {

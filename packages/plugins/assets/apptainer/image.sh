@@ -9,7 +9,7 @@
 # program with INTERLINK_PULLING=1, for as long as the job has not ended; jobs only wait for them).
 # DIR/c/CONTAINER/auth.json: credentials of the pod, which come before those of `auth`; pulling: touched by who pulls
 # elsewhere; pulled: that has ended well; pull.error: why it has failed.
-# DIR/state/i.CONTAINER: `reason` and `message` of a kubelet.
+# DIR/state/i.CONTAINER: `reason` and `message` of a kubelet; n.CONTAINER: the same of what else is to be told.
 #
 #   CACHE/sif/DIGEST.sif   an image, made under another name and renamed; its time is that of its last use
 #   CACHE/sif/DIGEST.own   it was pulled with credentials of a pod: others have to ask the registry for it
@@ -35,10 +35,13 @@ if [ -f "$own/auth.json" ]; then
 fi
 
 # Arguments: REASON MESSAGE
-tell() {
-  line=$(printf %s "$2" | tr -s '\n\t' '  ' | tr -d '\000-\037\177' | cut -c 1-1500 | sed 's/\\/\\\\/g')
+tell() { tell_in "i.$name" "$@"; }
+
+# Arguments: FILE REASON MESSAGE
+tell_in() {
+  line=$(printf %s "$3" | tr -s '\n\t' '  ' | tr -d '\000-\037\177' | cut -c 1-1500 | sed 's/\\/\\\\/g')
   mkdir -p "$dir/state"
-  printf 'reason=%s\nmessage=%s\n' "$1" "$line" >"$dir/state/i.$name.tmp" && mv -f "$dir/state/i.$name.tmp" "$dir/state/i.$name"
+  printf 'reason=%s\nmessage=%s\n' "$2" "$line" >"$dir/state/$1.tmp" && mv -f "$dir/state/$1.tmp" "$dir/state/$1"
 }
 
 # Arguments: REASON MESSAGE. The reason is left for the supervisor.
@@ -62,6 +65,7 @@ hand_over() {
   rm -f "$own/image.sif" "$own/pull.error"
   if ln "$1" "$own/image.sif" 2>/dev/null; then found=$own/image.sif; else found=$1; fi
   set_directory "$1"
+  tell_user "$1"
   [ -z "$pulling" ] || : >"$own/pulled"
   printf '%s\n' "$found"
   exit 0
@@ -73,12 +77,25 @@ set_directory() {
   cp "$1.pwd" "$own/image.pwd" 2>/dev/null
 }
 
-read_directory() {
+# USER of that configuration: Apptainer runs everything as its caller.
+tell_user() {
+  [ -z "$pulling" ] && [ -s "$1.user" ] || return 0
+  read -r user <"$1.user"
+  case ${user%%:*} in
+  '' | 0 | root | "$(id -u)" | "$(id -un)") ;;
+  *) tell_in "n.$name" UserNotMapped "container $name: runs as $(id -un) (uid $(id -u)), the account of the job, and not as $user, the user of its image" ;;
+  esac
+}
+
+# Arguments: SIF PREFIX. Leaves what of the OCI configuration is of use as PREFIX.pwd and PREFIX.user.
+read_configuration() {
   for id in 2 3 4 5; do
-    case $("$tool" --silent sif dump "$id" "$1" 2>/dev/null </dev/null | head -c 100000 | tr -d '\0') in
+    configuration=$("$tool" --silent sif dump "$id" "$1" 2>/dev/null </dev/null | head -c 100000 | tr -d '\0')
+    case $configuration in
     '{"data"'*) ;;
-    *'"WorkingDir":"'*)
-      "$tool" --silent sif dump "$id" "$1" | sed -n 's/.*"WorkingDir":"\(\/[^"\\]*\)".*/\1/p' >"$2"
+    *'"WorkingDir":"'* | *'"User":"'*)
+      printf '%s\n' "$configuration" | sed -n 's/.*"WorkingDir":"\(\/[^"\\]*\)".*/\1/p' >"$2.pwd"
+      printf '%s\n' "$configuration" | sed -n 's/.*"User":"\([A-Za-z0-9_.:-]*\)".*/\1/p' >"$2.user"
       return
       ;;
     esac
@@ -168,8 +185,10 @@ pull() {
     "$tool" --silent --nocolor pull "$part/image.sif" "$from" </dev/null >&2
   code=$?
   if [ "$code" = 0 ]; then
-    read_directory "$part/image.sif" "$part/pwd" 2>/dev/null
-    [ ! -s "$part/pwd" ] || mv -f "$part/pwd" "$file.pwd"
+    read_configuration "$part/image.sif" "$part/of" 2>/dev/null
+    for kind in pwd user; do
+      [ ! -s "$part/of.$kind" ] || mv -f "$part/of.$kind" "$file.$kind"
+    done
     if [ "$identity" ]; then : >"${file%.sif}.own"; else rm -f "${file%.sif}.own"; fi
     mv -f "$part/image.sif" "$file"
   fi
@@ -313,7 +332,7 @@ make_room() {
     size=$(wc -c <"$cache/sif/$entry") || continue
     sum=$((sum + size))
     [ "$sum" -le "$limit" ] || [ "$cache/sif/$entry" = "$file" ] ||
-      rm -f "$cache/sif/$entry" "$cache/sif/$entry.pwd" "$cache/sif/${entry%.sif}.own"
+      rm -f "$cache/sif/$entry" "$cache/sif/$entry.pwd" "$cache/sif/$entry.user" "$cache/sif/${entry%.sif}.own"
   done
 }
 

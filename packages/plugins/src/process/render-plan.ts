@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Launch, Rendered } from '../kit/backend.ts'
+import { containerPaths } from '../kit/plan/context.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
 import { volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
 import { apptainerLaunch, podmanLaunch } from './container-runtimes.ts'
@@ -31,10 +32,9 @@ export async function renderPlan(
 ): Promise<Rendered> {
   const refusals: Refusal[] = []
   const launches: Record<string, Launch> = {}
-  const counters = { initContainers: 0, containers: 0 }
-  for (const container of plan.containers) {
-    const list = container.kind === 'main' ? 'containers' : 'initContainers'
-    const field = `spec.${list}[${counters[list]++}]`
+  const fields = containerPaths(plan.containers)
+  for (const [index, container] of plan.containers.entries()) {
+    const field = fields[index]!
     const launch = await renderContainer({ plan, dir, machine, container, field }, options)
     if (Array.isArray(launch)) refusals.push(...(launch as Refusal[]))
     else launches[container.name] = launch as Launch

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import type { Launch, Rendered } from '../kit/backend.ts'
+import { containerPaths } from '../kit/plan/context.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
 import { parseFlags } from './annotations/parse-flags.ts'
 import { ContainerPolicy, containerOptions, enrootOptions } from './annotations/container-options.ts'
@@ -102,10 +103,9 @@ export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions):
   const launches: Record<string, Launch> = {}
   const gpu = gpusOf(plan, annotations, options)
   const mpi = annotations['mpi-flags'] ? tokenize(annotations['mpi-flags'].value).words : undefined
-  const counters = { initContainers: 0, containers: 0 }
-  for (const container of plan.containers) {
-    const list = container.kind === 'main' ? 'containers' : 'initContainers'
-    const field = `spec.${list}[${counters[list]++}]`
+  const fields = containerPaths(plan.containers)
+  for (const [index, container] of plan.containers.entries()) {
+    const field = fields[index]!
     const ranks = container.kind === 'main' && mpi ? { mpi } : {}
     const launch = renderContainer(
       { plan, dir, container, field, options, asked: asked.options, gpu, ...ranks },

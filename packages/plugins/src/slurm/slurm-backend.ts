@@ -11,6 +11,7 @@ import type {
 } from '../kit/backend.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
+import { refuseRoot } from '../kit/plan/security.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
 import { adoptAll } from './adopt.ts'
@@ -99,6 +100,8 @@ export class SlurmBackend implements Backend {
     const { args, script, refusals, notices } = this.#batch(plan, seenAs)
     if ('refusals' in rendered) return { refusals: [...rendered.refusals, ...refusals] }
     if (refusals.length > 0) return { refusals }
+    if (plan.containers.some(({ runAs }) => runAs.nonRoot) && (await this.#slurm.isRoot()))
+      return { refusals: refuseRoot(plan) }
     const shown = [{ title: ['sbatch', ...args.map(quoted)].join(' '), text: script }]
     return { ...rendered, notices: [...rendered.notices, ...notices], seenAs, shown }
   }

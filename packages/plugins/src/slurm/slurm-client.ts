@@ -17,6 +17,7 @@ export class SlurmClient {
   #running: Promise<SlurmJob[]> | undefined
   #next: Promise<SlurmJob[]> | undefined
   readonly #users = new Map<string, Promise<string | undefined>>()
+  #root: Promise<boolean> | undefined
   /** There is no accounting before this, epoch ms. */
   #noAccountingUntil = 0
 
@@ -91,6 +92,13 @@ export class SlurmClient {
         this.#noAccountingUntil = this.#now() + accountingRetryMs
       return []
     }
+  }
+
+  /** Whether the jobs are root's. */
+  isRoot(): Promise<boolean> {
+    this.#root ??= this.#ask(['id', '-u']).then((uid) => uid.trim() === '0')
+    this.#root.catch(() => (this.#root = undefined))
+    return this.#root
   }
 
   /** The name of a user on the machine of Slurm's clients, if it has one. */

@@ -18,6 +18,8 @@ export interface JobState {
   readonly containers: ReadonlyMap<string, ContainerRecord>
   /** What was last said of the images that are fetched for containers, by the names of these. */
   readonly images: ReadonlyMap<string, ImageRecord>
+  /** What whoever made the containers had to say. */
+  readonly notices: readonly ImageRecord[]
 }
 
 /** The words of a kubelet: `Pulling`, `Pulled`, `ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`. */
@@ -142,7 +144,7 @@ const readState = (path: string): Promise<Values | undefined> =>
 export async function readJobState(dir: string): Promise<JobState> {
   const state = join(dir, 'state')
   const names = (await readdir(state).catch(() => [])).filter(
-    (name) => /^[ci]\./.test(name) && !name.endsWith('.tmp')
+    (name) => /^[cin]\./.test(name) && !name.endsWith('.tmp')
   )
   const [supervisor, pod, ...found] = await Promise.all([
     readState(join(state, 'supervisor')),
@@ -151,13 +153,15 @@ export async function readJobState(dir: string): Promise<JobState> {
   ])
   const containers = new Map<string, ContainerRecord>()
   const images = new Map<string, ImageRecord>()
+  const notices: ImageRecord[] = []
   names.forEach((file, index) => {
     const values = found[index]
     const name = file.slice('c.'.length)
     const container = values && file.startsWith('c.') ? containerRecord(values) : undefined
-    const image = values && file.startsWith('i.') ? imageRecord(values) : undefined
+    const said = values && !file.startsWith('c.') ? imageRecord(values) : undefined
     if (container) containers.set(name, container)
-    if (image) images.set(name, image)
+    if (said && file.startsWith('i.')) images.set(name, said)
+    else if (said) notices.push(said)
   })
   const pid = supervisor && whole(supervisor, 'pid')
   const finishedAt = pod && whole(pod, 'finished')
@@ -176,6 +180,7 @@ export async function readJobState(dir: string): Promise<JobState> {
         ? defined({ at: finishedAt, reason: some(pod, 'reason'), message: some(pod, 'message') })
         : undefined,
     containers,
-    images
+    images,
+    notices
   })
 }

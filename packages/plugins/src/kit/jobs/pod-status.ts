@@ -93,7 +93,8 @@ export const containerNotices = (state: JobState | undefined): Notice[] => [
   ...[...(state?.containers.values() ?? [])].flatMap(({ notice }) =>
     notice ? [{ reason: notice.reason, message: notice.message }] : []
   ),
-  ...[...(state?.images.values() ?? [])].filter(({ reason }) => reason === 'Pulled')
+  ...[...(state?.images.values() ?? [])].filter(({ reason }) => reason === 'Pulled'),
+  ...(state?.notices ?? [])
 ]
 
 const failedImage = (state: JobState | undefined, container: string) => {

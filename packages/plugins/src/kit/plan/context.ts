@@ -41,3 +41,12 @@ export function placeContainers(pod: Pod): Placed[] {
   }))
   return [...init, ...main]
 }
+
+/** `spec.containers[0]`: the places in the pod of all containers of a plan. */
+export function containerPaths(containers: readonly Pick<PlannedContainer, 'kind'>[]): string[] {
+  const counters = { initContainers: 0, containers: 0 }
+  return containers.map(({ kind }) => {
+    const list = kind === 'main' ? 'containers' : 'initContainers'
+    return `spec.${list}[${counters[list]++}]`
+  })
+}

@@ -71,7 +71,12 @@ export interface PlannedContainer {
   readonly stopSignal: string
   readonly terminationMessagePath: string
   readonly terminationMessagePolicy: 'File' | 'FallbackToLogsOnError'
-  readonly runAs: { readonly user?: number; readonly group?: number }
+  readonly runAs: {
+    readonly user?: number
+    readonly group?: number
+    /** runAsNonRoot. Absent: it may run as root. */
+    readonly nonRoot?: true
+  }
   readonly readOnlyRoot: boolean
   readonly stdin: boolean
   /** Standard input ends with the first client that leaves it. */

@@ -40,6 +40,6 @@ export function checkScript({ pod, policy, findings }: Context): void {
 export const scripted = ({ credentials: _, ...plan }: Plan, script: string): Plan => ({
   ...plan,
   script,
-  containers: plan.containers.map(toldContainer),
+  containers: plan.containers.map((container) => ({ ...toldContainer(container), runAs: container.runAs })),
   volumes: []
 })

@@ -1,5 +1,5 @@
-import type { Context, Placed } from './context.ts'
-import type { PlannedContainer } from './plan.ts'
+import { containerPaths, type Context, type Placed } from './context.ts'
+import type { Plan, PlannedContainer, Refusal } from './plan.ts'
 
 interface Profile {
   readonly type?: string
@@ -104,10 +104,32 @@ export function compileContainerSecurity(
     findings.refuse(`${path}.runAsUser`, 'asks for root where runAsNonRoot forbids it; give another uid')
   }
   return {
-    runAs: { ...(user === undefined ? {} : { user }), ...(group === undefined ? {} : { group }) },
+    runAs: {
+      ...(user === undefined ? {} : { user }),
+      ...(group === undefined ? {} : { group }),
+      ...(nonRoot ? { nonRoot } : {})
+    },
     readOnlyRoot: own.readOnlyRootFilesystem ?? false
   }
 }
+
+/**
+ * What a kubelet says at the start of a container (CreateContainerConfigError), where all containers run as one
+ * account that is root.
+ */
+export const refuseRoot = ({ containers }: Plan): Refusal[] =>
+  containers.flatMap(({ name, runAs }, index) =>
+    runAs.nonRoot
+      ? [
+          {
+            field: `${containerPaths(containers)[index]!}.securityContext.runAsNonRoot`,
+            message:
+              `container ${name} has runAsNonRoot and would run as root, which is the account of the jobs here; ` +
+              'remove it, or ask the site for an account that is not root'
+          }
+        ]
+      : []
+  )
 
 /** The fields that pods and containers share. */
 function checkShared(security: Security, path: string, { policy, findings }: Context): void {
