@@ -33,11 +33,10 @@ export async function startSlurmPluginProcess(
     stringify({ listen: url, root, options: { conf: lab.env.SLURM_CONF, submissions } }),
     { mode: 0o600 }
   )
-  const child = spawnReaped(
-    process.execPath,
-    [interlink, 'plugin', 'slurm', '--config', config, '--log-level', 'error'],
-    { env: { PATH: lab.env.PATH, HOME: dir, NODE_ENV: 'production' }, stdio: ['ignore', 'ignore', 'inherit'] }
-  )
+  const child = spawnReaped(interlink, ['plugin', 'slurm', '--config', config, '--log-level', 'error'], {
+    env: { PATH: lab.env.PATH, HOME: dir, NODE_ENV: 'production' },
+    stdio: ['ignore', 'ignore', 'inherit']
+  })
   const client = createInterlinkClient({ url, verbs: 'plugin', timeoutMs: 300_000 })
   await eventually(async () => (await client.ping()).ok, { deadlineMs: 60_000, everyMs: 50 })
   return {

@@ -27,7 +27,7 @@ export const logs: readonly Case[] = [
   {
     name: 'a log is followed to the end of the container, and no longer than the reader wants',
     async run({ run, shell }) {
-      const pod = await run({ containers: [shell('for i in 1 2 3; do echo $i; sleep 1; done')] })
+      const pod = await run({ containers: [shell('for i in 1 2 3; do echo $i; sleep 4; done')] })
       await pod.running()
       equal(await pod.log('main', { Follow: true }), '1\n2\n3\n')
       const endless = await run({ containers: [shell('while :; do echo tick; sleep 0.2; done')] })

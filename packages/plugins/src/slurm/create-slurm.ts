@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import { ConfigError } from '@interlink-ts/interlink-api/config'
 import type { Backend, BackendContext, BackendModule } from '../kit/backend.ts'
+import { slurmEnv } from './commands.ts'
 import { completeOptions, SlurmOptions } from './options.ts'
 import { RemoteSite } from './remote-site.ts'
 import { sharedSite } from './site.ts'
@@ -20,7 +21,7 @@ export const slurmBackend: BackendModule = {
 
 function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
   const { ssh, users } = options
-  const env: Record<string, string> = options.conf === undefined ? {} : { SLURM_CONF: options.conf }
+  const env = { ...slurmEnv, ...(options.conf === undefined ? {} : { SLURM_CONF: options.conf }) }
   const transport = ssh ? new SshTransport(ssh, env) : localTransport(env)
   const site = ssh?.directory === undefined ? sharedSite : new RemoteSite(transport, ssh.directory)
   if (!users) return new SlurmBackend(options, context, transport, site)

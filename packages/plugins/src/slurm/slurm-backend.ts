@@ -112,8 +112,8 @@ export class SlurmBackend implements Backend {
   }
 
   async submit(job: Job) {
-    for (const { path, mode, text } of await jobFiles(job, this.#options))
-      await writeFile(join(job.dir, path), text, { mode })
+    const files = await jobFiles(job, this.#options)
+    await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
     const dir = await this.#site.seenAs(job.dir)
     const { args, script } = this.#batch(job.plan, dir)
     await this.#site.stage(job.dir)

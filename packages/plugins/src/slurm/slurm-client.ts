@@ -37,8 +37,7 @@ export class SlurmClient {
       const argv = commands.lockedArgv(lock, commands.sbatchArgv(args, comment))
       const ran = await this.#transport.run(argv, {
         input: script,
-        timeoutMs: this.#options.timeouts.submitSeconds * 1000,
-        env: commands.slurmEnv
+        timeoutMs: this.#options.timeouts.submitSeconds * 1000
       })
       const jobId = ran.code === 0 ? commands.parseJobId(ran.stdout.toString()) : undefined
       if (jobId === undefined) throw submitFailure(ran)
@@ -161,10 +160,7 @@ export class SlurmClient {
   }
 
   #run(argv: readonly string[]): Promise<Ran> {
-    return this.#transport.run(argv, {
-      timeoutMs: this.#options.timeouts.querySeconds * 1000,
-      env: commands.slurmEnv
-    })
+    return this.#transport.run(argv, { timeoutMs: this.#options.timeouts.querySeconds * 1000 })
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { PodStatus, WatchEvent } from '@interlink-ts/interlink-api/wire'
 
 /** A change as a watcher sees it; `sequence` grows with every change of any pod. */
@@ -16,7 +17,6 @@ const maxGone = 10_000
 export class StatusBoard {
   readonly #epoch = randomBytes(4).toString('hex')
   readonly #statuses = new Map<string, Extract<Change, { status: PodStatus }>>()
-  readonly #texts = new Map<string, string>()
   readonly #gone = new Map<string, Extract<Change, { gone: true }>>()
   readonly #listeners = new Set<(change: Change) => void>()
   #sequence = 0
@@ -33,9 +33,7 @@ export class StatusBoard {
 
   /** Tells watchers where it differs from the status before. */
   set(uid: string, status: PodStatus): void {
-    const text = JSON.stringify(status)
-    if (this.#texts.get(uid) === text) return
-    this.#texts.set(uid, text)
+    if (isDeepStrictEqual(this.#statuses.get(uid)?.status, status)) return
     const change = { sequence: ++this.#sequence, uid, status }
     this.#statuses.delete(uid)
     this.#statuses.set(uid, change)
@@ -45,7 +43,6 @@ export class StatusBoard {
   /** Tells watchers that a pod has gone, be it that it was never reported. */
   remove(uid: string, nodeName: string): void {
     this.#statuses.delete(uid)
-    this.#texts.delete(uid)
     const change = { sequence: ++this.#sequence, uid, gone: true, nodeName } as const
     this.#gone.set(uid, change)
     if (this.#gone.size > maxGone) {

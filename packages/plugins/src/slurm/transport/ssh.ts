@@ -21,7 +21,7 @@ export class SshTransport implements Transport {
   /** Called with the reason when the connection ends. */
   readonly #inFlight = new Set<(why: Error) => void>()
 
-  constructor(options: SshOptions, env: Readonly<Record<string, string>> = {}, now: () => number = Date.now) {
+  constructor(options: SshOptions, env: Readonly<Record<string, string>>, now: () => number = Date.now) {
     this.#options = options
     this.#env = env
     this.#now = now
@@ -30,8 +30,8 @@ export class SshTransport implements Transport {
   }
 
   run(argv: readonly string[], options: RunOptions): Promise<Ran> {
-    const env = Object.entries({ ...this.#env, ...options.env }).map(([name, value]) => `${name}=${value}`)
-    const command = shellWords(env.length > 0 ? ['env', ...env, ...argv] : argv)
+    const env = Object.entries(this.#env).map(([name, value]) => `${name}=${value}`)
+    const command = shellWords(['env', ...env, ...argv])
     return this.#channels(async () => this.#exec(await this.#connect(), command, argv[0]!, options))
   }
 

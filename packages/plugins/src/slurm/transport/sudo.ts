@@ -13,8 +13,8 @@ export function sudoTransport(
   const where = `${user} on ${base.where}`
   return {
     where,
-    run: async (argv, { env: more, timeoutMs, ...options }) => {
-      const variables = Object.entries({ ...env, ...more }).map(([name, value]) => `${name}=${value}`)
+    run: async (argv, { timeoutMs, ...options }) => {
+      const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
       const limit = ['timeout', '--signal=KILL', String(Math.ceil(timeoutMs / 1000))]
       const ran = await base.run(
         ['sudo', '-n', '-H', '-u', user, '--', 'env', ...variables, ...limit, ...argv],

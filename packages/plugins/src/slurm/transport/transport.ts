@@ -5,12 +5,10 @@ export interface RunOptions {
   readonly input?: string | Buffer
   /** After which the command is given up. */
   readonly timeoutMs: number
-  /** Set beside what the machine gives. */
-  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Ran {
-  /** Absent where a signal ended it. */
+  /** Where a signal ended it: absent, or 128 and its number. */
   readonly code?: number
   readonly stdout: Buffer
   readonly stderr: string
