@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { BackendState } from '../backend.ts'
 import { hasStopped, submittedJob, type JobEntry } from './job-entry.ts'
 import type { JobKeeperOptions } from './job-keeper-options.ts'
@@ -90,7 +91,7 @@ export class BackendWatch {
 
   /** `begun`: its supervisor had been seen before the question. Resolves with whether more is to be expected soon. */
   async #seen(entry: JobEntry, seen: BackendState, begun: boolean): Promise<boolean> {
-    const changed = JSON.stringify(seen) !== JSON.stringify(entry.backend)
+    const changed = !isDeepStrictEqual(seen, entry.backend)
     entry.backend = seen
     if (seen.phase === 'gone') {
       await this.#feed.refresh(entry.uid)
@@ -102,6 +103,8 @@ export class BackendWatch {
       if (changed) this.#feed.hurry(entry.uid)
       if (seen.phase === 'queued' && begun) this.#requeued(entry)
       else if (this.#isOverdue(entry)) this.#jobs.lose(entry, entry.state!.finished!.at)
+      // Most jobs of a long queue.
+      else if (!changed) return entry.deletion !== undefined || entry.unexplainedSince !== undefined
     }
     this.#jobs.publish(entry)
     return changed || (entry.deletion ?? entry.goneSince ?? entry.unexplainedSince) !== undefined

@@ -30,7 +30,7 @@ export interface JobEntry {
   /** When a deleted job had stopped and was reported for the last time; its log is still there. */
   retiredAt?: number
   /** Called when it has stopped. */
-  readonly waiters: Set<() => void>
+  waiters: readonly (() => void)[]
 }
 
 export const newEntry = (plan: Plan, dir: string, createdAt: number, attempt = 0): JobEntry => ({
@@ -39,7 +39,7 @@ export const newEntry = (plan: Plan, dir: string, createdAt: number, attempt = 0
   outline: outlineOf(plan),
   createdAt,
   attempt,
-  waiters: new Set()
+  waiters: []
 })
 
 const maxTold = 20
@@ -54,8 +54,10 @@ export function takeState(entry: JobEntry, state: JobState, now: number): void {
   if (finished?.reason === TOLD_TO_END && !entry.state?.finished && !entry.deletion)
     entry.unexplainedSince = now
   entry.state = state
+  const notices = containerNotices(state)
+  if (notices.length === 0) return
   const said = new Map((entry.told ?? []).map((notice) => [`${notice.reason} ${notice.message}`, notice]))
-  for (const notice of containerNotices(state)) said.set(`${notice.reason} ${notice.message}`, notice)
+  for (const notice of notices) said.set(`${notice.reason} ${notice.message}`, notice)
   entry.told = [...said.values()].slice(-maxTold)
 }
 
@@ -91,12 +93,12 @@ export function stopped(entry: JobEntry, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer)
-      entry.waiters.delete(end)
+      entry.waiters = entry.waiters.filter((each) => each !== end)
       resolve()
     }
     const timer = setTimeout(end, ms)
     timer.unref()
-    entry.waiters.add(end)
+    entry.waiters = [...entry.waiters, end]
   })
 }
 

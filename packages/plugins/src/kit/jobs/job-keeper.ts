@@ -157,7 +157,7 @@ export class JobKeeper {
     clearInterval(this.#sweeper)
     this.#watch.close()
     this.#feed.close()
-    for (const entry of this.#jobs.values()) for (const wake of [...entry.waiters]) wake()
+    for (const entry of this.#jobs.values()) for (const wake of entry.waiters) wake()
     await Promise.allSettled([...this.#creating.values(), ...this.#reaping.values()])
   }
 
@@ -277,7 +277,7 @@ export class JobKeeper {
     if (!hasStopped(entry)) return
     this.#feed.forget(entry.uid)
     this.#release(entry)
-    for (const wake of [...entry.waiters]) wake()
+    for (const wake of entry.waiters) wake()
   }
 
   #release(entry: JobEntry): void {

@@ -140,6 +140,9 @@ const imageRecord = (values: Values): ImageRecord | undefined => {
 const readState = (path: string): Promise<Values | undefined> =>
   readFile(path, 'utf8').then(parseState, () => undefined)
 
+/** Most of the jobs of a long queue: one for all of them. */
+const nothing: JobState = { containers: new Map(), images: new Map() }
+
 /** The state of the job in `dir`. Never throws: a file that is missing or garbage counts as not written. */
 export async function readJobState(dir: string): Promise<JobState> {
   const state = join(dir, 'state')
@@ -151,6 +154,7 @@ export async function readJobState(dir: string): Promise<JobState> {
     readState(join(state, 'pod')),
     ...names.map((name) => readState(join(state, name)))
   ])
+  if (!supervisor && !pod && names.length === 0) return nothing
   const containers = new Map<string, ContainerRecord>()
   const images = new Map<string, ImageRecord>()
   const notices: ImageRecord[] = []
