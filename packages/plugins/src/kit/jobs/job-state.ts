@@ -141,7 +141,7 @@ const readState = (path: string): Promise<Values | undefined> =>
   readFile(path, 'utf8').then(parseState, () => undefined)
 
 /** Most of the jobs of a long queue: one for all of them. */
-const nothing: JobState = { containers: new Map(), images: new Map() }
+const nothing: JobState = { containers: new Map(), images: new Map(), notices: [] }
 
 /** The state of the job in `dir`. Never throws: a file that is missing or garbage counts as not written. */
 export async function readJobState(dir: string): Promise<JobState> {
