@@ -101,6 +101,7 @@ export class BackendWatch {
     } else {
       delete entry.goneSince
       if (changed) this.#feed.hurry(entry.uid)
+      else if (seen.phase === 'queued') this.#feed.rest(entry.uid)
       if (seen.phase === 'queued' && begun) this.#requeued(entry)
       else if (this.#isOverdue(entry)) this.#jobs.lose(entry, entry.state!.finished!.at)
       // Most jobs of a long queue.

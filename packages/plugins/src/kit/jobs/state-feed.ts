@@ -18,6 +18,7 @@ interface Followed {
   interval: number
   nextRead: number
   told: boolean
+  waits: boolean
   reading: Promise<void> | undefined
   again: boolean
 }
@@ -58,6 +59,7 @@ export class StateFeed {
       interval: firstMs,
       nextRead: 0,
       told: false,
+      waits: false,
       reading: undefined,
       again: false
     }
@@ -79,7 +81,14 @@ export class StateFeed {
     const job = this.#jobs.get(uid)
     if (!job) return
     job.interval = firstMs
+    job.waits = false
     this.#enqueue(job)
+  }
+
+  /** It waits for its turn, and somebody will call {@link hurry} when it has come: until then nothing is written. */
+  rest(uid: string): void {
+    const job = this.#jobs.get(uid)
+    if (job) job.waits = true
   }
 
   /** Reads a job's files now; resolves after {@link StateFeedOptions.onState} was told of them. */
@@ -161,7 +170,7 @@ export class StateFeed {
       job.interval = slowestMs
       this.#options.onError(job.uid, error)
     } finally {
-      job.nextRead = this.#options.now() + (job.watcher && this.#tells ? watchedMs : job.interval)
+      job.nextRead = this.#options.now() + (job.waits || (job.watcher && this.#tells) ? watchedMs : job.interval)
     }
   }
 }
