@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { pino, type Logger } from 'pino'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { startApi } from '@interlink-ts/interlink-api/server'
-import { loadPluginConfig, startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
+import { loadPluginConfig, preflight, startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
@@ -116,7 +116,9 @@ export async function startSubject(subject: Subject, { logFile, config }: StartO
       options: { given: { ...ground?.options, ...subject.options }, defaults: {} }
     })
     const root = config === undefined ? join(dir, 'jobs') : loaded.root!
-    await preflight(module, loaded.options, root)
+    await preflight(module, loaded.options, { root, log: loggerTo(undefined) }).catch((error: Error) => {
+      throw new UsageError(error.message, { cause: error })
+    })
     const listen = `unix://${dir}/plugin.sock`
     const logger = loggerTo(logFile)
     const plugin = await startPlugin({
@@ -167,17 +169,6 @@ async function startFront(
   const url = `unix://${dir}/api.sock`
   const api = await startApi({ listen: url, plugins: [{ name: 'subject', ...plugin }] }, { logger })
   return { url, close: () => api.close() }
-}
-
-async function preflight(module: BackendModule, options: unknown, root: string): Promise<void> {
-  const backend = module.create(options, { root, log: loggerTo(undefined) })
-  try {
-    await backend.preflight?.()
-  } catch (error) {
-    throw new UsageError(`backend ${module.name}: ${(error as Error).message}`, { cause: error })
-  } finally {
-    await backend.close?.()
-  }
 }
 
 const loggerTo = (file: string | undefined): Logger =>

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { once } from 'node:events'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
@@ -84,5 +84,23 @@ if (requireReal(t, slurmMissing())) {
     await lab.start('slurmctld')
     await client.create(pod, { timeoutMs: 60_000 })
     t.equal((await whenStatus(client, pod, isOver)).containers[0]!.state!.terminated!.exitCode, 0)
+  })
+
+  t.test('why a job has ended is known to the next plugin, though Slurm has forgotten it', async (t) => {
+    const first = await startSlurmPlugin(t, lab)
+    const pod = scriptPod('true', { annotations: { 'slurm-job.vk.io/flags': '--hold' } })
+    const { PodJID } = await first.client.create(pod)
+    await lab.run('scancel', PodJID)
+    const before = await whenStatus(first.client, pod, isOver)
+    t.equal(before.reason, 'Cancelled')
+    await first.close()
+    await lab.stop('slurmctld')
+    for (const name of await readdir(join(lab.dir, 'state')))
+      await rm(join(lab.dir, 'state', name), { recursive: true })
+    await lab.start('slurmctld')
+    await eventually(async () => (await lab.run('squeue', '-h', '-t', 'all', '-o', '%A')) === '')
+    const { client } = await startSlurmPlugin(t, lab, join(first.root, '..'))
+    const { reason, message } = await whenStatus(client, pod, isOver)
+    t.same({ reason, message }, { reason: 'Cancelled', message: before.message })
   })
 }

@@ -1,14 +1,15 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { accountingMissing, slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
 import { runInterlink } from '../support/interlink.ts'
 import { onPath } from '../support/on-path.ts'
 import { requireReal } from '../support/require-real.ts'
+import { accountsMissing, makeAccounts } from './accounts.ts'
 import { sshdMissing, startSshd } from './sshd.ts'
 
 const faketime = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
@@ -153,6 +154,59 @@ if (requireReal(t, missing)) {
     t.ok(checks.some(({ name, ok }) => name === 'clients' && ok))
   })
 }
+
+t.test('accounts and munge of a cluster with slurmdbd', async (t) => {
+  if (!requireReal(t, missing ?? accountingMissing() ?? accountsMissing())) return
+  const lab = await startSlurmLab({
+    nodes: 1,
+    accounting: true,
+    extra: ['AccountingStorageEnforce=associations']
+  })
+  t.teardown(() => lab.close())
+  const sshd = await startSshd()
+  t.teardown(() => sshd.close())
+  const { accounts, remove } = await makeAccounts([`ild${process.pid}`], [])
+  t.teardown(remove)
+  const { name } = accounts[0]!
+  for (const dir of [lab.dir, sshd.dir]) await chmod(dir, 0o711)
+  await chmod(join(sshd.dir, 'authorized'), 0o644)
+  const options = {
+    conf: lab.env.SLURM_CONF,
+    containers: { runtime: 'host' },
+    ssh: { ...sshd.options, user: name, directory: '~/jobs' }
+  }
+  const doctor = async () => {
+    const backend = slurmBackend.create(options, { root: join(lab.dir, 'root'), log })
+    const checks = await backend.check().finally(() => backend.close!())
+    return { checks, bad: checks.filter(({ ok }) => !ok) }
+  }
+
+  t.match((await doctor()).bad, [
+    {
+      name: 'accounts',
+      detail: `${name} has none, and the cluster takes no jobs without`,
+      fix: /sacctmgr add user/
+    },
+    { detail: /Invalid account or account\/partition combination/ }
+  ])
+
+  await lab.run('sacctmgr', '-i', 'add', 'account', 'physics')
+  await lab.run('sacctmgr', '-i', 'add', 'user', name, 'account=physics')
+  const { checks, bad } = await doctor()
+  t.same(bad, [])
+  t.match(
+    checks.find((check) => check.name === 'accounts'),
+    { detail: new RegExp(`^${name}: physics`) }
+  )
+
+  await lab.kill('munged')
+  const down = (await doctor()).bad
+  t.match(
+    down.map((check) => check.name),
+    ['controller', 'munge']
+  )
+  t.match(down[1], { detail: /munge/i, fix: /start munged on this machine, with the key of the cluster/ })
+})
 
 function ownMounts(): string | undefined {
   return spawnSync('unshare', ['--mount', 'true']).status === 0

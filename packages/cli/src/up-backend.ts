@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BackendModule, PluginConfigInput } from '@interlink-ts/plugins/kit'
-import { loadPluginConfig } from '@interlink-ts/plugins/kit'
+import { loadPluginConfig, preflight } from '@interlink-ts/plugins/kit'
 import { readLogin } from '@interlink-ts/plugins/slurm'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { backendModule } from './backends.ts'
@@ -70,7 +70,10 @@ export async function prepareBackend(options: UpBackendOptions, ground: Ground):
     ...(options.dir === undefined && options.config !== undefined ? {} : { root: join(ground.dir, 'jobs') }),
     listen: `unix://${join(ground.dir, 'plugin.sock')}`
   }
-  await preflight(module, complete)
+  const context = { root: complete.root!, log: createLogger('silent') }
+  await preflight(module, complete.options, context).catch((error: Error) => {
+    throw new UsageError(error.message, { cause: error })
+  })
   return { module, config: complete }
 }
 
@@ -91,15 +94,4 @@ async function optionsOfLab({ say, cleanups }: Ground) {
   const conf = lab.env.SLURM_CONF
   say.step('slurm', `${lab.nodes.length} nodes of its own  SLURM_CONF=${conf} squeue`)
   return { given: { conf }, defaults: {} }
-}
-
-async function preflight(module: BackendModule, { options, root }: PluginConfigInput): Promise<void> {
-  const backend = module.create(options, { root: root!, log: createLogger('silent') })
-  try {
-    await backend.preflight?.()
-  } catch (error) {
-    throw new UsageError(`backend ${module.name}: ${(error as Error).message}`, { cause: error })
-  } finally {
-    await backend.close?.()
-  }
 }

@@ -27,7 +27,7 @@ import type { SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { preflight } from './preflight.ts'
 import { SlurmClient } from './slurm-client.ts'
-import { backendState, commentOf, isOver, ownerOf, type SlurmJob } from './states.ts'
+import { backendState, commentOf, endsByItself, isOver, ownerOf, type SlurmJob } from './states.ts'
 import type { Site } from './site.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -46,6 +46,8 @@ export class SlurmBackend implements Backend {
   readonly #adopted = new AdoptedJobs()
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
+  /** Job directory to the time of the signal before the limit, of jobs that have ended. */
+  readonly #signals = new Map<string, Promise<number | undefined>>()
   readonly #facts: Newest<ClusterFacts>
   readonly #ended: EndedJobs
   /** As the last `list` saw it. */
@@ -181,14 +183,20 @@ export class SlurmBackend implements Backend {
     if (!isOver(job)) return backendState(job)
     const { cancelledBy: uid } = job
     const cancelledBy = uid === undefined ? undefined : await this.#slurm.userName(uid)
-    const signalSeconds = await this.#signalSeconds(dir)
+    const signalSeconds = endsByItself(job) ? await this.#signalSeconds(dir) : undefined
     return backendState(job, {
       ...(cancelledBy === undefined ? {} : { cancelledBy }),
       ...(signalSeconds === undefined ? {} : { signalSeconds })
     })
   }
 
-  async #signalSeconds(dir: string): Promise<number | undefined> {
+  #signalSeconds(dir: string): Promise<number | undefined> {
+    const known = this.#signals.get(dir) ?? this.#readSignal(dir)
+    this.#signals.set(dir, known)
+    return known
+  }
+
+  async #readSignal(dir: string): Promise<number | undefined> {
     const plan = (await readJson(planFile(dir)).catch(() => undefined)) as Plan | undefined
     const args = plan ? this.#batch(plan, dir).args : []
     const seconds = /^--signal=.*@(\d+)$/.exec(args.find((arg) => arg.startsWith('--signal=')) ?? '')?.[1]
@@ -221,6 +229,7 @@ export class SlurmBackend implements Backend {
 
   async release({ uid, dir }: SubmittedJob) {
     this.#cancelled.delete(uid)
+    this.#signals.delete(dir)
     await this.#adopted.release(dir)
     await this.#site.release(dir)
   }

@@ -120,9 +120,13 @@ const nearLimit = gone('DeadlineExceeded', 'the job came to its time limit, and 
 /** Slurm may send the signal so much earlier, sbatch(1). */
 const signalSlackMs = 60_000
 
-/** A job that heeds the signal before its time limit ends by itself, and is no TIMEOUT to Slurm. */
-function endedByLimit({ state, startAt, endAt, limitMs }: SlurmJob, { signalSeconds }: EndFacts): boolean {
-  if (state !== 'COMPLETED' && state !== 'FAILED') return false
+/** Whether the signal before its time limit may be why a job has ended: what heeds it is no TIMEOUT to Slurm. */
+export const endsByItself = ({ state }: Pick<SlurmJob, 'state'>): boolean =>
+  state === 'COMPLETED' || state === 'FAILED'
+
+function endedByLimit(job: SlurmJob, { signalSeconds }: EndFacts): boolean {
+  const { startAt, endAt, limitMs } = job
+  if (!endsByItself(job)) return false
   if (startAt === undefined || endAt === undefined || limitMs === undefined || signalSeconds === undefined)
     return false
   return endAt >= startAt + limitMs - signalSeconds * 1000 - signalSlackMs

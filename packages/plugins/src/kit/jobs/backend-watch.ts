@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { BackendState } from '../backend.ts'
+import { removeEnd, writeEnd } from './job-directory.ts'
 import { hasStopped, submittedJob, type JobEntry } from './job-entry.ts'
 import type { JobKeeperOptions } from './job-keeper-options.ts'
 import { JobLister, type Standing } from './job-lister.ts'
@@ -90,7 +91,8 @@ export class BackendWatch {
   }
 
   /** `begun`: its supervisor had been seen before the question. Resolves with whether more is to be expected soon. */
-  async #seen(entry: JobEntry, seen: BackendState, begun: boolean): Promise<boolean> {
+  async #seen(entry: JobEntry, said: BackendState, begun: boolean): Promise<boolean> {
+    const seen = said.phase === 'gone' || entry.end ? await this.#keepEnd(entry, said) : said
     const changed = !isDeepStrictEqual(seen, entry.backend)
     entry.backend = seen
     if (seen.phase === 'gone') {
@@ -109,6 +111,23 @@ export class BackendWatch {
     }
     this.#jobs.publish(entry)
     return changed || (entry.deletion ?? entry.goneSince ?? entry.unexplainedSince) !== undefined
+  }
+
+  /** The first reason that is said of an end stays. */
+  async #keepEnd(entry: JobEntry, seen: BackendState): Promise<BackendState> {
+    if (seen.phase !== 'gone') {
+      await removeEnd(entry.dir)
+      delete entry.end
+      return seen
+    }
+    if (entry.end) return entry.end
+    const { phase, reason } = seen
+    if (reason === undefined) return seen
+    entry.end = { ...seen, phase, reason }
+    await writeEnd(entry.dir, entry.end).catch((err: unknown) =>
+      this.#options.log.warn({ uid: entry.uid, err }, 'the end of a job could not be kept')
+    )
+    return entry.end
   }
 
   /** The backend has no such job: it is lost unless its supervisor says otherwise for a while. */

@@ -9,10 +9,18 @@ import { flushDirectory, readJson, writeDurable } from './durable-file.ts'
 const Intent = Type.Object({ uid: Type.String(), attempt: Type.Integer(), at: Type.Number() })
 const Submission = Type.Object({ uid: Type.String(), jobId: Type.String(), at: Type.Number() })
 const Deletion = Type.Object({ at: Type.Number(), graceSeconds: Type.Number() })
+const End = Type.Object({
+  phase: Type.Literal('gone'),
+  reason: Type.String(),
+  message: Type.Optional(Type.String()),
+  endedAt: Type.Optional(Type.Number())
+})
 /** Epochs in milliseconds. */
 export type Intent = Static<typeof Intent>
 export type Submission = Static<typeof Submission>
 export type Deletion = Static<typeof Deletion>
+/** Why the backend says that the job has ended. */
+export type End = Static<typeof End>
 
 /** What a job directory says of its job; without an intent nothing was ever handed to the backend. */
 export interface JobRecords {
@@ -20,10 +28,13 @@ export interface JobRecords {
   readonly intent?: Intent
   readonly submission?: Submission
   readonly deletion?: Deletion
+  readonly end?: End
 }
 
 export const jobDirectory = (root: string, namespace: string, uid: string): string =>
   join(root, `${namespace}-${uid}`)
+
+const endFile = 'end.json'
 
 export const planFile = (dir: string): string => join(dir, 'plan.json')
 
@@ -48,19 +59,27 @@ export const writeSubmission = (dir: string, submission: Submission): Promise<vo
 export const writeDeletion = (dir: string, deletion: Deletion): Promise<void> =>
   writeDurable(join(dir, 'deleted.json'), JSON.stringify(deletion))
 
+export const writeEnd = (dir: string, end: End): Promise<void> =>
+  writeDurable(join(dir, endFile), JSON.stringify(end))
+
+/** It goes on after all. */
+export const removeEnd = (dir: string): Promise<void> => rm(join(dir, endFile), { force: true })
+
 /** @throws where a record is damaged; the message names the file. */
 export async function readRecords(dir: string): Promise<JobRecords> {
-  const [plan, intent, submission, deletion] = await Promise.all([
+  const [plan, intent, submission, deletion, end] = await Promise.all([
     record(dir, 'plan.json', Type.Object({ version: Type.Literal(1) })),
     record(dir, 'intent.json', Intent),
     record(dir, 'job.json', Submission),
-    record(dir, 'deleted.json', Deletion)
+    record(dir, 'deleted.json', Deletion),
+    record(dir, endFile, End)
   ])
   return {
     ...(plan ? { plan: plan as unknown as Plan } : {}),
     ...(intent ? { intent } : {}),
     ...(submission ? { submission } : {}),
-    ...(deletion ? { deletion } : {})
+    ...(deletion ? { deletion } : {}),
+    ...(end ? { end } : {})
   }
 }
 

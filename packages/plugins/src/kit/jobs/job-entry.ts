@@ -1,6 +1,6 @@
 import type { BackendState, Job, SubmittedJob } from '../backend.ts'
 import type { Notice, Plan } from '../plan/plan.ts'
-import type { Deletion } from './job-directory.ts'
+import type { Deletion, End } from './job-directory.ts'
 import { TOLD_TO_END, type JobState } from './job-state.ts'
 import { containerNotices, outlineOf, podStatus, type JobFacts, type Outline } from './pod-status.ts'
 
@@ -17,6 +17,8 @@ export interface JobEntry {
   deletion?: Deletion
   state?: JobState
   backend?: BackendState
+  /** Why it has ended, as its backend said first; kept on disk, for backends forget. */
+  end?: End
   /** Since when the backend says that it has no such job. */
   goneSince?: number
   lostAt?: number

@@ -33,7 +33,7 @@ export async function recoverJobs(root: string, now: () => number): Promise<Reco
 }
 
 async function recoverJob(root: string, dir: string, now: () => number): Promise<JobEntry | undefined> {
-  const { plan, intent, submission, deletion } = await readRecords(dir)
+  const { plan, intent, submission, deletion, end } = await readRecords(dir)
   if (!intent) {
     if (submission) throw new Error('intent.json is missing')
     // The plan is the first of its files: with none, there is nothing but what a write of it has left.
@@ -48,6 +48,7 @@ async function recoverJob(root: string, dir: string, now: () => number): Promise
   if (submission) {
     entry.jobId = submission.jobId
     if (deletion) entry.deletion = deletion
+    if (end) entry.end = end
     takeState(entry, await readJobState(dir), now())
   }
   if (deletion) entry.deletion = deletion
