@@ -10,6 +10,7 @@ import { ensureControlPlane } from './lib/control-plane.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
+import { ensureSecondSlurm } from './lib/second-slurm.mjs'
 import { main, root } from './lib/step.mjs'
 
 /** More files than this that fail are no accident of a busy machine. */
@@ -26,6 +27,7 @@ await main(async () => {
   await ensureBuilt()
   await ensureDebianPackages({ required })
   await ensureApptainer({ required })
+  await ensureSecondSlurm({ required })
   await ensureControlPlane({ required })
 
   mkdirSync(dirname(record), { recursive: true })

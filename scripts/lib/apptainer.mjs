@@ -3,7 +3,6 @@ import {
   chmodSync,
   cpSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -12,10 +11,12 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { say, step } from './step.mjs'
+import { root, say, step } from './step.mjs'
 
 /** Where Apptainer is put; the tests look here after PATH. */
 export const apptainerHome = '/opt/apptainer'
+
+const aptSuite = join(root, 'scripts/lib/apt-suite.sh')
 
 /**
  * Debian has Apptainer in its unstable suite only. Its package is unpacked beside the system, which stays as it is.
@@ -29,7 +30,7 @@ export async function ensureApptainer({ required }) {
   }
   const work = mkdtempSync(join(tmpdir(), 'interlink-apptainer-'))
   try {
-    await fetchPackage(work)
+    await step('Fetching Apptainer', 'sh', [aptSuite, 'sid', work, 'download', 'apptainer'])
     unpack(work)
     if (!works(`${apptainerHome}/bin/apptainer`)) throw new Error('Apptainer does not run on this machine')
   } catch (error) {
@@ -47,35 +48,6 @@ const works = (program) => {
   } catch {
     return false
   }
-}
-
-/** From the mirror that this machine uses, with package lists of its own. */
-async function fetchPackage(work) {
-  const sources = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'].filter(existsSync)
-  const mirror = sources
-    .map((file) => /^(?:URIs:|deb(?: \[[^\]]*\])?)\s+(\S+)/m.exec(readFileSync(file, 'utf8'))?.[1])
-    .find(Boolean)
-  for (const part of ['lists/partial', 'cache/archives/partial', 'parts'])
-    mkdirSync(join(work, part), { recursive: true })
-  writeFileSync(
-    join(work, 'parts/sid.list'),
-    `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror} sid main\n`
-  )
-  const options = {
-    'Dir::Etc::sourcelist': '/dev/null',
-    'Dir::Etc::sourceparts': join(work, 'parts'),
-    'Dir::State::Lists': join(work, 'lists'),
-    'Dir::Cache': join(work, 'cache'),
-    'APT::Sandbox::User': 'root'
-  }
-  const common = ['-qq', ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])]
-  await step('Fetching Apptainer', 'sh', [
-    '-c',
-    'cd "$1" && shift && apt-get "$@" update && apt-get "$@" download apptainer',
-    'apptainer',
-    work,
-    ...common
-  ])
 }
 
 function unpack(work) {

@@ -23,7 +23,7 @@ export interface Subject {
    */
   readonly declines?: Readonly<Record<string, RegExp>>
   /** Brings up what the backend runs on; its options come before those above, its image in place of that. */
-  start?(): Promise<Ground>
+  start?(slurm?: string): Promise<Ground>
 }
 
 interface Ground {
@@ -53,14 +53,23 @@ const asCaller: Readonly<Record<string, RegExp>> =
 
 /** On a private Slurm, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
-  slurm: { ...subjects.slurm!, declines: { ...apptainer, ...asCaller }, start: () => startLab(false) },
-  'slurm-ssh': { ...subjects.slurm!, declines: { ...apptainer, ...asCaller }, start: () => startLab(true) }
+  slurm: {
+    ...subjects.slurm!,
+    declines: { ...apptainer, ...asCaller },
+    start: (slurm) => startLab(false, slurm)
+  },
+  'slurm-ssh': {
+    ...subjects.slurm!,
+    declines: { ...apptainer, ...asCaller },
+    start: (slurm) => startLab(true, slurm)
+  }
 }
 
-function startLab(ssh: boolean): Promise<Ground> {
-  const missing = imageLabMissing(ssh)
+/** `prefix` is that of the Slurm; default: this machine's. */
+function startLab(ssh: boolean, prefix: string | undefined): Promise<Ground> {
+  const missing = imageLabMissing(ssh, prefix)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
-  return startImageLab({ ssh })
+  return startImageLab({ ssh, prefix })
 }
 
 /** What was asked for cannot be done; the message says what can. */
@@ -98,12 +107,17 @@ interface StartOptions {
   readonly logFile?: string | undefined
   /** Configuration of the plugin, all but where it listens. */
   readonly config?: string | undefined
+  /** Prefix of a private Slurm; default: this machine's. */
+  readonly slurm?: string | undefined
 }
 
 /** The plugin with the API server in front of it, on sockets of a directory of their own. */
-export async function startSubject(subject: Subject, { logFile, config }: StartOptions): Promise<Running> {
+export async function startSubject(
+  subject: Subject,
+  { logFile, config, slurm }: StartOptions
+): Promise<Running> {
   const { module } = subject
-  const ground = await subject.start?.()
+  const ground = await subject.start?.(slurm)
   const dir = await mkdtemp(join(tmpdir(), 'interlink-conformance-'))
   const removed = async () => {
     await ground?.close()

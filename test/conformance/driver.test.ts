@@ -59,6 +59,8 @@ t.test('options that do not fit are refused in words', async (t) => {
   const wrong: readonly [readonly string[], RegExp][] = [
     [['--bakend', 'slurm'], /Unknown option '--bakend'; options are --backend, --lab/],
     [['--backend', 'process', '--lab'], /--lab is of the backends slurm, slurm-ssh/],
+    [['--backend', 'slurm', '--slurm', '/opt/slurm'], /--slurm is of --lab/],
+    [['--backend', 'slurm', '--lab', '--slurm', '/no'], /--lab: there is no \/no\/bin\/sbatch/],
     [['--url', nobody], /does not answer: /],
     [['--url', nobody, '--backend', 'process'], /leave out --backend/],
     [['--only', 'no such case'], /--only: none of the \d+ cases/]

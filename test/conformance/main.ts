@@ -3,6 +3,7 @@
  *
  *   --backend NAME   process, slurm (of this machine), or a module such as ./backend.js; default: process
  *   --lab            slurm and slurm-ssh: on a private Slurm that is started and ended
+ *   --slurm PREFIX   with --lab: of the Slurm that was installed there, as by ./configure --prefix
  *   --config FILE    configuration of the plugin
  *   --url URL        instead of a backend: a plugin that runs already, http://host:port or unix:///path
  *   --token-file FILE, --image IMAGE   of that plugin: its bearer token; an image with a POSIX shell (host)
@@ -11,6 +12,7 @@
  *   --log FILE       for the log of the plugin and the API server
  *   --json           standard output is the line of counts alone
  */
+import { resolve } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { attachTo, startSubject, subjectOf, UsageError, type Running } from './backends.ts'
 import { cases } from './cases/index.ts'
@@ -19,6 +21,7 @@ import { judge, runCases, type Result } from './run-cases.ts'
 const options = {
   backend: { type: 'string' },
   lab: { type: 'boolean', default: false },
+  slurm: { type: 'string' },
   config: { type: 'string' },
   url: { type: 'string' },
   'token-file': { type: 'string' },
@@ -32,7 +35,7 @@ const options = {
 /** What was asked for, with the plugin up. */
 async function start() {
   const { values } = readArguments()
-  const { url, config, only, image, log: logFile, 'token-file': tokenFile } = values
+  const { url, config, slurm, only, image, log: logFile, 'token-file': tokenFile } = values
   const parallel = Number(values.parallel)
   if (!Number.isInteger(parallel) || parallel < 1)
     throw new UsageError(`--parallel: expected a number from 1 on, found "${values.parallel}"`)
@@ -47,7 +50,8 @@ async function start() {
   }
   if (tokenFile !== undefined) throw new UsageError('--token-file is of --url')
   const subject = await subjectOf(values.backend ?? 'process', values.lab)
-  const running = await startSubject(subject, { logFile, config })
+  if (slurm !== undefined && !values.lab) throw new UsageError('--slurm is of --lab')
+  const running = await startSubject(subject, { logFile, config, slurm: slurm && resolve(slurm) })
   const { declines } = subject
   return { running, image: running.image ?? subject.image, chosen, parallel, json: values.json, declines }
 }

@@ -1,9 +1,8 @@
 import t from 'tap'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
-import { requireReal } from '../support/require-real.ts'
+import { eachSlurm } from './each-slurm.ts'
+import { standInFront } from './front.ts'
 import {
   isOver,
   isRunning,
@@ -15,8 +14,8 @@ import {
   whenStatus
 } from './slurm-plugin.ts'
 
-if (requireReal(t, slurmMissing())) {
-  const lab = await startSlurmLab()
+eachSlurm(t, slurmMissing, async (t, prefix) => {
+  const lab = await startSlurmLab({ prefix })
   t.teardown(() => lab.close())
   const queue = async (format: string) => (await lab.run('squeue', '-h', '-t', 'all', '-o', format)).trim()
 
@@ -113,15 +112,11 @@ if (requireReal(t, slurmMissing())) {
   })
 
   t.test('a ping is answered while Slurm says nothing', async (t) => {
-    const dir = join(lab.dir, 'silent')
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    await writeFile(join(dir, 'sinfo'), '#!/bin/sh\nexec sleep 600\n', { mode: 0o700 })
-    const before = process.env.PATH
-    process.env.PATH = `${dir}:${before}`
-    t.teardown(() => (process.env.PATH = before))
-    const { client } = await startSlurmPlugin(t, lab)
+    const sinfo = await standInFront(lab, 'sinfo')
+    await sinfo.first('exec sleep 600')
+    const { client } = await startSlurmPlugin(t, lab, undefined, sinfo.options)
     const { ok, parsed } = await client.ping()
     t.equal(ok, true)
     t.equal(parsed!.resources, undefined, 'in doubt nothing is said')
   })
-}
+})

@@ -3,10 +3,10 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
-import { requireReal } from '../support/require-real.ts'
+import { eachSlurm } from './each-slurm.ts'
 import { isRunning, refOf, scriptPod, startSlurmPlugin, statusOf, whenStatus } from './slurm-plugin.ts'
 
-if (requireReal(t, slurmMissing())) {
+eachSlurm(t, slurmMissing, async (t, prefix) => {
   const gates = t.testdir()
   // Prolog and epilog are as long as their files are there.
   const gate = async (name: string) => {
@@ -21,6 +21,7 @@ if (requireReal(t, slurmMissing())) {
   const prolog = await gate('prolog')
   const epilog = await gate('epilog')
   const lab = await startSlurmLab({
+    prefix,
     nodes: 1,
     extra: [`PrologSlurmctld=${prolog.path}`, `Epilog=${epilog.path}`, 'MinJobAge=2']
   })
@@ -122,4 +123,4 @@ if (requireReal(t, slurmMissing())) {
       await lab.run('scancel', keptId, theirId, foreign)
     }
   )
-}
+})

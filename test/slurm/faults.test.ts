@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { accountingMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
+import { eachSlurm } from './each-slurm.ts'
 import { standInFront } from './front.ts'
 import {
   isOver,
@@ -22,14 +23,20 @@ const exitCode = ({ containers }: Awaited<ReturnType<typeof whenStatus>>) =>
 const pingStatus = async ({ client }: SlurmPlugin) => (await client.ping()).parsed!.status ?? ''
 const soon = { listSeconds: 0.5, idleListSeconds: 0.5 }
 
-if (requireReal(t, accountingMissing())) {
-  const lab = await startSlurmLab({ accounting: true })
+eachSlurm(t, accountingMissing, async (t, prefix) => {
+  const lab = await startSlurmLab({ prefix, accounting: true })
   t.teardown(() => lab.close())
   const squeue = await standInFront(lab, 'squeue')
   const held = { annotations: { 'slurm-job.vk.io/flags': '--hold' } }
 
   t.test('while squeue hangs, pods end as their files say and nothing is lost; the ping tells', async (t) => {
-    const plugin = await startSlurmPlugin(t, lab, undefined, { timeouts: { querySeconds: 1 } }, soon)
+    const plugin = await startSlurmPlugin(
+      t,
+      lab,
+      undefined,
+      { ...squeue.options, timeouts: { querySeconds: 1 } },
+      soon
+    )
     const { client } = plugin
     const [short, waiting] = [scriptPod('sleep 3; exit 5'), scriptPod('true', held)]
     for (const pod of [short, waiting]) await client.create(pod)
@@ -130,7 +137,7 @@ if (requireReal(t, accountingMissing())) {
       t.equal(await readFile(marker, 'utf8'), 'ran\n')
     }
   )
-}
+})
 
 const faketime = existsSync('/usr/bin/faketime') ? undefined : 'faketime missing; apt-get install faketime'
 for (const skewSeconds of [300, -300])

@@ -23,14 +23,16 @@ export interface ImageLab {
 
 interface ImageLabOptions {
   readonly ssh?: boolean
+  /** Of the Slurm; default: this machine's. */
+  readonly prefix?: string | undefined
   /** Whether the site has credentials for the registry. */
   readonly credentials?: boolean
   /** Further options of images. */
   readonly images?: Record<string, unknown>
 }
 
-export const imageLabMissing = (ssh = false): string | undefined =>
-  slurmMissing() ??
+export const imageLabMissing = (ssh = false, prefix?: string): string | undefined =>
+  slurmMissing(prefix) ??
   registryMissing() ??
   (ssh ? sshdMissing() : undefined) ??
   (onPath('apptainer') ? undefined : 'Apptainer is missing')
@@ -41,14 +43,15 @@ const preamble = 'export APPTAINER_NOHTTPS=1 APPTAINER_USERNS=1'
 /** A private Slurm with Apptainer and a private registry; behind SSH, with a file system of its own. */
 export async function startImageLab({
   ssh = false,
+  prefix,
   credentials = true,
   images = {}
 }: ImageLabOptions = {}): Promise<ImageLab> {
-  const missing = imageLabMissing(ssh)
+  const missing = imageLabMissing(ssh, prefix)
   if (missing !== undefined) throw new Error(missing)
   const directory = temporaryDirectory('images')
   const [lab, registry, sshd] = await Promise.all([
-    startSlurmLab({ cpus: 64, memoryMiB: 64_000 }),
+    startSlurmLab({ cpus: 64, memoryMiB: 64_000, prefix }),
     startRegistry(),
     ssh ? startSshd() : undefined
   ])
@@ -61,7 +64,7 @@ export async function startImageLab({
     dir: directory.path,
     image: `${registry.host}/lab/tools:1`,
     options: {
-      conf: lab.env.SLURM_CONF,
+      ...lab.options,
       batch: { preamble },
       containers: { tool: onPath('apptainer')! },
       images: {

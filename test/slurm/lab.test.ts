@@ -3,12 +3,18 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { requireReal } from '../support/require-real.ts'
+import { slurms, slurmUnprepared } from './each-slurm.ts'
 import { eventually } from '../support/eventually.ts'
 
-if (requireReal(t, slurmMissing())) {
-  t.test('two private Slurms run side by side, run a job each, and leave nothing', async (t) => {
-    const labs = await Promise.all([startSlurmLab({ nodes: 1 }), startSlurmLab({ nodes: 1 })])
+const [, { prefix }] = slurms
+
+if (requireReal(t, slurmMissing() ?? slurmUnprepared(prefix))) {
+  t.test('private Slurms of two versions run side by side, run a job each, and leave nothing', async (t) => {
+    const labs = await Promise.all([startSlurmLab({ nodes: 1 }), startSlurmLab({ nodes: 1, prefix })])
     for (const lab of labs) t.teardown(() => lab.close())
+    const versions = await Promise.all(labs.map((lab) => lab.run('sinfo', '--version')))
+    t.match(versions[1], / 24\.11\./)
+    t.not(versions[0], versions[1])
     const pids: string[] = []
     for (const lab of labs) {
       const jobId = (await lab.run('sbatch', '--parsable', '--output=/dev/null', '--wrap=sleep 600')).trim()

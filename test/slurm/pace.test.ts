@@ -16,13 +16,10 @@ if (requireReal(t, slurmMissing())) {
   t.test(
     'one squeue asks for all jobs, seldom while nothing changes, soon when something does',
     async (t) => {
-      const { client } = await startSlurmPlugin(
-        t,
-        lab,
-        undefined,
-        {},
-        { listSeconds: shortest / 1000, idleListSeconds: longest / 1000 }
-      )
+      const { client } = await startSlurmPlugin(t, lab, undefined, squeue.options, {
+        listSeconds: shortest / 1000,
+        idleListSeconds: longest / 1000
+      })
       const begun = Date.now()
       const pods = Array.from({ length: 12 }, () =>
         scriptPod('true', { annotations: { 'slurm-job.vk.io/flags': '--hold' } })

@@ -7,7 +7,7 @@ import { pluginConfig } from './slurm-plugin.ts'
 const [dir = '', conf = ''] = process.argv.slice(2)
 await startPlugin({
   module: slurmBackend,
-  config: pluginConfig({ env: { SLURM_CONF: conf, PATH: '' } }, dir),
+  config: pluginConfig({ options: { conf } }, dir),
   log: pino({ level: 'silent' })
 })
 process.stdout.write('up\n')

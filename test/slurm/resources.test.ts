@@ -1,11 +1,15 @@
 import t from 'tap'
 import { eventually } from '../support/eventually.ts'
-import { requireReal } from '../support/require-real.ts'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { eachSlurm } from './each-slurm.ts'
 import { isOver, logOf, scriptPod, startSlurmPlugin, whenStatus, type ScriptPod } from './slurm-plugin.ts'
 
-if (requireReal(t, slurmMissing())) {
+/** As scontrol(1) has it: 22.05 with a colon, later ones with a slash. */
+const gres = (text: string) => new RegExp(`^gres[:/]${text}$`)
+
+eachSlurm(t, slurmMissing, async (t, prefix) => {
   const lab = await startSlurmLab({
+    prefix,
     nodes: 1,
     devices: ['gpu:h100:2', 'gpu:1g.10gb:2', 'fpga:u250:1'],
     attributes: 'TmpDisk=50000 Feature=avx512,ib'
@@ -50,7 +54,7 @@ if (requireReal(t, slurmMissing())) {
       'CPUs/Task': '3',
       MinMemoryNode: '2G',
       MinTmpDiskNode: '10G',
-      TresPerNode: 'gres:gpu:1g.10gb:1',
+      TresPerNode: gres('gpu:1g.10gb:1'),
       Features: 'avx512',
       TimeLimit: '00:05:00'
     })
@@ -64,7 +68,7 @@ if (requireReal(t, slurmMissing())) {
       { tolerations: [{ key: 'nvidia-gpu-type', value: 'h100', effect: 'NoSchedule' }] }
     ]) {
       const { job, log } = await run({ spec, container: asking })
-      t.match(job, { TresPerNode: 'gres:gpu:h100:2' })
+      t.match(job, { TresPerNode: gres('gpu:h100:2') })
       t.match(log, /^CUDA_VISIBLE_DEVICES=\d,\d\n/)
     }
   })
@@ -76,14 +80,14 @@ if (requireReal(t, slurmMissing())) {
       'CPUs/Task': '4',
       MinMemoryNode: '3G',
       TimeLimit: '00:07:00',
-      TresPerNode: 'gres:gpu:a100:1'
+      TresPerNode: gres('gpu:a100:1')
     })
     const limits = { cpu: '1', memory: '512Mi', 'nvidia.com/gpu': '1' }
     t.match((await run({ annotations, container: { resources: { limits } } })).job, {
       'CPUs/Task': '1',
       MinMemoryNode: '512M',
       TimeLimit: '00:07:00',
-      TresPerNode: 'gres:gpu:a100:1'
+      TresPerNode: gres('gpu:a100:1')
     })
   })
 
@@ -108,4 +112,4 @@ if (requireReal(t, slurmMissing())) {
     ])
     t.match(resources.free, { memory: '15900Mi' })
   })
-}
+})

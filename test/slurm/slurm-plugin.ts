@@ -18,13 +18,13 @@ export interface SlurmPlugin {
 
 /** The configuration of a plugin of a lab, with its files in `dir`. */
 export const pluginConfig = (
-  lab: Pick<SlurmLab, 'env'>,
+  lab: Pick<SlurmLab, 'options'>,
   dir: string,
   options: object = {}
 ): PluginConfigInput => ({
   listen: `unix://${join(dir, 'plugin.sock')}`,
   root: join(dir, 'jobs'),
-  options: { conf: lab.env.SLURM_CONF, ...options },
+  options: { ...lab.options, ...options },
   retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
   listSeconds: 0.5,
   lostSeconds: 2

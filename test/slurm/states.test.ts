@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { userInfo } from 'node:os'
 import { accountingMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
-import { requireReal } from '../support/require-real.ts'
+import { eachSlurm } from './each-slurm.ts'
 import {
   isOver,
   isRunning,
@@ -17,8 +17,9 @@ import {
 
 const flags = (text: string) => ({ 'slurm-job.vk.io/flags': text })
 
-if (requireReal(t, accountingMissing())) {
+eachSlurm(t, accountingMissing, async (t, prefix) => {
   const lab = await startSlurmLab({
+    prefix,
     accounting: true,
     extra: [
       'MinJobAge=2',
@@ -174,4 +175,4 @@ if (requireReal(t, accountingMissing())) {
     t.match(over.message, /the job reached its time limit/)
     t.equal(over.containers[0]!.state!.terminated!.exitCode, 137)
   })
-}
+})

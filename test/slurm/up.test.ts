@@ -7,6 +7,7 @@ import { eventually } from '../support/eventually.ts'
 import { runInterlink, startInterlink } from '../support/interlink.ts'
 import { kubectlEnv, kubectlFor, kubectlUnavailable } from '../support/kubectl.ts'
 import { requireReal } from '../support/require-real.ts'
+import { slurms, slurmUnprepared } from './each-slurm.ts'
 import { sshdMissing, startSshd } from './sshd.ts'
 
 const pod = (name: string, script: string) =>
@@ -40,18 +41,27 @@ if (requireReal(t, slurmMissing())) {
     t.match(await lab.run('squeue', '-h', '-t', 'all', '-o', '%j %T'), /default-once COMPLETED/)
   })
 
-  t.test(
-    'up --lab needs no cluster: it starts a Slurm of its own, runs a pod there, and ends it',
-    async (t) => {
+  for (const { name, prefix } of slurms)
+    t.test(`up --lab needs no cluster: it starts ${name}, runs a pod there, and ends it`, async (t) => {
+      if (!requireReal(t, slurmUnprepared(prefix))) return
       const dir = t.testdir({ 'pod.yaml': pod('inside', 'echo "job $(id -u)"') })
       const args = ['up', '--backend', 'slurm', '--lab', '--exit', '--pod', join(dir, 'pod.yaml')]
-      const { code, stdout, stderr } = await runInterlink(args, { env: { ...process.env, SLURM_CONF: '' } })
+      const { code, stdout, stderr } = await runInterlink(
+        prefix === undefined ? args : [...args, '--slurm', prefix],
+        { env: { ...process.env, SLURM_CONF: '' } }
+      )
       t.equal(code, 0, stderr)
       t.match(stdout, /│ .*job \d+/)
-      const [, conf] = /SLURM_CONF=(\S+) squeue/.exec(stdout)!
+      const [, conf, squeue] = /SLURM_CONF=(\S+) (\S+)/.exec(stdout)!
+      t.equal(squeue, join(prefix === undefined ? '' : `${prefix}/bin`, 'squeue'))
       t.notOk(existsSync(conf!), 'its directory is gone')
-    }
-  )
+    })
+
+  t.test('up --slurm says what it is of, and what is missing there', async (t) => {
+    const up = (...args: string[]) => runInterlink(['up', '--backend', 'slurm', ...args], { env })
+    t.match((await up('--slurm', '/opt/slurm')).stderr, /--slurm is of --lab/)
+    t.match((await up('--lab', '--slurm', '/no')).stderr, /--lab: there is no \/no\/bin\/sbatch/)
+  })
 
   t.test('up --ssh makes a node of an account that has a key and nothing else', async (t) => {
     if (!requireReal(t, sshdMissing())) return

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { chmod, copyFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
@@ -174,6 +174,23 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
     t.equal(over.containers[0]!.state!.terminated!.exitCode, 4)
     t.equal(await logOf(client, pod), `${bob.name}\n`)
     await t.rejects(client.create(podIn('guests', 'id')), { message: /keyFile.*key-/ })
+  })
+
+  t.test('Slurm’s clients are those of options.bin, whoever runs them and wherever', async (t) => {
+    const bin = join(lab.dir, 'bin')
+    await mkdir(bin)
+    await writeFile(join(bin, 'sbatch'), '#!/bin/sh\necho "sbatch: error: asked $(id -un)" >&2\nexit 1\n')
+    for (const path of [bin, join(bin, 'sbatch')]) await chmod(path, 0o755)
+    const users = { through: 'sudo', namespaces }
+    for (const [options, user] of [
+      [{}, 'root'],
+      [{ users }, alice.name],
+      [{ ssh: sshd.options }, 'root'],
+      [throughSudo, alice.name]
+    ] as const) {
+      const { client } = await startSlurmPlugin(t, lab, undefined, { ...options, bin })
+      await t.rejects(client.create(podIn('physics', 'true')), { message: new RegExp(`asked ${user}$`) })
+    }
   })
 
   t.test('doctor tries each user', async (t) => {

@@ -41,6 +41,10 @@ Examples:
       'with --backend slurm: user@host[:port] of a login node, or a host of ~/.ssh/config'
     )
     .option('--lab', 'with --backend slurm: a private Slurm of this machine’s packages')
+    .option(
+      '--slurm <prefix>',
+      'with --lab: of the Slurm that was installed there, as by ./configure --prefix'
+    )
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
     .option('--page-port <port>', 'port of the page; 0: any that is free', portNumber, 0)

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { BackendModule, PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { loadPluginConfig, preflight } from '@interlink-ts/plugins/kit'
 import { readLogin } from '@interlink-ts/plugins/slurm'
@@ -17,6 +17,8 @@ export interface UpBackendOptions {
   readonly ssh?: string
   /** A private Slurm of this machine. */
   readonly lab?: boolean
+  /** Where the lab's Slurm is installed, if it is not this machine's. */
+  readonly slurm?: string
   readonly dir?: string
 }
 
@@ -54,16 +56,18 @@ const remoteDirectory = '~/.interlink/jobs'
  */
 export async function prepareBackend(options: UpBackendOptions, ground: Ground): Promise<UpBackend> {
   const module = await backendModule(options.backend)
-  const { ssh, lab } = options
+  const { ssh, lab, slurm } = options
   const flag = ssh === undefined ? lab && '--lab' : '--ssh'
   if (flag && module.name !== 'slurm')
     throw new UsageError(`${flag} is of the Slurm backend; add --backend slurm`)
   if (ssh !== undefined && lab)
     throw new UsageError('--ssh and --lab: the lab is on this machine; give one of them')
+  if (slurm !== undefined && !lab)
+    throw new UsageError('--slurm is of --lab; the clients of a cluster are found by options.bin of --config')
   const config = await loadPluginConfig(module, {
     ...(options.config === undefined ? {} : { path: options.config }),
     env: {},
-    options: await (ssh !== undefined ? optionsOfLogin(ssh) : lab ? optionsOfLab(ground) : noOptions)
+    options: await (ssh !== undefined ? optionsOfLogin(ssh) : lab ? optionsOfLab(slurm, ground) : noOptions)
   })
   const complete: PluginConfigInput = {
     ...config,
@@ -86,12 +90,13 @@ async function optionsOfLogin(login: string) {
   return { given: { ssh: host }, defaults: { ssh: { directory: remoteDirectory, ...found } } }
 }
 
-async function optionsOfLab({ say, cleanups }: Ground) {
-  const missing = slurmMissing()
+async function optionsOfLab(slurm: string | undefined, { say, cleanups }: Ground) {
+  const prefix = slurm === undefined ? undefined : resolve(slurm)
+  const missing = slurmMissing(prefix)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
-  const lab = await startSlurmLab()
+  const lab = await startSlurmLab({ prefix })
   cleanups.push(() => lab.close())
-  const conf = lab.env.SLURM_CONF
-  say.step('slurm', `${lab.nodes.length} nodes of its own  SLURM_CONF=${conf} squeue`)
-  return { given: { conf }, defaults: {} }
+  const squeue = join(lab.options.bin ?? '', 'squeue')
+  say.step('slurm', `${lab.nodes.length} nodes of its own  SLURM_CONF=${lab.env.SLURM_CONF} ${squeue}`)
+  return { given: lab.options, defaults: {} }
 }

@@ -60,7 +60,10 @@ export const endings: readonly Case[] = [
         terminationGracePeriodSeconds: 1,
         containers: [shell('sleep 60')]
       })
-      const status = await pod.until((now) => now.reason !== undefined, 'ended by its deadline')
+      const status = await pod.until(
+        (now) => now.reason !== undefined && of(now).state?.terminated !== undefined,
+        'ended by its deadline'
+      )
       equal(status.reason, 'DeadlineExceeded')
       ok(of(status).state!.terminated!.exitCode !== 0)
     }

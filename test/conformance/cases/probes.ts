@@ -11,7 +11,7 @@ export const probes: readonly Case[] = [
     async run({ run, shell }) {
       const pod = await run({
         containers: [
-          shell('sleep 2; touch /share/ready; sleep 60', {
+          shell('sleep 6; touch /share/ready; sleep 60', {
             ...share,
             env: [{ name: 'READY_FILE', value: '/share/ready' }],
             readinessProbe: {
@@ -47,7 +47,7 @@ export const probes: readonly Case[] = [
     async run({ run, shell }) {
       const pod = await run({
         containers: [
-          shell('sleep 2; touch /share/up; sleep 60', {
+          shell('sleep 6; touch /share/up; sleep 60', {
             ...share,
             startupProbe: {
               exec: { command: ['test', '-e', '/share/up'] },

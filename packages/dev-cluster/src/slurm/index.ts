@@ -1,1 +1,2 @@
 export * from './lab.ts'
+export { accountingMissing, slurmMissing } from './lab-programs.ts'

@@ -7,6 +7,8 @@ export interface AccountingPlace {
   readonly user: string
   /** Of slurmdbd. */
   readonly port: number
+  /** Lines of slurmdbd.conf. */
+  readonly extra: readonly string[]
 }
 
 export const accountingPrograms = ['slurmdbd', 'sacct', 'sacctmgr', 'mariadbd', 'mariadb-install-db'] as const
@@ -14,7 +16,7 @@ export const accountingPrograms = ['slurmdbd', 'sacct', 'sacctmgr', 'mariadbd', 
 const database = (dir: string): string => join(dir, 'mysql')
 
 /** slurmdbd.conf(5); SLURM_CONF leads to its directory. */
-export async function writeAccounting({ dir, user, port }: AccountingPlace): Promise<void> {
+export async function writeAccounting({ dir, user, port, extra }: AccountingPlace): Promise<void> {
   await mkdir(database(dir), { mode: 0o700 })
   await writeFile(
     join(dir, 'slurmdbd.conf'),
@@ -31,6 +33,7 @@ export async function writeAccounting({ dir, user, port }: AccountingPlace): Pro
       'StorageHost=localhost',
       `StorageUser=${user}`,
       'StorageLoc=slurm',
+      ...extra,
       ''
     ].join('\n'),
     { mode: 0o600 }

@@ -1,6 +1,9 @@
 import { accountingLines } from './lab-accounting.ts'
+import { pluginLines } from './lab-programs.ts'
 
 export interface LabShape {
+  /** Where its Slurm is, as by `./configure --prefix`; default: this machine's packages. */
+  readonly prefix: string | undefined
   readonly nodes: number
   /** Of every node; declared, not real, as are memory and GPUs. */
   readonly cpus: number
@@ -45,6 +48,7 @@ export function slurmConfiguration(
     'AuthType=auth/munge',
     `AuthInfo=socket=${dir}/munge/socket,cred_expire=5`,
     'CredType=cred/munge',
+    ...pluginLines(shape.prefix),
     `StateSaveLocation=${dir}/state`,
     `SlurmdSpoolDir=${dir}/spool/%n`,
     `SlurmctldPidFile=${dir}/slurmctld.pid`,

@@ -12,14 +12,8 @@ import { eventually } from '../support/eventually.ts'
 import { freePorts } from '../support/free-port.ts'
 import { runAtEnd, signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
 import { devicesOf, gresConfiguration, slurmConfiguration, type LabShape } from './lab-configuration.ts'
-import {
-  accountingPrograms,
-  accounts,
-  databaseEnv,
-  installDatabase,
-  startDatabase,
-  writeAccounting
-} from './lab-accounting.ts'
+import { pathOf, pluginLines, slurmdArgv } from './lab-programs.ts'
+import { accounts, databaseEnv, installDatabase, startDatabase, writeAccounting } from './lab-accounting.ts'
 
 const call = promisify(execFile)
 
@@ -30,6 +24,8 @@ export interface SlurmLab {
   /** For clients, and for whoever starts them: SLURM_CONF, and a PATH that has them. */
   readonly env: { readonly PATH: string; readonly SLURM_CONF: string }
   readonly nodes: readonly string[]
+  /** For the Slurm backend: how it reaches this Slurm. */
+  readonly options: { readonly conf: string; readonly bin?: string }
   /** Runs a client of Slurm to its end; resolves with what it printed. */
   run(program: string, ...args: string[]): Promise<string>
   /** SIGKILL, as a crash would. */
@@ -45,25 +41,10 @@ export interface SlurmLab {
   close(): Promise<void>
 }
 
-const programs = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'squeue', 'scontrol']
-const path = `/usr/local/sbin:/usr/sbin:/sbin:${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}`
-
-const missing = (wanted: readonly string[], packages: string): string | undefined => {
-  const absent = wanted.filter((program) => !path.split(':').some((dir) => existsSync(join(dir, program))))
-  return absent.length === 0 ? undefined : `${absent.join(', ')} missing; apt-get install ${packages}`
-}
-
-/** Why there can be no lab here, or undefined. */
-export const slurmMissing = (): string | undefined =>
-  missing(programs, 'munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins')
-
-/** Why there can be no lab with accounting here, or undefined. */
-export const accountingMissing = (): string | undefined =>
-  slurmMissing() ?? missing(accountingPrograms, 'mariadb-server slurmdbd slurm-wlm-mysql-plugin')
-
 /** Brings up munged, slurmctld and one slurmd per node; resolves when every node is idle. */
 export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<SlurmLab> {
   const full: LabShape = {
+    prefix: undefined,
     nodes: 2,
     cpus: 8,
     memoryMiB: 16_000,
@@ -80,7 +61,8 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
   const nodes = Array.from({ length: full.nodes }, (_, index) => `n${index + 1}`)
   const [controller = 0, dbd = 0, ...ports] = await freePorts(full.nodes + 2)
   const user = userInfo().username
-  const env = { PATH: path, SLURM_CONF: join(dir, 'slurm.conf') }
+  const { prefix } = full
+  const env = { PATH: pathOf(prefix), SLURM_CONF: join(dir, 'slurm.conf') }
   const devices = makeDevices(dir, devicesOf(full))
   for (const name of ['state', 'log', 'munge', ...nodes.map((node) => `spool/${node}`)])
     await mkdir(join(dir, name), { recursive: true, mode: 0o755 })
@@ -98,8 +80,8 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
   )
   await writeFile(join(dir, 'gres.conf'), gresConfiguration(full, nodes, devices))
   await writeFile(join(dir, 'cgroup.conf'), 'CgroupPlugin=cgroup/v1\n')
-  if (full.accounting) await writeAccounting({ dir, user, port: dbd })
-  await writeFile(join(dir, 'end.sh'), endOf(env.SLURM_CONF))
+  if (full.accounting) await writeAccounting({ dir, user, port: dbd, extra: pluginLines(prefix) })
+  await writeFile(join(dir, 'end.sh'), endOf(dir))
   runAtEnd(join(dir, 'end.sh'))
 
   const running = new Map<Daemon, ChildProcess>()
@@ -109,7 +91,7 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
   const commands = (daemon: Daemon): readonly [string, ...string[]] => {
     if (daemon === 'mariadbd') return startDatabase(dir, user)
     if (daemon === 'slurmdbd' || daemon === 'slurmctld') return [daemon, '-D']
-    if (daemon !== 'munged') return ['slurmd', '-D', '-N', daemon]
+    if (daemon !== 'munged') return slurmdArgv(daemon, prefix)
     const files = ['key-file=key', 'pid-file=pid', 'log-file=log', 'seed-file=seed', 'socket=socket']
     return ['munged', '-F', '--force', ...files.map((file) => `--${file.replace('=', `=${dir}/munge/`)}`)]
   }
@@ -184,6 +166,7 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
     dir,
     env,
     nodes,
+    options: { conf: env.SLURM_CONF, ...(prefix === undefined ? {} : { bin: join(prefix, 'bin') }) },
     run,
     kill,
     stop: (daemon) => end(daemon, 'SIGTERM'),
@@ -218,12 +201,12 @@ function makeDevices(dir: string, kinds: readonly string[]): readonly string[] |
   return files
 }
 
-/** Steps leave the group of their slurmd: they are found by the configuration they were started with. */
-const endOf = (conf: string): string => `
+/** Steps leave the group of their slurmd: they are found by its working directory, which they keep. */
+const endOf = (dir: string): string => `
 mine=''
-for environ in /proc/[0-9]*/environ; do
-  grep -zqxF 'SLURM_CONF=${conf}' "$environ" 2>/dev/null || continue
-  pid=\${environ#/proc/}; pid=\${pid%/environ}
+for cwd in /proc/[0-9]*/cwd; do
+  [ "$(readlink "$cwd")" = '${dir}' ] || continue
+  pid=\${cwd#/proc/}; pid=\${pid%/cwd}
   case $(cat "/proc/$pid/comm" 2>/dev/null) in slurmstepd) mine="$mine $pid" ;; esac
 done
 [ -n "$mine" ] || exit 0

@@ -52,7 +52,8 @@ open_job() {
   timed_read=
   # shellcheck disable=SC3045
   wake && read -r -t 0.5 _ <&3 2>/dev/null && timed_read=1
-  beat
+  # A run that goes on from another says so when its containers do.
+  [ "$resumed" ] || beat
   find_tools
   [ "$session" ] || {
     finish StartError 'neither setsid nor perl is installed where the job runs; install util-linux'
@@ -96,6 +97,7 @@ run_job() {
   open_job
   declare_containers
   each announce
+  [ -z "$resumed" ] || beat
   pod_reason= pod_message= stopping= stop_until= abrupt= turn=0 heard= init_failed= started_all= passed=0 memory_at=$now
 
   while :; do

@@ -20,9 +20,9 @@ export const slurmBackend: BackendModule = {
 }
 
 function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
-  const { ssh, users } = options
+  const { ssh, users, bin } = options
   const env = { ...slurmEnv, ...(options.conf === undefined ? {} : { SLURM_CONF: options.conf }) }
-  const transport = ssh ? new SshTransport(ssh, env) : localTransport(env)
+  const transport = ssh ? new SshTransport(ssh, env, bin) : localTransport({ ...env, ...pathWith(bin) })
   const site = ssh?.directory === undefined ? sharedSite : new RemoteSite(transport, ssh.directory)
   if (!users) return new SlurmBackend(options, context, transport, site)
   refuseContradictions(options, users)
@@ -36,20 +36,24 @@ function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
     (user) => {
       const own =
         users.through === 'sudo'
-          ? sudoTransport(transport, user, here)
+          ? sudoTransport(transport, user, here, bin)
           : new SshTransport(
               {
                 ...ssh!,
                 user,
                 ...(users.keyFile === undefined ? {} : { keyFile: forUser(users.keyFile, user) })
               },
-              env
+              env,
+              bin
             )
       const directory = forUser(users.directory, user)
       return new SlurmBackend(optionsOf(options, user), context, own, new RemoteSite(own, directory))
     }
   )
 }
+
+const pathWith = (bin: string | undefined): Record<string, string> =>
+  bin === undefined ? {} : { PATH: `${bin}:${process.env.PATH ?? ''}` }
 
 /** What users have of their own: nobody could write into the cache of another. */
 const perUser = ['cache', 'authFile'] as const

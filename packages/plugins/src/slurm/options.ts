@@ -18,6 +18,12 @@ export const SlurmOptions = Type.Object(
     conf: Type.Optional(
       Type.String({ pattern: '^/', description: 'SLURM_CONF for Slurm’s clients; default: their own' })
     ),
+    bin: Type.Optional(
+      Type.String({
+        pattern: '^/[^:]*$',
+        description: 'directory of Slurm’s clients, ahead of PATH, also in jobs; default: PATH alone'
+      })
+    ),
     ssh: Type.Optional(SshOptions),
     adopt: Type.Optional(AdoptOptions),
     users: Type.Optional(UserOptions),

@@ -28,7 +28,7 @@ export async function preflight(slurm: Pick<SlurmClient, 'jobs'>, transport: Tra
   if (missing.length > 0)
     throw new Error(
       `${transport.where} lacks ${missing.join(', ')} (${[...new Set(missing.map((program) => needed[program]))].join(', ')}); ` +
-        'is it the login node, and are they on the PATH of commands that run without a login shell?'
+        'is it the login node, and are they on the PATH of commands that run without a login shell, or in options.bin?'
     )
   await slurm.jobs().catch((error: unknown) => {
     throw new Error(`Slurm on ${transport.where} does not answer: ${(error as Error).message}`, {

@@ -134,6 +134,8 @@ export class RemoteSite implements Site {
       wanted.push({ file, offset: isLog ? await sizeOf(to) : 0 })
     }
     if (wanted.length === 0) return false
+    // Read in the order opposite to that in which they are written.
+    wanted.sort((a, b) => rank(b.file.path) - rank(a.file.path))
     const request = wanted.map(({ file, offset }) => `${offset} ${file.inode} ${file.path}\n`).join('')
     const parts = parseParts((await this.#sh(reading, [], request, fetchMs)).stdout.toString())
     const signatures = new Map(found.map((file) => [file.path, file]))
@@ -206,7 +208,9 @@ export class RemoteSite implements Site {
 
 const jobOf = (path: string): string => path.split('/')[1] ?? ''
 const kindOf = (path: string): string => path.split('/')[2] ?? ''
-const rank = (path: string): number => (kindOf(path) === 'log' ? 0 : path.endsWith('/state/pod') ? 2 : 1)
+/** A word from outside comes before the end of the containers, and that before the end of the pod. */
+const rank = (path: string): number =>
+  kindOf(path) === 'log' ? 0 : path.endsWith('/state/supervisor') ? 1 : path.endsWith('/state/pod') ? 3 : 2
 
 function parseListing(text: string): Found[] {
   return text.split('\n').flatMap((line) => {

@@ -143,30 +143,51 @@ const readState = (path: string): Promise<Values | undefined> =>
 /** Most of the jobs of a long queue: one for all of them. */
 const nothing: JobState = { containers: new Map(), images: new Map(), notices: [] }
 
+const isRecord = (name: string) => /^[cin]\./.test(name) && !name.endsWith('.tmp')
+
+async function readRecords(state: string): Promise<readonly (readonly [string, Values | undefined])[]> {
+  const names = (await readdir(state).catch(() => [])).filter(isRecord)
+  return Promise.all(names.map(async (name) => [name, await readState(join(state, name))] as const))
+}
+
+/** Of the job as a whole: its run, and its end. */
+async function readFrame(state: string) {
+  const [supervisor, pod] = await Promise.all(
+    ['supervisor', 'pod'].map((name) => readState(join(state, name)))
+  )
+  return {
+    supervisor,
+    pod,
+    id: `${supervisor?.get('pid')} ${supervisor?.get('started')} ${pod?.get('finished')}`
+  }
+}
+
 /** The state of the job in `dir`. Never throws: a file that is missing or garbage counts as not written. */
 export async function readJobState(dir: string): Promise<JobState> {
   const state = join(dir, 'state')
-  const names = (await readdir(state).catch(() => [])).filter(
-    (name) => /^[cin]\./.test(name) && !name.endsWith('.tmp')
-  )
-  const [supervisor, pod, ...found] = await Promise.all([
-    readState(join(state, 'supervisor')),
-    readState(join(state, 'pod')),
-    ...names.map((name) => readState(join(state, name)))
-  ])
-  if (!supervisor && !pod && names.length === 0) return nothing
+  let before: Awaited<ReturnType<typeof readFrame>>
+  let after = await readFrame(state)
+  let records: Awaited<ReturnType<typeof readRecords>>
+  // A run and the end of the pod are told after their containers, a word from outside before: containers are at least
+  // as new as `before`, and at most as `after`.
+  do {
+    before = after
+    records = await readRecords(state)
+    if (!before.supervisor && !before.pod && records.length === 0) return nothing
+    after = await readFrame(state)
+  } while (before.id !== after.id)
+  const { supervisor, pod } = after
   const containers = new Map<string, ContainerRecord>()
   const images = new Map<string, ImageRecord>()
   const notices: ImageRecord[] = []
-  names.forEach((file, index) => {
-    const values = found[index]
+  for (const [file, values] of records) {
     const name = file.slice('c.'.length)
     const container = values && file.startsWith('c.') ? containerRecord(values) : undefined
     const said = values && !file.startsWith('c.') ? imageRecord(values) : undefined
     if (container) containers.set(name, container)
     if (said && file.startsWith('i.')) images.set(name, said)
     else if (said) notices.push(said)
-  })
+  }
   const pid = supervisor && whole(supervisor, 'pid')
   const finishedAt = pod && whole(pod, 'finished')
   return defined<JobState>({

@@ -170,7 +170,8 @@ export class StateFeed {
       job.interval = slowestMs
       this.#options.onError(job.uid, error)
     } finally {
-      job.nextRead = this.#options.now() + (job.waits || (job.watcher && this.#tells) ? watchedMs : job.interval)
+      job.nextRead =
+        this.#options.now() + (job.waits || (job.watcher && this.#tells) ? watchedMs : job.interval)
     }
   }
 }

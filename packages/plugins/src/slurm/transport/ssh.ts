@@ -2,7 +2,14 @@ import type { Client, ClientChannel } from 'ssh2'
 import { atMost, type Limiter } from '../at-most.ts'
 import { shellWords } from '../../kit/supervisor/quote.ts'
 import { nameOf, type SshOptions } from './ssh-options.ts'
-import { maxOutput, TransportError, type Ran, type RunOptions, type Transport } from './transport.ts'
+import {
+  findingIn,
+  maxOutput,
+  TransportError,
+  type Ran,
+  type RunOptions,
+  type Transport
+} from './transport.ts'
 
 const backOffMs = [0, 1000, 2000, 4000, 8000, 15_000, 30_000] as const
 
@@ -11,6 +18,7 @@ export class SshTransport implements Transport {
   readonly where: string
   readonly #options: SshOptions
   readonly #env: Readonly<Record<string, string>>
+  readonly #bin: string | undefined
   readonly #channels: Limiter
   readonly #now: () => number
   #connection: Promise<Client> | undefined
@@ -21,9 +29,15 @@ export class SshTransport implements Transport {
   /** Called with the reason when the connection ends. */
   readonly #inFlight = new Set<(why: Error) => void>()
 
-  constructor(options: SshOptions, env: Readonly<Record<string, string>>, now: () => number = Date.now) {
+  constructor(
+    options: SshOptions,
+    env: Readonly<Record<string, string>>,
+    bin?: string,
+    now: () => number = Date.now
+  ) {
     this.#options = options
     this.#env = env
+    this.#bin = bin
     this.#now = now
     this.#channels = atMost(options.channels)
     this.where = nameOf(options)
@@ -31,7 +45,7 @@ export class SshTransport implements Transport {
 
   run(argv: readonly string[], options: RunOptions): Promise<Ran> {
     const env = Object.entries(this.#env).map(([name, value]) => `${name}=${value}`)
-    const command = shellWords(['env', ...env, ...argv])
+    const command = shellWords(['env', ...env, ...findingIn(this.#bin), ...argv])
     return this.#channels(async () => this.#exec(await this.#connect(), command, argv[0]!, options))
   }
 

@@ -1,5 +1,5 @@
 import { slurmWords } from '../submit-failures.ts'
-import { TransportError, type Transport } from './transport.ts'
+import { findingIn, TransportError, type Transport } from './transport.ts'
 
 /**
  * Everything as another user of the machine of `base`, by a rule of sudoers(5) that asks for no password. `base` is
@@ -8,7 +8,8 @@ import { TransportError, type Transport } from './transport.ts'
 export function sudoTransport(
   base: Transport,
   user: string,
-  env: Readonly<Record<string, string>>
+  env: Readonly<Record<string, string>>,
+  bin?: string
 ): Transport {
   const where = `${user} on ${base.where}`
   return {
@@ -17,7 +18,7 @@ export function sudoTransport(
       const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
       const limit = ['timeout', '--signal=KILL', String(Math.ceil(timeoutMs / 1000))]
       const ran = await base.run(
-        ['sudo', '-n', '-H', '-u', user, '--', 'env', ...variables, ...limit, ...argv],
+        ['sudo', '-n', '-H', '-u', user, '--', 'env', ...variables, ...findingIn(bin), ...limit, ...argv],
         {
           ...options,
           timeoutMs: timeoutMs + 5000

@@ -25,6 +25,10 @@ export interface Transport {
   close(): Promise<void>
 }
 
+/** What a command begins with, so that it finds programs in `bin` first; and so do the jobs that it submits. */
+export const findingIn = (bin: string | undefined): readonly string[] =>
+  bin === undefined ? [] : ['sh', '-c', 'PATH=$0:$PATH exec "$@"', bin]
+
 /** The command may or may not have been run. */
 export class TransportError extends Error {}
 
