@@ -89,6 +89,8 @@ step_drain() {
   if should_restart; then
     [ "$started" ] && [ $((finished - started)) -ge $((600 * second)) ] && delay=0
     due=$((finished + delay * second))
+    # What has killed it may be telling the whole job to end, which is heard of in a moment.
+    [ -z "$signal" ] || [ "$delay" -gt 0 ] || due=$((finished + second))
     if [ "$delay" -gt 0 ]; then
       keep_last
       state=waiting reason=CrashLoopBackOff
