@@ -1,21 +1,14 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { root, say, step } from './step.mjs'
-
-const script = join(root, 'test/kube/build.sh')
+import { prepareOnce } from './prepare-once.mjs'
 
 /** Builds the real Kubernetes control plane of the tests where it is missing and Go is there. */
-export async function ensureControlPlane({ required }) {
-  if (existsSync(execFileSync('sh', [script, 'path'], { encoding: 'utf8' }).trim())) return
-  if (spawnSync('go', ['version']).status !== 0) {
-    say('Go 1.25 or later is not installed: tests on the real Kubernetes control plane cannot run')
-    return
-  }
-  try {
-    await step('Building the Kubernetes control plane, once per machine, about 7 minutes', 'sh', [script])
-  } catch (error) {
-    if (required) throw error
-    say(`${error.message}\nGoing on without the real Kubernetes control plane`)
-  }
-}
+export const ensureControlPlane = (options) =>
+  prepareOnce(
+    {
+      script: 'test/kube/build.sh',
+      needs: ['go', 'version'],
+      lacking: 'Go 1.25 or later is not installed: tests on the real Kubernetes control plane cannot run',
+      name: 'the real Kubernetes control plane',
+      title: 'Building the Kubernetes control plane, once per machine, about 7 minutes'
+    },
+    options
+  )

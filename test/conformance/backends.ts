@@ -43,24 +43,26 @@ const apptainer = {
 }
 
 /** Of a private Slurm all jobs are those of who has started it. */
-const asCaller: Readonly<Record<string, RegExp>> =
-  process.getuid!() === 0
+const ofLab: Readonly<Record<string, RegExp>> = {
+  ...apptainer,
+  ...(process.getuid!() === 0
     ? {
         'the pod of a hardened namespace runs, and sees the uid it asks for or is told that it does not':
           /runAsNonRoot and would run as root/
       }
-    : {}
+    : {})
+}
 
 /** On a private Slurm, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
   slurm: {
     ...subjects.slurm!,
-    declines: { ...apptainer, ...asCaller },
+    declines: ofLab,
     start: (slurm) => startLab(false, slurm)
   },
   'slurm-ssh': {
     ...subjects.slurm!,
-    declines: { ...apptainer, ...asCaller },
+    declines: ofLab,
     start: (slurm) => startLab(true, slurm)
   }
 }
