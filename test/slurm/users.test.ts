@@ -136,7 +136,7 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
       await whenStatus(first.client, pod, isRunning)
     }
     await first.close()
-    await rm(join(first.root, `physics-${lost.pod.metadata.uid}`), { recursive: true })
+    await rm(join(first.root, `physics-${lost.pod.metadata.uid}`), { recursive: true, maxRetries: 10 })
     const orphans = { policy: 'cancel', afterSeconds: 1 } as const
     const { client } = await startSlurmPlugin(t, lab, join(first.root, '..'), throughSudo, { orphans })
     await eventually(async () => (await queue()).includes(`${lost.pod.metadata.uid}|${alice.name}|CANCELLED`))
