@@ -41,7 +41,7 @@ await main(async () => {
   const failures = all.flatMap(({ failures }) => failures)
   skips.forEach(({ name, reason }) => print(`skipped: ${name}: ${reason}`))
   unsteady.forEach(({ name }) => print(`unsteady: ${name}: failed beside other tests, passed alone`))
-  failures.forEach(({ name }) => print(`failed: ${name}`))
+  failures.forEach((failure) => printFailure(failure, 'not ok'))
   const passed = all.reduce((sum, report) => sum + report.passed, 0)
   print(`${passed} passed, ${failures.length} failed, ${skips.length} skipped`)
   process.exitCode = failures.length > 0 ? 1 : 0
@@ -78,9 +78,9 @@ async function runTap(files) {
   const raw = createWriteStream(record, { flags: 'a' })
   const report = new TapReport(({ ok, name, time, diag }, { failures }) => {
     print(
-      `${ok ? 'ok    ' : 'not ok'} ${diag?.expired ?? name}${time ? ` (${(time / 1000).toFixed(1)} s)` : ''}`
+      `${ok ? 'ok    ' : 'failed'} ${diag?.expired ?? name}${time ? ` (${(time / 1000).toFixed(1)} s)` : ''}`
     )
-    failures.forEach(printFailure)
+    failures.forEach((failure) => printFailure(failure, '  '))
   })
   const tap = spawn(
     process.execPath,
@@ -105,8 +105,8 @@ async function runTap(files) {
   return report.files
 }
 
-function printFailure({ name, details }) {
-  print(`  ${name}`)
+function printFailure({ name, details }, mark) {
+  print(`${mark} ${name}`)
   for (const detail of details) {
     for (const [key, value] of Object.entries(detail ?? {})) {
       if (key === 'source') continue
