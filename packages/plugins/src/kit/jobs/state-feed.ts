@@ -29,6 +29,8 @@ const watchedMs = 60_000
 const firstMs = 1000
 const slowestMs = 9000
 const atOnce = 16
+/** With more jobs than this, those that wait for their turn are not watched: a kernel has only so many inotify watches. */
+const watchAllUpTo = 1000
 
 /**
  * Follows the state files of jobs: by inotify where the file system offers it, and by looking, the more seldom the
@@ -73,7 +75,7 @@ export class StateFeed {
     if (!job) return
     this.#jobs.delete(uid)
     this.#queue.delete(job)
-    job.watcher?.close()
+    unwatch(job)
   }
 
   /** Something has happened to the job of which the file system need not tell. */
@@ -88,7 +90,9 @@ export class StateFeed {
   /** It waits for its turn, and somebody will call {@link hurry} when it has come: until then nothing is written. */
   rest(uid: string): void {
     const job = this.#jobs.get(uid)
-    if (job) job.waits = true
+    if (!job || job.waits) return
+    job.waits = true
+    if (this.#jobs.size > watchAllUpTo) unwatch(job)
   }
 
   /** Reads a job's files now; resolves after {@link StateFeedOptions.onState} was told of them. */
@@ -111,10 +115,7 @@ export class StateFeed {
         job.told = true
         this.#enqueue(job)
       })
-      job.watcher.on('error', () => {
-        job.watcher?.close()
-        job.watcher = undefined
-      })
+      job.watcher.on('error', () => unwatch(job))
     } catch {
       job.watcher = undefined
     }
@@ -155,7 +156,7 @@ export class StateFeed {
   async #readOnce(job: Followed): Promise<void> {
     const { told } = job
     job.told = false
-    if (!job.watcher) this.#watch(job)
+    if (!job.watcher && !job.waits) this.#watch(job)
     try {
       const state = await this.#options.read(job.dir)
       if (!this.#jobs.has(job.uid)) return
@@ -174,4 +175,9 @@ export class StateFeed {
         this.#options.now() + (job.waits || (job.watcher && this.#tells) ? watchedMs : job.interval)
     }
   }
+}
+
+function unwatch(job: Followed): void {
+  job.watcher?.close()
+  job.watcher = undefined
 }
