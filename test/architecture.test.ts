@@ -11,10 +11,17 @@ const allowed: Record<string, readonly string[]> = {
     'interlink-api/wire',
     'interlink-api/client',
     'interlink-api/errors',
+    'interlink-api/streams',
     'interlink-api/telemetry',
     'interlink-api/config'
   ],
-  plugins: ['interlink-api/wire', 'interlink-api/errors', 'interlink-api/telemetry', 'interlink-api/config'],
+  plugins: [
+    'interlink-api/wire',
+    'interlink-api/errors',
+    'interlink-api/streams',
+    'interlink-api/telemetry',
+    'interlink-api/config'
+  ],
   'dev-cluster': [],
   cli: ['interlink-api', 'vk-core', 'plugins', 'dev-cluster']
 }

@@ -1,5 +1,6 @@
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 export interface RoundRobin {
   url: string
@@ -38,6 +39,32 @@ export async function startRoundRobin(targets: readonly string[]): Promise<Round
     answer.on('close', () => outgoing.destroy())
     outgoing.end(body)
   }
+  server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const target = targets[turn++ % targets.length]!
+    const outgoing = request(target + incoming.url!, { headers: incoming.headers, agent: false })
+    const begin = ({ httpVersion, statusCode, statusMessage, rawHeaders }: IncomingMessage) => {
+      const headers = rawHeaders.flatMap((name, at) => (at % 2 ? [] : [`${name}: ${rawHeaders[at + 1]}\r\n`]))
+      socket.write(`HTTP/${httpVersion} ${statusCode} ${statusMessage}\r\n${headers.join('')}\r\n`)
+    }
+    outgoing.on('upgrade', (answer, remote, more) => {
+      begin(answer)
+      socket.write(more)
+      remote.write(head)
+      socket.pipe(remote).pipe(socket)
+      for (const [one, other] of [
+        [socket, remote],
+        [remote, socket]
+      ] as const)
+        one.on('error', () => one.destroy()).on('close', () => other.destroy())
+    })
+    outgoing.on('response', (answer) => {
+      begin(answer)
+      answer.pipe(socket)
+    })
+    outgoing.on('error', () => socket.destroy())
+    socket.on('error', () => outgoing.destroy())
+    outgoing.end()
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

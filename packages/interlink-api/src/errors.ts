@@ -28,6 +28,11 @@ export const errorTable = {
     retry: 'no'
   },
   IL_NOT_OFFERED: { status: 404, message: 'plugin {plugin} does not offer {capability}', retry: 'no' },
+  IL_UPGRADE_REQUIRED: {
+    status: 426,
+    message: '{path} is a WebSocket of subprotocol {subprotocol}: send its handshake',
+    retry: 'no'
+  },
   IL_BODY_TOO_LARGE: {
     status: 413,
     message:

@@ -436,13 +436,16 @@ t.test('the document at /openapi.json has every live route and no other', async 
   const url = await serve(t, [plugin])
   const document = JSON.parse((await raw(url, 'GET', '/openapi.json')).body)
   t.same(Object.keys(document.paths).sort(), [
+    '/attach',
     '/create',
     '/delete',
+    '/exec',
     '/getLogs',
     '/healthz',
     '/metrics',
     '/openapi.json',
     '/pinglink',
+    '/portforward',
     '/readyz',
     '/status',
     '/updateCache',

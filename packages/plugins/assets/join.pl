@@ -52,7 +52,9 @@ entered(opendir(my $root, "/proc/$child/root"));
 entered(opendir(my $place, "/proc/$child/cwd"));
 enter($mounts, 'mnt');
 entered(chdir($root) && chroot('.') && chdir($place));
+my $terminal = -t STDIN ? $ENV{TERM} : undef;
 %ENV = %environment;
+$ENV{TERM} //= $terminal if defined $terminal;
 no warnings 'exec';
 exec { $command[0] } @command or do {
   my $missing = $!{ENOENT};

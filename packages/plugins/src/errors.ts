@@ -78,6 +78,19 @@ export const errorTable = {
     message: 'the backend gave no launch for container {container}',
     retry: 'no'
   },
+  PLUGIN_NOT_OFFERED: {
+    status: 501,
+    message: '{what} is not offered by backend {backend}',
+    retry: 'no'
+  },
+  PLUGIN_NOT_RUNNING: {
+    status: 400,
+    message: 'container "{container}" in pod "{pod}" is not running: it is {state}',
+    retry: 'yes'
+  },
+  PLUGIN_POD_NOT_RUNNING: { status: 400, message: 'pod "{pod}" is not running', retry: 'yes' },
+  PLUGIN_PORT: { status: 502, message: 'port {port} of pod "{pod}": {reason}', retry: 'yes' },
+  PLUGIN_NO_TERMINAL: { status: 501, message: 'no terminal can be made: {reason}', retry: 'no' },
   PLUGIN_CLOSING: { status: 503, message: 'the plugin is closing', retry: 'yes' }
 } as const satisfies Record<string, ErrorEntry>
 

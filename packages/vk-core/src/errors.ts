@@ -64,9 +64,28 @@ export const errorTable = {
   VK_NOT_OFFERED: {
     status: 501,
     reason: 'NotImplemented',
-    message: '{what} is not offered by the backend of node {node}',
+    message: '{what} is not offered by the backend {backend} of node {node}',
     retry: false
   },
+  VK_NOT_RUNNING: {
+    status: 400,
+    reason: 'BadRequest',
+    message: 'container "{container}" in pod "{pod}" is not running',
+    retry: true
+  },
+  VK_STREAM_FAILED: {
+    status: 500,
+    reason: 'InternalError',
+    message: '{what} failed: {reason}',
+    retry: true
+  },
+  VK_STREAM_PROTOCOL: {
+    status: 400,
+    reason: 'BadRequest',
+    message: '{what} needs an upgrade to {expected}; asked for was {found}',
+    retry: false
+  },
+  VK_INVALID_STREAM: { status: 400, reason: 'BadRequest', message: '{option}: {reason}', retry: false },
   VK_ROUTE_NOT_FOUND: {
     status: 404,
     reason: 'NotFound',

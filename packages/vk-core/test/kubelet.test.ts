@@ -93,7 +93,9 @@ async function serve(
     logs: (_pod, _container, query, signal) => {
       queries.push(query)
       return log.open(signal)
-    }
+    },
+    stream: async () => Promise.reject(new Error('no stream')),
+    backendOf: () => ({ backend: 'plain', capabilities: new Set() })
   }
   const review = reviewer({
     root: ['proxy', 'metrics', 'stats', 'log'],
@@ -372,12 +374,12 @@ t.test('exec, attach and port-forward say who does not offer them', async (t) =>
   const { server } = await serve(t)
   for (const url of [
     '/exec/ns/runs/main',
-    '/exec/ns/runs/uid/main',
+    '/exec/ns/runs/uid-runs/main',
     '/attach/ns/runs/main',
     '/portForward/ns/runs'
   ]) {
     const answer = await server.app.inject({ method: 'POST', url, headers: { authorization: 'Bearer root' } })
     t.equal(answer.statusCode, 501, url)
-    t.match(answer.json(), { kind: 'Status', message: /is not offered by the backend of node a/ })
+    t.match(answer.json(), { kind: 'Status', message: /is not offered by the backend plain of node a/ })
   }
 })

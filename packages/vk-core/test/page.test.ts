@@ -44,6 +44,8 @@ class Pods implements PodView {
     this.queries.push(query)
     return this.log()
   }
+  backend = { capabilities: new Set<string>() }
+  stream = async () => Promise.reject(new Error('no stream'))
   put(pod: Pod) {
     const uid = pod.metadata.uid!
     this.#pods.set(uid, pod)

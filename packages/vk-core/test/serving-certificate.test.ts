@@ -31,7 +31,13 @@ t.test('the admin’s certificate is served anew when its files change, not whil
   })
   t.teardown(() => certificate.close())
   const server = createKubeletServer({
-    pods: { list: () => [], get: () => undefined, logs: async () => Promise.reject(new Error('no log')) },
+    pods: {
+      list: () => [],
+      get: () => undefined,
+      logs: async () => Promise.reject(new Error('no log')),
+      stream: async () => Promise.reject(new Error('no stream')),
+      backendOf: () => ({ capabilities: new Set() })
+    },
     nodeNames: ['a'],
     kube: { create: async () => Promise.reject(new Error('no API')) },
     clientCa: { pem: undefined },

@@ -8,6 +8,7 @@ import { ordering } from './ordering.ts'
 import { probes } from './probes.ts'
 import { protocol } from './protocol.ts'
 import { refusals } from './refusals.ts'
+import { streams } from './streams.ts'
 
 export const cases: readonly Case[] = [
   ...basics,
@@ -18,5 +19,6 @@ export const cases: readonly Case[] = [
   ...endings,
   ...logs,
   ...refusals,
-  ...protocol
+  ...protocol,
+  ...streams
 ]

@@ -29,8 +29,9 @@ import {
 } from '../wire/messages.ts'
 import { errorFrom, summarise, tryJson } from './answer.ts'
 import { gatherCreates } from './gather-creates.ts'
+import { openStream, streamPath, type StreamAsk, type StreamSession } from './open-stream.ts'
 import { readText } from './read-text.ts'
-import { createTransport, type TlsMaterial } from './transport.ts'
+import { createTransport, type TlsMaterial, type Upgraded } from './transport.ts'
 import { readWatch } from './watch.ts'
 
 export interface InterlinkClientOptions {
@@ -103,6 +104,10 @@ export interface InterlinkClient {
   watch(options?: WatchOptions): AsyncGenerator<WatchEvent, void, undefined>
   /** The raw answer to `GET /watch`, to be passed on. */
   openWatch(options?: WatchOptions): Promise<IncomingMessage>
+  /** Opens an exec, attach or port-forward in a pod; the signal ends it at any time. */
+  stream(uid: string, ask: StreamAsk, options?: CallOptions): Promise<StreamSession>
+  /** The raw connection of a stream, to be passed on; `headers` of the options are those of the caller's handshake. */
+  openUpgrade(path: string, options?: CallOptions): Promise<Upgraded>
   /** For connections from now on. */
   setTls(tls: TlsMaterial): void
   close(): Promise<void>
@@ -141,19 +146,34 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
       { kind: 'CLIENT' }
     )
 
-  async function send(op: Operation, call: CallOptions = {}): Promise<IncomingMessage> {
-    const session = call.session ?? `${op.name}#${randomInt(100_000)}`
+  async function headersOf(call: CallOptions, session: string): Promise<Record<string, string>> {
     const token = await options.token?.()
     const node = call.node ?? options.nodeName
+    return injectHeaders({
+      ...call.headers,
+      [sessionHeader]: session,
+      ...(node ? { [nodeHeader]: node } : {}),
+      ...(token ? { authorization: `Bearer ${token}` } : {})
+    })
+  }
+
+  async function opening(path: string, call: CallOptions = {}) {
+    const session = call.session ?? `OpenStream#${randomInt(100_000)}`
+    return {
+      transport,
+      path,
+      headers: await headersOf(call, session),
+      timeoutMs: call.timeoutMs ?? timeoutMs,
+      ...(call.signal && { signal: call.signal })
+    }
+  }
+
+  async function send(op: Operation, call: CallOptions = {}): Promise<IncomingMessage> {
+    const session = call.session ?? `${op.name}#${randomInt(100_000)}`
     const request = {
       method: op.method,
       path: op.path,
-      headers: injectHeaders({
-        ...call.headers,
-        [sessionHeader]: session,
-        ...(node ? { [nodeHeader]: node } : {}),
-        ...(token ? { authorization: `Bearer ${token}` } : {})
-      }),
+      headers: await headersOf(call, session),
       body: op.text ?? (op.body === undefined ? undefined : JSON.stringify(op.body)),
       timeoutMs: call.timeoutMs ?? timeoutMs,
       signal: call.signal
@@ -310,6 +330,9 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     async *watch(watchOptions) {
       yield* readWatch(await openWatch(watchOptions), url, watchSilenceMs)
     },
+    stream: async (uid, ask, callOptions) =>
+      openStream(await opening(streamPath(uid, ask), callOptions), ask),
+    openUpgrade: async (path, callOptions) => transport.upgrade(await opening(path, callOptions)),
     setTls: transport.setTls,
     close: async () => transport.close()
   }

@@ -10,3 +10,4 @@ export type {
 } from './client.ts'
 export { followTlsFiles, type TlsFiles } from './tls-files.ts'
 export type { TlsMaterial } from './transport.ts'
+export type { StreamAsk, StreamSession } from './open-stream.ts'

@@ -1,7 +1,11 @@
 import http from 'node:http'
 import https from 'node:https'
+import net from 'node:net'
+import tls from 'node:tls'
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { InterlinkError, type ErrorCode } from '../errors.ts'
+import { errorFrom } from './answer.ts'
 
 /** PEM texts (a CA may be DER too, as the reference has it). */
 export interface TlsMaterial {
@@ -27,10 +31,24 @@ export interface Call {
 export interface Transport {
   /** Resolves at the answer's headers, whatever the status. The stream then is the caller's to read or destroy. */
   send(call: Call): Promise<IncomingMessage>
+  /** Asks for another protocol over a connection of its own; an answer that is none is an error. */
+  upgrade(call: Omit<Call, 'method' | 'body'>): Promise<Upgraded>
+  /** A connection of its own, for whoever speaks HTTP by itself. */
+  connect(): net.Socket
+  /** What a path is appended to for a WebSocket over {@link connect}. */
+  readonly webSocketBase: string
   readonly server: string
   /** For connections from now on; those that are open stay. */
   setTls(tls: TlsMaterial): void
   close(): void
+}
+
+/** A connection that has changed its protocol. */
+export interface Upgraded {
+  readonly response: IncomingMessage
+  readonly socket: Duplex
+  /** What came behind the head of the answer. */
+  readonly head: Buffer
 }
 
 const notConnected = new Set([
@@ -47,23 +65,65 @@ const notConnected = new Set([
  * @param url `http://host:port[/prefix]`, `https://…` or `unix:///path`
  * @throws InterlinkError `IL_CONFIG` for another scheme.
  */
-export function createTransport(url: string, tls?: TlsMaterial): Transport {
+export function createTransport(url: string, tlsMaterial?: TlsMaterial): Transport {
   const target = targetOf(url)
+  let material = tlsMaterial
   const agentOptions = { keepAlive: true, maxFreeSockets: 64, scheduling: 'lifo' as const }
   const agent =
     target.protocol === 'https:'
       ? new https.Agent({
           ...agentOptions,
           minVersion: 'TLSv1.2',
-          ...agentTls(tls)
+          ...agentTls(material)
         })
       : new http.Agent(agentOptions)
   const request = target.protocol === 'https:' ? https.request : http.request
+  const connect = (): net.Socket => {
+    const { socketPath, hostname, port } = target.connect
+    if (socketPath) return net.connect(socketPath)
+    const host = hostname ?? undefined
+    if (target.protocol === 'http:') return net.connect({ host, port: Number(port ?? 80) })
+    const servername = host && !net.isIP(host) ? { servername: host } : {}
+    return tls.connect({
+      host,
+      port: Number(port ?? 443),
+      minVersion: 'TLSv1.2',
+      ...servername,
+      ...agentTls(material)
+    })
+  }
 
   return {
     server: url,
+    webSocketBase: `ws://${target.authority}${target.prefix}`,
+    connect,
+    upgrade: ({ path, headers, timeoutMs, signal }) =>
+      new Promise((resolve, reject) => {
+        const req = http.request({
+          ...target.connect,
+          createConnection: connect,
+          method: 'GET',
+          path: target.prefix + path,
+          headers,
+          timeout: timeoutMs,
+          ...(signal && { signal })
+        })
+        req.once('upgrade', (response, socket, head) => {
+          socket.setTimeout(0)
+          resolve({ response, socket, head })
+        })
+        req.once('response', (response) => {
+          errorFrom(response, url).then(reject, reject)
+        })
+        req.once('timeout', () =>
+          req.destroy(new InterlinkError('IL_TIMEOUT', { server: url, ms: timeoutMs }))
+        )
+        req.once('error', (error) => reject(unreachable(url, error)))
+        req.end()
+      }),
     // The agent names its sockets after the material, so that none of another is taken.
     setTls(fresh) {
+      material = fresh
       if (agent instanceof https.Agent) Object.assign(agent.options, agentTls(fresh))
     },
     close: () => agent.destroy(),
@@ -123,6 +183,13 @@ export function createTransport(url: string, tls?: TlsMaterial): Transport {
   }
 }
 
+/** Why there is no connection, of which nothing has been used yet. */
+export function unreachable(server: string, error: NodeJS.ErrnoException): InterlinkError {
+  if (error instanceof InterlinkError) return error
+  if (error.name === 'AbortError') return new InterlinkError('IL_ABORTED', { server }, error)
+  return new InterlinkError('IL_UNREACHABLE', { server, reason: error.code ?? error.message }, error)
+}
+
 function destroyOnAbort(response: IncomingMessage, signal: AbortSignal, server: string): void {
   const abort = () => response.destroy(new InterlinkError('IL_ABORTED', { server }, signal.reason))
   if (signal.aborted) abort()
@@ -133,6 +200,8 @@ function destroyOnAbort(response: IncomingMessage, signal: AbortSignal, server: 
 interface Target {
   readonly protocol: 'http:' | 'https:'
   readonly prefix: string
+  /** Of the Host header. */
+  readonly authority: string
   readonly connect: http.RequestOptions
 }
 
@@ -140,7 +209,12 @@ function targetOf(url: string): Target {
   if (url.startsWith('unix://')) {
     const socketPath = url.slice('unix://'.length)
     if (socketPath.startsWith('/'))
-      return { protocol: 'http:', prefix: '', connect: { socketPath, host: 'localhost' } }
+      return {
+        protocol: 'http:',
+        prefix: '',
+        authority: 'localhost',
+        connect: { socketPath, host: 'localhost' }
+      }
   }
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:')
@@ -150,15 +224,16 @@ function targetOf(url: string): Target {
   return {
     protocol: parsed.protocol,
     prefix: parsed.pathname.replace(/\/$/, ''),
+    authority: parsed.host,
     connect: { hostname: parsed.hostname.replace(/^\[|\]$/g, ''), port: parsed.port || undefined }
   }
 }
 
-const agentTls = (tls: TlsMaterial = {}) => ({
-  cert: tls.cert,
-  key: tls.key,
-  ca: tls.ca === undefined ? undefined : toPem(tls.ca),
-  rejectUnauthorized: !tls.insecure
+const agentTls = ({ cert, key, ca, insecure }: TlsMaterial = {}) => ({
+  cert,
+  key,
+  ca: ca === undefined ? undefined : toPem(ca),
+  rejectUnauthorized: !insecure
 })
 
 function toPem(ca: string | Buffer): string | Buffer {

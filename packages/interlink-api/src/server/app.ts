@@ -3,6 +3,7 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { TSchema } from 'typebox'
 import { createAuthenticator } from '../auth/authenticator.ts'
+import { routeUpgrades } from '../streams/upgrades.ts'
 import { decode } from '../wire/decode.ts'
 import { sessionHeader } from '../wire/messages.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
@@ -21,6 +22,7 @@ import { metricsRoutes } from './routes/metrics.ts'
 import { openapiRoutes } from './routes/openapi.ts'
 import { pingRoutes } from './routes/ping.ts'
 import { statusRoutes } from './routes/status.ts'
+import { streamRoutes } from './routes/streams.ts'
 import { updateCacheRoutes } from './routes/update-cache.ts'
 import { watchRoutes } from './routes/watch.ts'
 
@@ -84,6 +86,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
 
   handleErrors(app, config)
   readBodies(app)
+  routeUpgrades(app as unknown as FastifyInstance)
   measure(app, metrics)
   openapiRoutes(app)
   await app.register(healthRoutes, context)
@@ -101,6 +104,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
     await guarded.register(pingRoutes, context)
     await guarded.register(updateCacheRoutes, context)
     await guarded.register(watchRoutes, context)
+    await guarded.register(streamRoutes, context)
   })
   return app as unknown as ApiServer
 }

@@ -1,10 +1,10 @@
 import type { PingResult } from '../client/client.ts'
-import type { PingResponse, Taint } from '../wire/messages.ts'
+import { streamKinds, type PingResponse, type Taint } from '../wire/messages.ts'
 import { addQuantities } from '../wire/quantity.ts'
 
 /**
- * One answer for the plugins of one node: resources are added up, a capability counts only where all have it,
- * taints are united.
+ * One answer for the plugins of one node: resources are added up, taints are united, a capability counts only where
+ * all have it, but for streams, which are asked of the plugin that has the pod.
  */
 export function mergePings(pings: readonly PingResult[]): PingResponse {
   const answers = pings.map(({ parsed }) => parsed ?? {})
@@ -12,7 +12,6 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
   const taints = answers.flatMap((answer) => (answer.taints ? [answer.taints] : []))
   const backends = answers.flatMap(({ backend }) => backend ?? [])
   const queues = answers.flatMap((answer) => answer.queues ?? [])
-  const [first, ...rest] = pings
   const away = answers.filter(({ backend, status = 'ok' }) => backend !== undefined && status !== 'ok')
   return {
     status: away.map(({ status }) => status).join('; ') || 'ok',
@@ -20,11 +19,13 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
     ...(taints.length > 0 ? { taints: unite(taints.flat()) } : {}),
     ...(queues.length > 0 ? { queues } : {}),
     ...(backends.length > 0 ? { backend: backends.join(',') } : {}),
-    capabilities: [...(first?.capabilities ?? [])].filter((name) =>
-      rest.every(({ capabilities }) => capabilities.has(name))
+    capabilities: [...new Set(pings.flatMap(({ capabilities }) => [...capabilities]))].filter(
+      (name) => isStream(name) || pings.every(({ capabilities }) => capabilities.has(name))
     )
   }
 }
+
+const isStream = (name: string) => (streamKinds as readonly string[]).includes(name)
 
 type Resources = NonNullable<PingResponse['resources']>
 

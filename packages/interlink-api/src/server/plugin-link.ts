@@ -16,6 +16,8 @@ import { mapBounded } from './map-bounded.ts'
 export interface PluginLink extends PluginConfig {
   readonly client: InterlinkClient
   ping(options: CallOptions): Promise<PingResult>
+  /** Whether it does, as it said within the last half minute. */
+  offers(capability: Capability, options: CallOptions): Promise<boolean>
   create(data: RetrievedPodData, options: CallOptions): Promise<CreateStruct>
   /** The pods it knows of those asked for, matched by UID. */
   status(pods: readonly PodRef[], options: CallOptions): Promise<PodStatus[]>
@@ -88,6 +90,7 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
     ...config,
     client,
     ping,
+    offers,
     async create(data, call) {
       const sent = await withoutUnwanted(data, call)
       const gather = offered?.capabilities.has('create.batch') ?? false

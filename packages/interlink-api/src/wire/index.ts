@@ -43,10 +43,14 @@ export {
   RetrievedPodData,
   ScriptBuildConfig,
   sessionHeader,
+  streamKinds,
+  streamProtocol,
+  StreamStart,
+  StreamStatus,
   Taint,
   WatchEvent
 } from './messages.ts'
-export type { Capability } from './messages.ts'
+export type { Capability, StreamKind } from './messages.ts'
 export { decode, decodeCreate, decodeStatuses, messages } from './decode.ts'
 export type { CreateBody, MessageName } from './decode.ts'
 export type { Issue } from './validate.ts'

@@ -230,6 +230,7 @@ export type PingResponse = Static<typeof PingResponse>
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
  * - `create.pullSecrets`: `/create` takes the Secrets that the pod names in `imagePullSecrets`.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
+ * - {@link streamKinds}: `GET /exec`, `GET /attach` and `GET /portforward`, each as a WebSocket.
  */
 export const capabilities = [
   'status.batch',
@@ -240,7 +241,12 @@ export const capabilities = [
   'create.pullSecrets',
   'delete.durable'
 ] as const
-export type Capability = (typeof capabilities)[number]
+export const streamKinds = ['exec', 'attach', 'portforward'] as const
+export type StreamKind = (typeof streamKinds)[number]
+export type Capability = (typeof capabilities)[number] | StreamKind
+
+/** Subprotocol of the WebSockets of {@link streamKinds}. */
+export const streamProtocol = 'v1.stream.interlink.io'
 
 /**
  * One line of `GET /watch?node=NAME&cursor=C` (application/x-ndjson).
@@ -255,6 +261,38 @@ export const WatchEvent = Type.Union([
   Type.Object({ type: Type.Literal('bookmark'), cursor: Type.String() }, open)
 ])
 export type WatchEvent = Static<typeof WatchEvent>
+
+/** First message of an exec or attach, as text; `command` is for exec alone. */
+export const StreamStart = Type.Object(
+  {
+    command: Type.Optional(Type.Array(Type.String())),
+    stdin: Type.Boolean({ default: false }),
+    tty: Type.Boolean({ default: false })
+  },
+  open
+)
+export type StreamStart = Static<typeof StreamStart>
+
+/** What is said on channel 3 before a stream is closed: metav1.Status as a kubelet gives it. */
+export const StreamStatus = Type.Object(
+  {
+    status: Type.Union([Type.Literal('Success'), Type.Literal('Failure')]),
+    reason: str(),
+    message: str(),
+    details: Type.Optional(
+      Type.Object(
+        {
+          causes: Type.Optional(
+            Type.Array(Type.Object({ reason: Type.String(), message: Type.String() }, open))
+          )
+        },
+        open
+      )
+    )
+  },
+  open
+)
+export type StreamStatus = Static<typeof StreamStatus>
 
 /** Every error answer of our servers. `retry`: whether the same call may succeed later. */
 export const ErrorBody = Type.Object(

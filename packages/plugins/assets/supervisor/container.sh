@@ -8,7 +8,7 @@ launch() {
   fi
   rm -f "$run/$name."*
   rm -f "$DIR/log/$name.$((restarts - 2))"
-  mkfifo "$run/$name.out" "$run/$name.err"
+  mkfifo "$run/$name.in" "$run/$name.out" "$run/$name.err"
   : >"$DIR/message/$name"
   phase=make state=waiting reason=ContainerCreating
   message= code= signal= started= finished= oom= leader= strays= strays_at= ready=0 up=0 stage= kill_at=

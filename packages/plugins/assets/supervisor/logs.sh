@@ -1,10 +1,10 @@
 # One attempt of a container and its log, in a process of their own. Offers `watch_attempt`.
 
 # Both streams of an attempt into one file of CRI lines. Ends with the last writer; USR2 says that nobody who
-# still holds a pipe matters any more.
+# still holds a pipe matters any more. What somebody may look at while it is typed does not wait for its newline.
 log_perl='
 use strict; use Time::HiRes; use POSIX ();
-my ($log, @from) = @ARGV;
+my ($eager, $log, @from) = @ARGV;
 my ($end, $until, $second, $prefix) = (0, 0, -1, "");
 $SIG{$_} = "IGNORE" for qw(HUP INT TERM PIPE USR1);
 $SIG{USR2} = sub { $end = 1; $until = Time::HiRes::time() + 1 };
@@ -33,7 +33,8 @@ while (@streams) {
         while ($nl - $pos > 16384) { $out .= "$at $s->{tag} P " . substr($s->{rest}, $pos, 16384) . "\n"; $pos += 16384 }
         $out .= "$at $s->{tag} F " . substr($s->{rest}, $pos, $nl - $pos) . "\n"; $pos = $nl + 1 }
       while (length($s->{rest}) - $pos > 16384) { $out .= "$at $s->{tag} P " . substr($s->{rest}, $pos, 16384) . "\n"; $pos += 16384 }
-      substr($s->{rest}, 0, $pos) = "" if $pos }
+      substr($s->{rest}, 0, $pos) = "" if $pos;
+      if ($eager && $s->{rest} ne "") { $out .= "$at $s->{tag} P $s->{rest}\n"; $s->{rest} = "" } }
     put($out) if $out ne "" }
   @streams = grep { !$_->{eof} } @streams }
 put(join "", map { $_->{rest} eq "" ? () : stamp() . " $_->{tag} P $_->{rest}\n" } @streams);
@@ -64,7 +65,7 @@ function stamp(  f, t, s, d, era, doe, yoe, doy, mp, day, month, year) {
 # shellcheck disable=SC2086
 write_log() {
   if [ "$perl" ]; then
-    exec perl -e "$log_perl" -- "$1" "$2.out" "$2.err"
+    exec perl -e "$log_perl" -- "$interactive" "$1" "$2.out" "$2.err"
   fi
   trap '' TERM INT HUP USR1
   set_seconds "$boot"
@@ -82,7 +83,11 @@ watch_attempt() {
   logger=$!
   echo "$logger" >"$base.logger"
   # In a subshell, lest this one says "Killed" into the container's log.
-  (exec $session $sh "$DIR/c/$name/run" >"$base.out" 2>"$base.err" 3>&-)
+  if [ "$interactive" ] && [ "$perl" ]; then
+    (exec perl "$DIR/session.pl" "held-$interactive" $sh "$DIR/c/$name/run" <>"$base.in" >"$base.out" 2>"$base.err" 3>&-)
+  else
+    (exec $session $sh "$DIR/c/$name/run" >"$base.out" 2>"$base.err" 3>&-)
+  fi
   code=$?
   tell_time
   insist put "$base.exit" "$code $now"

@@ -2,6 +2,7 @@
  * What a backend author implements. The kit does the rest: the protocol, the plan, the job directory,
  * idempotence, the status cache, watch and logs.
  */
+import type { Duplex, Readable, Writable } from 'node:stream'
 import type { TSchema } from 'typebox'
 import type { PingResponse } from '@interlink-ts/interlink-api/wire'
 import type { Notice, Plan, PlannedContainer, Refusal } from './plan/plan.ts'
@@ -103,6 +104,59 @@ export interface Check {
   readonly fix?: string
 }
 
+/** A process in a container, as `exec` and `attach` see it. */
+export interface ContainerProcess {
+  /** Absent where no stdin was asked for. `end()` is its end of file. */
+  readonly stdin?: Writable
+  readonly stdout: Readable
+  /** Absent with a terminal. */
+  readonly stderr?: Readable
+  /** Of a terminal. */
+  resize?(size: TerminalSize): void
+  /** Its exit code, or 128 and the number of the signal; fails where that cannot be known. */
+  readonly exit: Promise<number>
+}
+
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+interface SessionOptions {
+  readonly container: string
+  readonly stdin: boolean
+  readonly tty: boolean
+  /** Aborted when the caller has gone: what was started for it ends. */
+  readonly signal: AbortSignal
+}
+
+export interface ExecOptions extends SessionOptions {
+  readonly command: readonly string[]
+}
+
+/** `stdin` and `tty` are what both the caller and the container ask for. */
+export interface AttachOptions extends SessionOptions {
+  /** The end of the caller's stdin is that of the container's. */
+  readonly stdinOnce: boolean
+  /** Of the container's restarts; the first one is 0. */
+  readonly attempt: number
+  /** Whether that attempt goes on. */
+  isRunning(): boolean
+}
+
+/**
+ * What a backend offers of exec, attach and port-forward; what is absent is answered with Not Implemented. Each is
+ * called for a job that runs, exec and attach for a container that does. They reach the instance that is there,
+ * never a second one, and reject with a {@link PluginError} that says what to do.
+ */
+export interface Streams {
+  exec?(job: SubmittedJob, options: ExecOptions): Promise<ContainerProcess>
+  /** The container's first process, which `signal` leaves alone. `exit` is the end of its output, with code 0. */
+  attach?(job: SubmittedJob, options: AttachOptions): Promise<ContainerProcess>
+  /** A connection to a port on the loopback of the job's network; `end()` is a half-close. */
+  portForward?(job: SubmittedJob, port: number, signal: AbortSignal): Promise<Duplex>
+}
+
 export interface Backend {
   readonly name: string
   /** Makes job directories of what another plugin has left, once, before the root is read. Optional. */
@@ -140,6 +194,8 @@ export interface Backend {
    * by every ping, which waits for it: what takes time is asked for in the background.
    */
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues'>>
+  /** Optional: what of kubectl's streams reaches the containers. */
+  readonly streams?: Streams
   /** Gives up connections; nothing is asked of it afterwards. */
   close?(): Promise<void>
 }

@@ -20,22 +20,30 @@ export { buildPluginServer } from './server/build-plugin-server.ts'
 export { loadPluginConfig, pluginConfigSchema, resolvePluginConfig } from './server/config.ts'
 export { preflight } from './server/preflight.ts'
 export { startPlugin } from './server/start-plugin.ts'
+export { jobStreams } from './streams/job-streams.ts'
+export { localAccess } from './streams/local-access.ts'
 export { JobKeeper } from './jobs/job-keeper.ts'
+export type { JobAccess, Started } from './streams/job-streams.ts'
 export type { PreparedJob } from './jobs/prepare-job.ts'
 export type { JobKeeperOptions } from './jobs/job-keeper-options.ts'
 export type { PluginServerOptions } from './server/build-plugin-server.ts'
 export type { LoadPluginConfig, PluginConfig, PluginConfigInput } from './server/config.ts'
 export type { RunningPlugin, StartPluginOptions } from './server/start-plugin.ts'
 export type {
+  AttachOptions,
   Backend,
   BackendContext,
   BackendModule,
   BackendState,
   Check,
+  ContainerProcess,
+  ExecOptions,
   Job,
   Launch,
   Rendered,
-  SubmittedJob
+  Streams,
+  SubmittedJob,
+  TerminalSize
 } from './backend.ts'
 export type {
   Compiled,

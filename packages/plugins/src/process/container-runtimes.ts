@@ -87,7 +87,9 @@ until [ "$("$tool" container inspect --format '{{.State.Running}}' "$instance" 2
   kill -0 "$pid" 2>/dev/null || { echo 'the container is not running' >&2; exit 126; }
   sleep 0.1
 done
-exec "$tool" exec "$instance" "$@"
+terminal=
+[ ! -t 0 ] || terminal=--tty
+exec "$tool" exec --interactive $terminal "$instance" "$@"
 `
 
 /**
@@ -223,6 +225,8 @@ export function podmanLaunch(
       '--stop-signal',
       container.stopSignal,
       ...identity,
+      ...(container.stdin ? ['--interactive'] : []),
+      ...(container.tty ? ['--tty'] : []),
       ...(container.readOnlyRoot ? ['--read-only', '--read-only-tmpfs=false'] : []),
       ...(container.workingDir ? ['--workdir', container.workingDir] : []),
       '--env-file',

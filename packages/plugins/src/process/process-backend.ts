@@ -8,12 +8,15 @@ import type {
   BackendModule,
   BackendState,
   Job,
+  Streams,
   SubmittedJob
 } from '../kit/backend.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { processStart } from '../kit/jobs/proc.ts'
 import { INHERITED } from '../kit/supervisor/render-job.ts'
 import { checkMachine } from './check.ts'
+import { jobStreams } from '../kit/streams/job-streams.ts'
+import { localAccess } from '../kit/streams/local-access.ts'
 import { bootId, findJob, isAlive, jobIdOf, parseJobId, tryKill, type JobProcess } from './job-process.ts'
 import { findMachine, type Machine } from './machine.ts'
 import { ProcessOptions } from './options.ts'
@@ -31,6 +34,7 @@ export const processBackend: BackendModule = {
 
 class ProcessBackend implements Backend {
   readonly name = 'process'
+  readonly streams: Streams
   readonly #options: ProcessOptions
   readonly #log: BackendContext['log']
   readonly #boot = bootId()
@@ -38,6 +42,8 @@ class ProcessBackend implements Backend {
 
   constructor(options: Partial<ProcessOptions>, { log }: BackendContext) {
     this.#options = completeOptions(options)
+    const { shell } = this.#options
+    this.streams = jobStreams({ ...localAccess(jobEnvironment(shell)), shell })
     this.#log = log
   }
 

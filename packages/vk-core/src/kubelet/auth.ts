@@ -13,16 +13,25 @@ export interface KubeletAuthOptions {
   readonly now?: () => number
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the user who calls. */
+    caller: string
+  }
+}
+
 /** Nothing is answered, not even that a route does not exist, before the caller is known and allowed. */
 export const kubeletAuth = fp<KubeletAuthOptions>(
   async (app, options) => {
     const authenticate = createAuthenticator(options)
     const allowed = createAuthorizer(options.kube, options.now)
+    app.decorateRequest('caller', '')
 
     app.addHook('onRequest', async (request) => {
       const user = await known(request)
+      request.caller = user.username
       const path = request.url.split('?', 1)[0]!
-      const verb = verbOf(request.method)
+      const verb = verbOf(request.method, path)
       const subresources = subresourcesOf(path)
       const node = options.nodeOf(request)
       for (const subresource of subresources)

@@ -13,7 +13,10 @@ const verbs: Readonly<Record<string, string>> = {
   PATCH: 'patch',
   DELETE: 'delete'
 }
-export const verbOf = (method: string): string => verbs[method] ?? method.toLowerCase()
+/** What runs a command or reaches a port is no reading, though WebSockets ask for it with GET. */
+const creates = /^\/(exec|attach|portForward|run)(\/|$)/
+export const verbOf = (method: string, path = ''): string =>
+  creates.test(path) ? 'create' : (verbs[method] ?? method.toLowerCase())
 
 /** Subresources of `nodes`, any of which allows the path. Source: KEP-2862; k8s.io/kubernetes/pkg/kubelet/server/auth.go. */
 export function subresourcesOf(path: string): readonly string[] {

@@ -1,8 +1,9 @@
 import { pipeline } from 'node:stream/promises'
 import type { FastifyPluginAsync } from 'fastify'
-import type { ContainerStatus, Pod } from '@interlink-ts/interlink-api/wire'
+import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { VkError } from '../errors.ts'
 import type { LogQuery } from '../pods/types.ts'
+import { containersOf, statusOfContainer } from './containers.ts'
 import type { KubeletPods } from './pods-of.ts'
 import { parseLogQuery } from './log-query.ts'
 
@@ -55,13 +56,10 @@ export const containerLogs: FastifyPluginAsync<{ readonly pods: KubeletPods }> =
 /** Says what the kubelet says where there can be no log yet. */
 export function assertLogExists(pod: Pod, container: string, query: LogQuery): void {
   const name = pod.metadata.name ?? ''
-  const { initContainers = [], containers = [] } = pod.spec ?? {}
-  const ephemeral =
-    (pod.spec as { ephemeralContainers?: { name: string }[] } | undefined)?.ephemeralContainers ?? []
-  if (![...initContainers, ...containers, ...ephemeral].some((one) => one.name === container))
+  if (!containersOf(pod).includes(container))
     throw new VkError('VK_CONTAINER_NOT_FOUND', { container, pod: name })
 
-  const status = statusOf(pod, container)
+  const status = statusOfContainer(pod, container)
   const { waiting, running, terminated } = status?.state ?? {}
   const before = status?.lastState?.terminated
   if (query.previous) {
@@ -74,9 +72,4 @@ export function assertLogExists(pod: Pod, container: string, query: LogQuery): v
     pod: name,
     reason: waiting?.reason ?? 'ContainerCreating'
   })
-}
-
-function statusOf(pod: Pod, container: string): ContainerStatus | undefined {
-  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {}
-  return [...initContainerStatuses, ...containerStatuses].find((one) => one.name === container)
 }

@@ -6,6 +6,7 @@ import fastify, {
   type FastifyRequest
 } from 'fastify'
 import type { Server } from 'node:https'
+import { routeUpgrades } from '@interlink-ts/interlink-api/streams'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import { VkError } from '../errors.ts'
 import type { KubeClient } from '../kube/index.ts'
@@ -19,7 +20,7 @@ import { podLists } from './pod-lists.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 import { stats } from './stats.ts'
 import { statusOf } from './status.ts'
-import { streams } from './streams.ts'
+import { streams } from './streams/routes.ts'
 
 export interface KubeletServerOptions {
   /** Of all nodes behind this listener. */
@@ -28,7 +29,7 @@ export interface KubeletServerOptions {
   readonly kube: Pick<KubeClient, 'create'>
   readonly clientCa: Pick<ClientCa, 'pem'>
   readonly certificate: ServingCertificate
-  readonly metrics: Pick<Metrics, 'render'>
+  readonly metrics: Metrics
   readonly log: FastifyBaseLogger
   /** Until a request has come whole; a stream that answers it may take as long as it likes. @default 30000 */
   readonly requestTimeoutMs?: number
@@ -100,7 +101,8 @@ export function createKubeletServer(options: KubeletServerOptions): KubeletServe
   app.register(health)
   app.register(stats, { pods, nodeName: nodeNames[0]! })
   app.register(metrics, { pods, registry: options.metrics })
-  app.register(streams, { nodeOf })
+  routeUpgrades(app)
+  app.register(streams, { pods, nodeOf, metrics: options.metrics })
 
   return {
     app,

@@ -2,6 +2,7 @@
 import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
+import type { PingResponse } from '@interlink-ts/interlink-api/wire'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import type { NodeConfig, VkConfig } from '../config.ts'
 import { createEventLane, type EventRecorder, type KubeClient } from '../kube/index.ts'
@@ -32,7 +33,7 @@ export interface NodePods {
   readonly view: PodView
   readonly recorder: EventRecorder
   /** After every ping that succeeded. */
-  onBackendReachable(capabilities: readonly string[] | undefined): void
+  onBackendReachable(ping: Pick<PingResponse, 'capabilities' | 'backend'>): void
 }
 
 export interface PodsOfNodes {
@@ -85,8 +86,8 @@ export function openPods(options: PodsOptions): PodsOfNodes {
     nodes.set(name, {
       view: manager.view,
       recorder,
-      onBackendReachable: (capabilities) =>
-        manager.onBackendReachable({ ...(capabilities && { capabilities }) })
+      onBackendReachable: ({ capabilities, backend }) =>
+        manager.onBackendReachable({ ...(capabilities && { capabilities }), ...(backend && { backend }) })
     })
   }
   for (const node of config.nodes) open(node)

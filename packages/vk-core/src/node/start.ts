@@ -85,7 +85,7 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
       const { recorder, onBackendReachable } = pods.of(node.name)
       const pinger = createPinger(async () => {
         const answer = await askPing(interlinks.get(node.name)!, node.name)
-        onBackendReachable(answer.response?.capabilities)
+        onBackendReachable(answer.response ?? {})
         return answer
       })
       keepers.set(

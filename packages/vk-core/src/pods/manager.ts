@@ -47,6 +47,11 @@ export interface PodManagerOptions {
   readonly log: Log
 }
 
+interface BackendPing {
+  readonly capabilities?: Iterable<string>
+  readonly backend?: string
+}
+
 export interface PodManager {
   /** Resolves when the node's pods have been listed. */
   start(): Promise<void>
@@ -55,7 +60,7 @@ export interface PodManager {
   readonly view: PodView
   queueStats(): { readonly lifecycle: WorkQueueStats; readonly status: WorkQueueStats; readonly pods: number }
   /** To be called after every ping that succeeded, with what the backend says it offers. */
-  onBackendReachable(ping?: { readonly capabilities?: Iterable<string> }): void
+  onBackendReachable(ping?: BackendPing): void
 }
 
 /** A pod that is running sooner than this is told of in one patch. */
@@ -77,7 +82,8 @@ export function createPodManager(options: PodManagerOptions): PodManager {
   const metrics = createPodMetrics(options.metrics, nodeName)
   let synced = false
   let stopped = false
-  let pendingPing: { readonly capabilities?: Iterable<string> } | undefined
+  let pendingPing: BackendPing | undefined
+  let backend: string | undefined
   /** Pods whose backend was away when they were tried. */
   const held = new Set<string>()
   /** Jobs without a pod that are not deleted yet; tried at every ping. */
@@ -323,11 +329,15 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       stopListening()
       await Promise.all([feed.stop(), lifecycle.stop(), statuses.stop()])
     },
-    view: createPodView(store, interlink, nodeName),
+    view: createPodView(store, interlink, nodeName, () => ({
+      capabilities: feed.capabilities,
+      ...(backend && { backend })
+    })),
     queueStats: () => ({ lifecycle: lifecycle.stats(), status: statuses.stats(), pods: store.size }),
     onBackendReachable(ping = {}) {
       // Which jobs are orphans can be said only when all pods are known.
       pendingPing = ping
+      backend = ping.backend
       if (!synced || stopped) return
       const first = !feed.started
       feed.start(new Set(ping.capabilities))

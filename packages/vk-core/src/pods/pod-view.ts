@@ -1,9 +1,14 @@
 import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { LogOpts } from '@interlink-ts/interlink-api/wire'
 import type { PodStore } from './pod-store.ts'
-import type { LogQuery, PodView } from './types.ts'
+import type { BackendOffer, LogQuery, PodView } from './types.ts'
 
-export function createPodView(store: PodStore, interlink: InterlinkClient, node: string): PodView {
+export function createPodView(
+  store: PodStore,
+  interlink: InterlinkClient,
+  node: string,
+  offer: () => BackendOffer
+): PodView {
   return {
     list: () =>
       store
@@ -28,6 +33,10 @@ export function createPodView(store: PodStore, interlink: InterlinkClient, node:
       }
       const { stream } = await interlink.logs(request, { node, signal })
       return stream
+    },
+    stream: (pod, ask, signal) => interlink.stream(pod.metadata.uid ?? '', ask, { node, signal }),
+    get backend() {
+      return offer()
     }
   }
 }

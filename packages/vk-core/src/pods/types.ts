@@ -1,6 +1,7 @@
 /** What the kubelet port and the page may ask of a node's pods, without knowing how they are kept. */
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import type { Readable } from 'node:stream'
+import type { StreamAsk, StreamSession } from '@interlink-ts/interlink-api/client'
 
 export interface PodView {
   /** The node's pods as the API server has them, with the newest status known here. */
@@ -14,6 +15,17 @@ export interface PodView {
   events(uid: string): readonly PodEvent[]
   /** Log bytes of a container, straight from the backend. */
   logs(pod: Pod, container: string, options: LogQuery, signal: AbortSignal): Promise<Readable>
+  /** An exec, attach or port-forward, straight to the backend. */
+  stream(pod: Pod, ask: StreamAsk, signal: AbortSignal): Promise<StreamSession>
+  /** What the backend said last of itself. */
+  readonly backend: BackendOffer
+}
+
+/** What of a ping is for the kubelet port. */
+export interface BackendOffer {
+  /** Its name, where it said one. */
+  readonly backend?: string
+  readonly capabilities: ReadonlySet<string>
 }
 
 export interface PodEvent {

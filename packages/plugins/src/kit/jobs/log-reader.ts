@@ -25,6 +25,10 @@ export interface LogOptions {
   readonly timestamps?: boolean
   /** Goes on until the container has ended for good, over its restarts. */
   readonly follow?: boolean
+  /** Records of this stream alone. @default both */
+  readonly stream?: 'stdout' | 'stderr'
+  /** Of one attempt alone, whatever follows it. */
+  readonly only?: boolean
   readonly signal?: AbortSignal
   /** Whether the container may still write or be restarted; asked while following. */
   isRunning(): boolean
@@ -104,7 +108,8 @@ async function* bytes(options: LogOptions, first: number, ended: AbortSignal): A
   try {
     for (;;) {
       const mayGrow = follow && options.isRunning()
-      const next = follow ? (await attempts(options)).find((one) => one > attempt) : undefined
+      const next =
+        follow && !options.only ? (await attempts(options)).find((one) => one > attempt) : undefined
       if (!file) {
         file = await open(join(options.dir, 'log', `${options.container}.${attempt}`)).catch(() => undefined)
         if (file) format.cursor = new LogCursor(file, await startOffset(file, options, attempt === first))
@@ -145,10 +150,12 @@ class Format {
   cursor: LogCursor | undefined
   readonly #timestamps: boolean
   readonly #since: Buffer | undefined
+  readonly #isError: boolean | undefined
   #left: number
   #atLineStart = true
 
-  constructor({ timestamps, sinceTime, limitBytes }: LogOptions) {
+  constructor({ timestamps, sinceTime, limitBytes, stream }: LogOptions) {
+    this.#isError = stream && stream === 'stderr'
     this.#timestamps = timestamps ?? false
     this.#since = sinceTime === undefined ? undefined : recordTime(sinceTime)
     this.#left = limitBytes ?? Infinity
@@ -160,7 +167,8 @@ class Format {
 
   render({ block, records }: Records): Buffer {
     const parts: Buffer[] = []
-    for (const { start, text, end, partial } of records) {
+    for (const { start, isError, text, end, partial } of records) {
+      if (this.#isError !== undefined && isError !== this.#isError) continue
       if (this.#since && isBefore(block, start, this.#since)) continue
       if (this.#timestamps && this.#atLineStart) {
         parts.push(block.subarray(start, block.indexOf(0x20, start) + 1))

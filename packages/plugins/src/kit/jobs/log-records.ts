@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 /** A record of a CRI log, as offsets into the block that holds it: `TIME STREAM P|F text\n`. */
 export interface LogRecord {
   readonly start: number
+  readonly isError: boolean
   readonly text: number
   /** Where the text ends, the newline not included. */
   readonly end: number
@@ -14,6 +15,8 @@ const SPACE = 0x20
 const NEWLINE = 0x0a
 const P = 0x50
 const F = 0x46
+/** The fourth letter of `stderr`, where `stdout` has another. */
+const E = 0x65
 
 export const BLOCK = 64 * 1024
 /** No record is longer: 16 KiB of text and its head. What is longer is garbage and passed over. */
@@ -27,7 +30,8 @@ export function parseRecord(block: Buffer, start: number, end: number): LogRecor
   const partial = block[tag] === P
   if (!partial && block[tag] !== F) return undefined
   const text = tag + 1 < end && block[tag + 1] === SPACE ? tag + 2 : tag + 1
-  return { start, text, end, partial }
+  const isError = block[stream + 3] === E
+  return { start, isError, text, end, partial }
 }
 
 export interface Records {

@@ -11,7 +11,11 @@ export interface Outline {
   readonly nodeName: string
   readonly graceSeconds: number
   readonly restartPolicy: Plan['restartPolicy']
-  readonly containers: readonly Pick<PlannedContainer, 'name' | 'kind' | 'image'>[]
+  readonly containers: readonly (Pick<PlannedContainer, 'name' | 'kind' | 'image'> & {
+    /** Somebody may attach to its stdin: once, or again and again. */
+    readonly stdin?: 'once' | 'always'
+    readonly tty?: boolean
+  })[]
   readonly notices: readonly Notice[]
 }
 
@@ -22,7 +26,13 @@ export const outlineOf = (plan: Plan): Outline => ({
   nodeName: plan.pod.nodeName,
   graceSeconds: plan.graceSeconds,
   restartPolicy: plan.restartPolicy,
-  containers: plan.containers.map(({ name, kind, image }) => ({ name, kind, image })),
+  containers: plan.containers.map(({ name, kind, image, stdin, stdinOnce, tty }) => ({
+    name,
+    kind,
+    image,
+    ...(stdin && { stdin: stdinOnce ? ('once' as const) : ('always' as const) }),
+    ...(tty && { tty })
+  })),
   notices: plan.notices
 })
 

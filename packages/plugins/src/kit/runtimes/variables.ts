@@ -11,13 +11,22 @@ export const instanceMark = (
 ): string => `${name}.${pod.uid}`
 
 /** The container's whole environment but for its mark. */
-export const containerEnvironment = (pod: PlannedPod, { env }: PlannedContainer): Variable[] =>
-  lastOfEach([{ name: 'PATH', value: DEFAULT_PATH }, { name: 'HOSTNAME', value: pod.hostname }, ...env])
+export const containerEnvironment = (pod: PlannedPod, { env, tty }: PlannedContainer): Variable[] =>
+  lastOfEach([
+    { name: 'PATH', value: DEFAULT_PATH },
+    { name: 'HOSTNAME', value: pod.hostname },
+    ...terminalType(tty),
+    ...env
+  ])
+
+/** As container runtimes have it. */
+const terminalType = (tty: boolean): Variable[] => (tty ? [{ name: 'TERM', value: 'xterm' }] : [])
 
 /** What a runtime sets over the image's own variables. */
 export const runtimeVariables = (pod: PlannedPod, container: PlannedContainer): Variable[] =>
   lastOfEach([
     { name: 'HOSTNAME', value: pod.hostname },
+    ...terminalType(container.tty),
     ...container.env,
     { name: 'INTERLINK_INSTANCE', value: instanceMark(pod, container) }
   ])

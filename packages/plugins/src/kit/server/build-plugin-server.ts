@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { InterlinkError, toBody } from '@interlink-ts/interlink-api/errors'
+import { routeUpgrades } from '@interlink-ts/interlink-api/streams'
 import { createMetrics, type Metrics } from '@interlink-ts/interlink-api/telemetry'
 import { parseJson, sessionHeader } from '@interlink-ts/interlink-api/wire'
 import type { Backend } from '../backend.ts'
@@ -12,6 +13,7 @@ import { deleteRoutes } from './routes/delete.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/logs.ts'
 import { statusRoutes } from './routes/status.ts'
+import { streamRoutes } from './routes/streams.ts'
 import { watchRoutes } from './routes/watch.ts'
 
 /** What the routes share. */
@@ -64,6 +66,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     bodyLimit
   }
 
+  routeUpgrades(app as unknown as FastifyInstance)
   // The protocol asks with GET and a body.
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
   app.removeAllContentTypeParsers()
@@ -95,7 +98,15 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
   })
   if (options.tokenFile !== undefined) requireToken(app, options.tokenFile)
 
-  for (const routes of [createRoutes, statusRoutes, deleteRoutes, logRoutes, watchRoutes, healthRoutes])
-    app.register(routes, context)
+  const families = [
+    createRoutes,
+    statusRoutes,
+    deleteRoutes,
+    logRoutes,
+    watchRoutes,
+    streamRoutes,
+    healthRoutes
+  ]
+  for (const routes of families) app.register(routes, context)
   return app
 }

@@ -128,6 +128,7 @@ function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch,
       assignments({
         kind: container.kind,
         cwd: launch.cwd ?? '/',
+        interactive: container.tty ? 'terminal' : container.stdin ? 'pipes' : '',
         stop_signal: container.stopSignal,
         stop_child: launch.signalled === 'child' ? 1 : '',
         announced: launch.outer?.announces ? 1 : '',

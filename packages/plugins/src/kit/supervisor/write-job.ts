@@ -31,6 +31,12 @@ export function supervisorProgram(): Promise<string> {
   return program
 }
 
+let session: Promise<string> | undefined
+
+/** The text of what gives a command its stdin or a terminal; see assets/streams/session.pl. */
+export const sessionProgram = (): Promise<string> =>
+  (session ??= readFile(new URL('../../../assets/streams/session.pl', import.meta.url), 'utf8'))
+
 export interface WriteOptions extends RenderOptions {
   /** Where the machine that runs the job sees `dir`. @default dir */
   readonly seenAs?: string
@@ -47,7 +53,12 @@ export async function writeJob(
   options: WriteOptions = {}
 ): Promise<void> {
   const { files } = renderJob(plan, launches, options.seenAs ?? dir, options)
-  const all = [...files, { path: 'supervisor.sh', mode: 0o700, text: await supervisorProgram() }]
+  const isInteractive = plan.containers.some(({ stdin, tty }) => stdin || tty)
+  const all = [
+    ...files,
+    { path: 'supervisor.sh', mode: 0o700, text: await supervisorProgram() },
+    ...(isInteractive ? [{ path: 'session.pl', mode: 0o600, text: await sessionProgram() }] : [])
+  ]
   const folders = new Set(all.map(({ path }) => dirname(join(dir, path))))
   for (const folder of [...folders, ...['state', 'log', 'message'].map((name) => join(dir, name))]) {
     await mkdir(folder, { recursive: true, mode: 0o700 })

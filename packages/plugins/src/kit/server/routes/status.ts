@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { capabilities, decode, encodeStatuses, type PingResponse } from '@interlink-ts/interlink-api/wire'
+import { offeredStreams } from '../../streams/offered.ts'
 import type { PluginContext } from '../build-plugin-server.ts'
 
 /** `GET /status` (`POST` too): the pods asked for that are known, from memory; `[]` is a ping. */
@@ -25,7 +26,7 @@ async function ping({ backend, keeper, version }: PluginContext): Promise<PingRe
       : 'ok',
     backend: backend.name,
     version,
-    capabilities: [...capabilities],
+    capabilities: [...capabilities, ...offeredStreams(backend)],
     ...(await backend.resources?.())
   }
 }

@@ -1,0 +1,27 @@
+import type { Readable, Writable } from 'node:stream'
+import type { StreamStatus } from '@interlink-ts/interlink-api/wire'
+
+/** Who has asked for an exec or attach, over whichever protocol. */
+export interface Caller {
+  readonly stdin: Readable | undefined
+  readonly stdout: Writable | undefined
+  readonly stderr: Writable | undefined
+  /** Sizes of its terminal, from the first on. */
+  onResize(listener: (columns: number, rows: number) => void): void
+  /** Tells how it ended, once all output is sent, and says goodbye. */
+  end(status: StreamStatus): Promise<void>
+  /** Aborted when the connection is over, by whichever side. */
+  readonly left: AbortSignal
+}
+
+/** One `{"Width":80,"Height":24}`, as clients of Kubernetes write it. */
+export function readSize(text: string): { readonly columns: number; readonly rows: number } | undefined {
+  try {
+    const { Width: columns, Height: rows } = JSON.parse(text) as Record<string, unknown>
+    return isSize(columns) && isSize(rows) ? { columns, rows } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isSize = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < 65_536

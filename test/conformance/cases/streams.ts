@@ -1,0 +1,199 @@
+import { equal, match, ok, rejects } from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { StreamAsk, StreamSession } from '@interlink-ts/interlink-api/client'
+import type { InterlinkError } from '@interlink-ts/interlink-api/errors'
+import type { StreamKind } from '@interlink-ts/interlink-api/wire'
+import { eventually } from '../../support/eventually.ts'
+import { Skipped, type Case } from '../run-cases.ts'
+import type { RunningPod, Workbench } from '../workbench.ts'
+
+/** A case of a backend that offers the streams it uses. */
+const offered = (kind: StreamKind, name: string, run: (bench: Workbench) => Promise<void>): Case => ({
+  name: `streams: ${name}`,
+  async run(bench) {
+    if (!(await bench.client.ping()).capabilities.has(kind)) throw new Skipped(`no ${kind} is offered`)
+    await run(bench)
+  }
+})
+
+const open = ({ client }: Workbench, pod: RunningPod, ask: StreamAsk) => client.stream(pod.uid, ask)
+const exec = (bench: Workbench, pod: RunningPod, command: string[], { stdin = false, tty = false } = {}) =>
+  open(bench, pod, { kind: 'exec', container: 'main', command, stdin, tty })
+
+const all = async (stream: Readable): Promise<Buffer> => {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks)
+}
+
+/** All that a session says, to its end. */
+async function hear(session: StreamSession) {
+  const [out, err, status] = await Promise.all([
+    all(session.output),
+    all(session.errors).catch(() => ''),
+    session.status
+  ])
+  const code = status.details?.causes?.find(({ reason }) => reason === 'ExitCode')?.message
+  return { out: out.toString(), err: err.toString(), code: status.status === 'Success' ? '0' : code, status }
+}
+
+/** What is shown on a terminal, as it comes. */
+function watch(session: StreamSession): { readonly shown: string } {
+  const seen = { shown: '' }
+  session.output.on('data', (chunk: Buffer) => (seen.shown += chunk.toString()))
+  return seen
+}
+
+const idle = async (bench: Workbench, more = {}) => {
+  const pod = await bench.run({ containers: [bench.shell('touch /tmp/mark-of-main; sleep 1000', more)] })
+  await pod.running()
+  return pod
+}
+
+export const streams: readonly Case[] = [
+  offered('exec', 'a command runs in the container that is there', async (bench) => {
+    const pod = await idle(bench, { env: [{ name: 'WORD', value: 'two words' }] })
+    const script = 'ls /tmp/mark-of-main; echo "$WORD"; echo err >&2; exit 7'
+    const { out, err, code } = await hear(await exec(bench, pod, ['/bin/sh', '-c', script]))
+    equal(out, '/tmp/mark-of-main\ntwo words\n')
+    equal(err, 'err\n')
+    equal(code, '7')
+  }),
+  offered('exec', 'bytes of stdin arrive as they are, and so does their end', async (bench) => {
+    const pod = await idle(bench)
+    const session = await exec(bench, pod, ['cat'], { stdin: true })
+    const bytes = randomBytes(1_000_000)
+    session.input.end(bytes)
+    ok((await all(session.output)).equals(bytes))
+    equal((await session.status).status, 'Success')
+  }),
+  offered('exec', 'words arrive as they are', async (bench) => {
+    const pod = await idle(bench)
+    const words = [`'"$(id)\`id\`;&|<>*?~#!\\ \t\n`, 'ä€', '', '--', '-n']
+    const { out } = await hear(await exec(bench, pod, ['printf', '<%s>', ...words]))
+    equal(out, words.map((word) => `<${word}>`).join(''))
+  }),
+  offered('exec', 'a command that is not there ends with 127', async (bench) => {
+    const { err, code } = await hear(await exec(bench, await idle(bench), ['no-such-command']))
+    equal(code, '127')
+    match(err, /no-such-command/)
+  }),
+  offered('exec', 'a terminal has its size from the first on, and hears of a new one', async (bench) => {
+    const pod = await idle(bench)
+    const script = 'test -t 0 && test -t 1 && echo terminal; while read -r _; do stty size; done; exit 3'
+    const session = await exec(bench, pod, ['/bin/sh', '-c', script], { stdin: true, tty: true })
+    session.resize(101, 33)
+    const seen = watch(session)
+    await eventually(() => seen.shown.includes('terminal\r\n'))
+    session.input.write('\n')
+    await eventually(() => seen.shown.includes('33 101\r\n'))
+    session.resize(80, 24)
+    session.input.write('\n')
+    await eventually(() => seen.shown.includes('24 80\r\n'))
+    session.input.write('\u0004')
+    equal((await session.status).details?.causes?.[0]?.message, '3')
+  }),
+  offered('exec', 'a caller who goes takes the command along', async (bench) => {
+    const pod = await idle(bench)
+    for (const tty of [false, true]) {
+      const beat = `/tmp/beat-${tty}`
+      const script = `trap '' HUP; while :; do date +%s%N >${beat}; sleep 0.2; done`
+      const session = await exec(bench, pod, ['/bin/sh', '-c', script], { stdin: true, tty })
+      const look = async () => (await hear(await exec(bench, pod, ['cat', beat]))).out
+      await eventually(async () => (await look()) !== '')
+      session.destroy()
+      let last = ''
+      let same = 0
+      await eventually(
+        async () => {
+          const now = await look()
+          same = now === last ? same + 1 : 0
+          last = now
+          return same >= 3
+        },
+        { everyMs: 700 }
+      )
+    }
+  }),
+  offered('exec', 'twenty at once do not disturb each other', async (bench) => {
+    const pod = await idle(bench)
+    const codes = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const { out, code } = await hear(
+          await exec(bench, pod, ['/bin/sh', '-c', `echo ${index}; exit ${index}`])
+        )
+        return `${out.trim()} ${code}`
+      })
+    )
+    for (const [index, said] of codes.entries()) equal(said, `${index} ${index}`)
+  }),
+  offered('exec', 'what does not run is refused in words', async (bench) => {
+    const over = await bench.run({ containers: [bench.shell('true')] })
+    await over.ended()
+    await rejects(exec(bench, over, ['true']), (error: InterlinkError) => error.status === 400)
+    const pod = await idle(bench)
+    await rejects(
+      open(bench, pod, { kind: 'exec', container: 'nobody', command: ['true'], stdin: false, tty: false }),
+      (error: InterlinkError) => error.code === 'PLUGIN_UNKNOWN_CONTAINER'
+    )
+  }),
+  offered('attach', 'who attaches first to a container with stdinOnce has all of it', async (bench) => {
+    const script = 'echo begin; cat; echo end >&2; exit 5'
+    const pod = await bench.run({ containers: [bench.shell(script, { stdin: true, stdinOnce: true })] })
+    await pod.running()
+    const session = await open(bench, pod, { kind: 'attach', container: 'main', stdin: true, tty: false })
+    session.input.end('middle\n')
+    const { out, err } = await hear(session)
+    equal(out, 'begin\nmiddle\n')
+    equal(err, 'end\n')
+    equal((await pod.ended()).containers[0]!.state!.terminated!.exitCode, 5)
+  }),
+  offered('attach', 'a container with a terminal is talked to, and lives on', async (bench) => {
+    const script =
+      'test -t 1 && echo on a terminal; while read -r word; do echo "<$word> $(stty size)"; done; sleep 1000'
+    const pod = await bench.run({ containers: [bench.shell(script, { stdin: true, tty: true })] })
+    await pod.said('on a terminal')
+    for (const [word, columns, rows] of [
+      ['one', 90, 30],
+      ['two', 91, 31]
+    ] as const) {
+      const session = await open(bench, pod, { kind: 'attach', container: 'main', stdin: true, tty: true })
+      const seen = watch(session)
+      session.resize(columns, rows)
+      session.input.write(`${word}\n`)
+      await eventually(() => seen.shown.includes(`<${word}> ${rows} ${columns}`))
+      session.destroy()
+    }
+    await pod.running()
+  }),
+  offered('portforward', 'a port is reached, each half of a connection has its own end', async (bench) => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      let bytes = 0
+      socket.on('error', () => {})
+      socket.on('data', (chunk: Buffer) => (bytes += chunk.length))
+      socket.on('end', () => socket.end(String(bytes)))
+    }).listen(0, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+      const { port } = server.address() as AddressInfo
+      const pod = await idle(bench)
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, async (_, index) => {
+          const session = await open(bench, pod, { kind: 'portforward', port })
+          session.input.end(Buffer.alloc(index * 100_000))
+          return (await all(session.output)).toString()
+        })
+      )
+      for (const [index, answer] of answers.entries()) equal(answer, String(index * 100_000))
+      await rejects(open(bench, pod, { kind: 'portforward', port: 1 }), (error: InterlinkError) => {
+        equal(error.code, 'PLUGIN_PORT')
+        return true
+      })
+    } finally {
+      server.close()
+    }
+  })
+]

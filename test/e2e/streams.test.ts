@@ -1,0 +1,600 @@
+import t, { type Test } from 'tap'
+import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { request } from 'node:https'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls'
+import { pino } from 'pino'
+import { WebSocket } from 'ws'
+import { startApi } from '@interlink-ts/interlink-api/server'
+import { startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
+import { processBackend } from '@interlink-ts/plugins/process'
+import { loadVkConfig } from '@interlink-ts/vk-core/config'
+import { startVirtualNodes } from '@interlink-ts/vk-core/node'
+import { encodeFrame } from '../../packages/vk-core/src/streams/spdy/frames.ts'
+import { HeaderCodec } from '../../packages/vk-core/src/streams/spdy/header-block.ts'
+import { controlPlaneUnavailable, startControlPlane, type ControlPlane } from '../kube/control-plane.ts'
+import { eventually } from '../support/eventually.ts'
+import { kubectlPath } from '../support/kubectl.ts'
+import { onTerminal } from '../support/on-terminal.ts'
+import { signalGroup, spawnReaped } from '../support/reaper.ts'
+import { requireReal } from '../support/require-real.ts'
+import { startStack } from '../support/stack.ts'
+import { onVirtualNode, shellPod } from './workloads.ts'
+
+interface Ran {
+  readonly code: number
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+/** The two ways in which kubectl speaks to an API server. */
+const ways = {
+  WebSockets: { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'true', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'true' },
+  'SPDY/3.1': { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'false' }
+}
+
+function start(env: NodeJS.ProcessEnv, args: readonly string[], input: Buffer | 'open' = Buffer.alloc(0)) {
+  const child = spawnReaped(kubectlPath()!, args, { env, stdio: 'pipe' })
+  const stdout: Buffer[] = []
+  let stderr = ''
+  child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk))
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stdin!.on('error', () => {})
+  if (input !== 'open') child.stdin!.end(input)
+  return {
+    child,
+    ended: new Promise<Ran>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (code) => resolve({ code: code ?? -1, stdout: Buffer.concat(stdout), stderr }))
+    }),
+    text: () => Buffer.concat(stdout).toString()
+  }
+}
+
+const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Answers with the number of bytes and their hash, once the other side has ended its half. */
+const echoServer = (port: number) => `
+const { createServer } = require('node:net'), { createHash } = require('node:crypto')
+createServer({ allowHalfOpen: true }, (socket) => {
+  let bytes = 0
+  const hash = createHash('sha256')
+  socket.on('data', (chunk) => { bytes += chunk.length; hash.update(chunk) })
+  socket.on('end', () => socket.end(bytes + ' ' + hash.digest('hex')))
+}).listen(${port}, '127.0.0.1')
+`
+
+t.test('on the real control plane', async (t) => {
+  if (!requireReal(t, controlPlaneUnavailable())) return
+  const cluster = await startControlPlane()
+  t.teardown(() => cluster.stop())
+  const stack = await startStack({ kubeconfigPath: cluster.kubeconfigPath })
+  t.teardown(() => stack.stop())
+  await stack.up()
+  const kubectl = async (args: readonly string[], input?: Buffer) => start(cluster.env, args, input).ended
+  const apply = (object: object) => kubectl(['apply', '-f', '-'], Buffer.from(JSON.stringify(object)))
+  const runs = async (name: string) => {
+    const ready = await kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s'])
+    if (ready.code !== 0)
+      throw new Error(`${ready.stderr} ${(await kubectl(['describe', 'pod', name])).stdout.toString()}`)
+  }
+  const port = 20_000 + (process.pid % 20_000)
+  await apply(
+    shellPod({
+      name: 'box',
+      metadata: { labels: { app: 'box' } },
+      script: `exec '${process.execPath}' -e "$SERVER"`,
+      spec: { terminationGracePeriodSeconds: 1, volumes: [{ name: 'data', emptyDir: {} }] },
+      container: {
+        env: [
+          { name: 'WORD', value: 'two words' },
+          { name: 'SERVER', value: echoServer(port) }
+        ],
+        ports: [{ name: 'echo', containerPort: port }],
+        volumeMounts: [{ name: 'data', mountPath: '/data' }]
+      }
+    })
+  )
+  await runs('box')
+
+  const kubeletPort = Number(
+    (
+      await kubectl([
+        ...['get', 'node', stack.nodeName, '-o', 'jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}']
+      ])
+    ).stdout
+  )
+  const { cert, key } = cluster.admin
+  const toKubelet = { host: '127.0.0.1', port: kubeletPort, cert, key, rejectUnauthorized: false }
+  const metrics = () =>
+    new Promise<string>((resolve, reject) =>
+      request({ ...toKubelet, path: '/metrics' }, (answer) => {
+        let text = ''
+        answer.setEncoding('utf8').on('data', (part: string) => (text += part))
+        answer.on('end', () => resolve(text))
+      })
+        .on('error', reject)
+        .end()
+    )
+
+  for (const [way, variables] of Object.entries(ways))
+    await t.test(`over ${way}`, async (t) => {
+      const env = { ...cluster.env, ...variables }
+      await overOneWay(t, { env, cluster, port })
+    })
+
+  await t.test('a pod of its own is used at once: kubectl run -i --rm', async (t) => {
+    const spec = { automountServiceAccountToken: false, ...onVirtualNode }
+    const run = (name: string, ...args: string[]) => [
+      'run',
+      name,
+      '--rm',
+      '--restart=Never',
+      '--image=host',
+      `--overrides=${JSON.stringify({ spec })}`,
+      ...args
+    ]
+    const piped = await kubectl(
+      run('piped', '-i', '--quiet', '--command', '--', 'sh', '-c', 'echo begin; cat; echo end; exit 4'),
+      Buffer.from('middle\n')
+    )
+    t.match(piped.stdout.toString(), /^begin\nmiddle\nend\n/)
+    t.equal(piped.code, 4)
+
+    const terminal = onTerminal(
+      [kubectlPath()!, ...run('typed', '-it', '--quiet', '--command', '--', 'sh', '-c')].concat(
+        'tty; while read -r line; do echo "<$line> $(stty size)"; done; exit 5'
+      ),
+      cluster.env
+    )
+    t.teardown(() => terminal.kill())
+    await terminal.shows(/\/dev\/pts\/\d+/)
+    terminal.resize(101, 33)
+    terminal.type('hello\n')
+    await terminal.shows(/<hello> 33 101/)
+    terminal.type('\u0004')
+    t.equal(await terminal.ended, 5)
+  })
+
+  await t.test('attach joins a container that has a stdin, and leaves it running', async (t) => {
+    await apply(
+      shellPod({
+        name: 'talker',
+        script: 'while read -r line; do echo "out $line"; echo "err $line" >&2; done; sleep 1000',
+        spec: { terminationGracePeriodSeconds: 1 },
+        container: { stdin: true }
+      })
+    )
+    await runs('talker')
+    for (const word of ['one', 'two']) {
+      const { child, ended, text } = start(cluster.env, ['attach', '-i', 'talker'], 'open')
+      child.stdin!.write(`${word}\n`)
+      await eventually(() => text().includes(`out ${word}\n`))
+      child.stdin!.end()
+      signalGroup(child, 'SIGTERM')
+      const { stdout } = await ended
+      t.notMatch(stdout.toString(), /err/)
+    }
+    t.equal(
+      (await kubectl(['get', 'pod', 'talker', '-o', 'jsonpath={.status.phase}'])).stdout.toString(),
+      'Running'
+    )
+    t.match((await kubectl(['logs', 'talker'])).stdout.toString(), /out one\n[^]*out two\n/)
+  })
+
+  await t.test(
+    'every session is a line of the log without arguments, and counted while it is open',
+    async (t) => {
+      const secret = randomBytes(8).toString('hex')
+      t.equal((await kubectl(['exec', 'box', '--', 'echo', secret])).code, 0)
+      const log = await eventually(async () => {
+        const text = await stack.log('vk')
+        return text.includes('"command":"echo"') && text
+      })
+      const line = log.split('\n').find((one) => one.includes('"command":"echo"'))!
+      t.match(JSON.parse(line), {
+        kind: 'exec',
+        user: 'kube-apiserver-kubelet-client',
+        namespace: 'default',
+        pod: 'box',
+        container: 'main',
+        bytesOut: 17,
+        outcome: 'Success',
+        seconds: Number
+      })
+      for (const role of ['vk', 'api-0', 'api-1', 'plugin'] as const)
+        t.notMatch(await stack.log(role), secret, `no argument in the log of ${role}`)
+      const { child, ended } = start(cluster.env, ['exec', '-i', 'box', '--', 'cat'], 'open')
+      await eventually(async () => /interlink_vk_streams\{kind="exec"\} 1/.test(await metrics()))
+      child.stdin!.end()
+      await ended
+      await eventually(async () => /interlink_vk_streams\{kind="exec"\} 0/.test(await metrics()))
+    }
+  )
+
+  await t.test('who may not create pods/exec gets nowhere', async (t) => {
+    const must = async (...args: string[]) => t.equal((await kubectl(args)).code, 0, args.join(' '))
+    await must('create', 'serviceaccount', 'reader')
+    await must('create', 'role', 'reader', '--verb=get,list,create', '--resource=pods')
+    await must('create', 'rolebinding', 'reader', '--role=reader', '--serviceaccount=default:reader')
+    const as = ['--as=system:serviceaccount:default:reader', 'exec', 'box', '--', 'true']
+    for (const variables of Object.values(ways)) {
+      const refused = await start({ ...cluster.env, ...variables }, as).ended
+      t.not(refused.code, 0)
+      t.match(refused.stderr, /Forbidden|forbidden/)
+    }
+    await must('create', 'role', 'runner', '--verb=create,get', '--resource=pods/exec')
+    await must('create', 'rolebinding', 'runner', '--role=runner', '--serviceaccount=default:reader')
+    await eventually(async () => (await kubectl(as)).code === 0)
+
+    await must('create', 'clusterrole', 'looker', '--verb=get', '--resource=nodes/proxy')
+    await must(
+      'create',
+      'clusterrolebinding',
+      'looker',
+      '--clusterrole=looker',
+      '--serviceaccount=default:reader'
+    )
+    const token = (await kubectl(['create', 'token', 'reader'])).stdout.toString().trim()
+    const path = '/exec/default/box/main?command=id&output=1'
+    const socket = new WebSocket(`wss://127.0.0.1:${kubeletPort}${path}`, ['v5.channel.k8s.io'], {
+      headers: { authorization: `Bearer ${token}` },
+      rejectUnauthorized: false
+    })
+    socket.on('error', () => {})
+    const [, answer] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }]
+    t.equal(answer.statusCode, 403, 'reading nodes/proxy is not running commands')
+    socket.terminate()
+  })
+
+  await t.test('a WebSocket that an API server passes on is served as it is', async (t) => {
+    const path =
+      '/exec/default/box/main?input=1&output=1&error=1&command=sh&command=-c&command=cat;echo+err+>%262;exit+9'
+    for (const protocol of ['v5.channel.k8s.io', 'v4.channel.k8s.io']) {
+      const socket = new WebSocket(`wss://127.0.0.1:${kubeletPort}${path}`, [protocol], toKubelet)
+      const said: Record<number, string> = {}
+      socket.on(
+        'message',
+        (data: Buffer) => (said[data[0]!] = (said[data[0]!] ?? '') + data.subarray(1).toString())
+      )
+      await once(socket, 'open')
+      t.equal(socket.protocol, protocol)
+      socket.send(Buffer.from('\0typed'))
+      await eventually(() => said[1] === 'typed')
+      if (protocol.startsWith('v4')) {
+        socket.close()
+        continue
+      }
+      socket.send(Buffer.of(255, 0))
+      await once(socket, 'close')
+      t.equal(said[2], 'err\n')
+      t.match(JSON.parse(said[3]!), {
+        status: 'Failure',
+        reason: 'NonZeroExitCode',
+        details: { causes: [{ reason: 'ExitCode', message: '9' }] }
+      })
+    }
+  })
+
+  await t.test('a backend without streams is named in a plain refusal', async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'interlink-plain-'))
+    const log = pino({ level: 'silent' })
+    const plain: BackendModule = {
+      ...processBackend,
+      name: 'plain',
+      create(options, context) {
+        const backend = processBackend.create(options, context)
+        return {
+          name: 'plain',
+          check: () => backend.check(),
+          render: (plan, dir) => backend.render(plan, dir),
+          submit: (job) => backend.submit(job),
+          find: (job) => backend.find(job),
+          list: (jobs) => backend.list(jobs),
+          cancel: (job, grace) => backend.cancel(job, grace)
+        }
+      }
+    }
+    const plugin = await startPlugin({
+      module: plain,
+      config: { listen: `unix://${join(dir, 'plugin.sock')}`, root: join(dir, 'jobs'), options: {} },
+      log
+    })
+    const api = await startApi({
+      listen: 'http://127.0.0.1:0',
+      plugins: [{ name: 'plain', url: plugin.url }]
+    })
+    const config = await loadVkConfig({
+      overrides: {
+        kubeconfig: cluster.kubeconfigPath,
+        interlink: { url: api.url },
+        // No other pod is to come to it.
+        nodes: [{ name: 'plain', address: '127.0.0.1', labels: { 'virtual-node.interlink/type': 'plain' } }],
+        kubelet: { address: '127.0.0.1' },
+        page: false
+      }
+    })
+    const nodes = await startVirtualNodes(config, { log })
+    t.teardown(async () => {
+      await kubectl(['delete', 'pod', 'plain', '--grace-period=0', '--force'])
+      await nodes.close()
+      await kubectl(['delete', 'node', 'plain'])
+      await api.close()
+      await plugin.close()
+      await rm(dir, { recursive: true, force: true })
+    })
+    await apply(
+      shellPod({ name: 'plain', script: 'sleep 1000', spec: { nodeName: 'plain', nodeSelector: {} } })
+    )
+    await runs('plain')
+    for (const variables of Object.values(ways))
+      for (const [what, args] of Object.entries({
+        exec: ['exec', 'plain', '--', 'true'],
+        attach: ['attach', 'plain'],
+        portforward: ['port-forward', 'plain', ':80']
+      })) {
+        const { code, stderr } = await start({ ...cluster.env, ...variables }, args).ended
+        t.not(code, 0)
+        t.match(stderr, new RegExp(`${what} is not offered by the backend plain of node plain`))
+      }
+  })
+
+  await t.test('frames that are none harm nobody', async (t) => {
+    const seconds = Number(process.env.STREAM_FUZZ_SECONDS ?? 10)
+    const handles = () => readdirSync(`/proc/${stack.pid('vk')}/fd`).length
+    const resident = async () => Number(/process_resident_memory_bytes (\d+)/.exec(await metrics())![1])
+    const pid = stack.pid('vk')
+    await fuzz(toKubelet, 2)
+    const before = { memory: await resident(), handles: handles() }
+    await fuzz(toKubelet, seconds)
+    t.equal(stack.pid('vk'), pid)
+    await eventually(async () => !/interlink_vk_streams\{kind="\w+"\} [1-9]/.test(await metrics()), {
+      deadlineMs: 60_000
+    })
+    await eventually(() => handles() <= before.handles + 10)
+    t.ok((await resident()) < before.memory + 100e6, 'memory stays where it was')
+    t.equal((await kubectl(['exec', 'box', '--', 'true'])).code, 0)
+  })
+
+  await t.test('what is not there, or does not run, is said before anything is opened', async (t) => {
+    const said = async (...args: string[]) => {
+      const { code, stderr } = await kubectl(args)
+      t.not(code, 0, args.join(' '))
+      return stderr
+    }
+    t.match(await said('exec', 'box', '-c', 'nobody', '--', 'true'), /nobody/)
+    await apply(shellPod({ name: 'over', script: 'exit 0' }))
+    await eventually(
+      async () =>
+        (await kubectl(['get', 'pod', 'over', '-o', 'jsonpath={.status.phase}'])).stdout.toString() ===
+        'Succeeded'
+    )
+    t.match(await said('exec', 'over', '--', 'true'), /completed|not running/)
+    t.match(await said('exec', 'box', '--', 'no-such-command'), /no-such-command|exit code 127/)
+  })
+})
+
+/** Sessions of random and mutated frames, some at a time, in every protocol of the port. */
+async function fuzz(to: TlsOptions, seconds: number): Promise<void> {
+  const until = Date.now() + seconds * 1000
+  const codec = new HeaderCodec()
+  const valid: Buffer[] = []
+  for (const [index, streamtype] of ['error', 'stdin', 'stdout', 'data'].entries()) {
+    const block = await codec.write({ streamtype, port: '1', requestid: '0' })
+    const more = { associatedId: 0, priority: 0, fin: false, unidirectional: false, block }
+    valid.push(...encodeFrame({ type: 'synStream', streamId: 2 * index + 1, ...more }))
+  }
+  valid.push(...encodeFrame({ type: 'data', streamId: 3, fin: false, data: Buffer.from('text') }))
+  codec.close()
+  const spdy = Buffer.concat(valid)
+  const upgrades = [
+    [
+      '/exec/default/box/main?command=cat&input=1&output=1',
+      'SPDY/3.1',
+      'X-Stream-Protocol-Version: v4.channel.k8s.io'
+    ],
+    ['/portForward/default/box', 'SPDY/3.1', 'X-Stream-Protocol-Version: portforward.k8s.io'],
+    ['/attach/default/box/main?output=1', 'websocket', 'Sec-WebSocket-Protocol: v5.channel.k8s.io'],
+    ['/portForward/default/box', 'websocket', 'Sec-WebSocket-Protocol: SPDY/3.1+portforward.k8s.io']
+  ] as const
+  const one = async () => {
+    while (Date.now() < until) {
+      const [path, protocol, header] = upgrades[randomInt(upgrades.length)]!
+      const socket = connectTls(to)
+      socket.on('error', () => {})
+      socket.write(
+        `${protocol === 'websocket' ? 'GET' : 'POST'} ${path} HTTP/1.1\r\nHost: n\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${header}\r\n` +
+          `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n`
+      )
+      const bytes = randomInt(3) === 0 ? randomBytes(randomInt(1, 600)) : Buffer.from(spdy)
+      for (let change = randomInt(8); change > 0; change--) bytes[randomInt(bytes.length)] = randomInt(256)
+      socket.resume()
+      await delay(randomInt(60))
+      socket.write(bytes)
+      await delay(randomInt(60))
+      if (randomInt(2)) socket.end()
+      else socket.destroy()
+      if (!socket.destroyed) await Promise.race([once(socket, 'close'), delay(500)])
+      socket.destroy()
+    }
+  }
+  await Promise.all([one(), one(), one(), one()])
+}
+
+interface Way {
+  readonly env: NodeJS.ProcessEnv
+  readonly cluster: ControlPlane
+  readonly port: number
+}
+
+async function overOneWay(t: Test, { env, cluster, port }: Way): Promise<void> {
+  const kubectl = (args: readonly string[], input?: Buffer) => start(env, args, input).ended
+
+  await t.test('a command has its own output, errors, environment and exit code', async (t) => {
+    const script = 'echo "$WORD"; echo err >&2; exit 7'
+    const ran = await kubectl(['exec', 'box', '--', 'sh', '-c', script])
+    t.equal(ran.stdout.toString(), 'two words\n')
+    t.match(ran.stderr, /^err\n/)
+    t.equal(ran.code, 7)
+    const killed = await kubectl(['exec', 'box', '--', 'sh', '-c', 'kill -9 $$'])
+    t.equal(killed.code, 137)
+  })
+
+  await t.test('words and bytes arrive as they are', async (t) => {
+    const words = [`'"$(id)\`id\`;&|<>*?~#!\\ \t\n`, 'ä€🎉', '', '--', '%41+%00'.replace('%00', '')]
+    const { stdout } = await kubectl(['exec', 'box', '--', 'printf', '<%s>', ...words])
+    t.equal(stdout.toString(), words.map((word) => `<${word}>`).join(''))
+    const bytes = randomBytes(3_000_000)
+    const echoed = await kubectl(['exec', '-i', 'box', '--', 'cat'], bytes)
+    t.equal(echoed.stdout.length, bytes.length)
+    t.ok(echoed.stdout.equals(bytes))
+    const hashed = await kubectl(['exec', '-i', 'box', '--', 'sha256sum', '/dev/stdin'], bytes)
+    t.match(hashed.stdout.toString(), sha(bytes), 'its stdin can be opened by name')
+  })
+
+  await t.test('what is left in the background keeps nobody waiting', async (t) => {
+    const { code, stdout } = await kubectl(['exec', 'box', '--', 'sh', '-c', 'sleep 1000 & echo $!'])
+    t.equal(code, 0)
+    const pid = Number(stdout.toString())
+    t.ok(isAlive(pid), 'and goes on')
+    process.kill(pid, 'SIGKILL')
+  })
+
+  await t.test('a terminal has a size, a new one when it is changed, and keys', async (t) => {
+    const terminal = onTerminal(
+      [
+        kubectlPath()!,
+        'exec',
+        '-it',
+        'box',
+        '--',
+        'sh',
+        '-c',
+        'stty size; while read -r line; do stty size; done; exit 3'
+      ],
+      env
+    )
+    t.teardown(() => terminal.kill())
+    await terminal.shows(/24 80\r\n/)
+    terminal.resize(120, 45)
+    // kubectl hears of it by a signal, after which it may still be on its way.
+    await eventually(async () => {
+      terminal.type('\n')
+      await terminal.shows(/45 120\r\n/)
+      return true
+    })
+    terminal.type('\u0004')
+    t.equal(await terminal.ended, 3)
+    const sleeper = onTerminal(
+      [kubectlPath()!, 'exec', '-it', 'box', '--', 'sh', '-c', 'echo up; sleep 1000'],
+      env
+    )
+    t.teardown(() => sleeper.kill())
+    await sleeper.shows(/up/)
+    sleeper.type('\u0003')
+    t.equal(await sleeper.ended, 130)
+  })
+
+  await t.test('a connection that is cut ends the command', async (t) => {
+    for (const [how, script] of [
+      ['waits', 'echo $$; exec sleep 1000'],
+      ['is deaf to a hang-up', 'trap "" HUP TERM; echo $$; while :; do sleep 1; done'],
+      ['reads', 'echo $$; exec cat']
+    ] as const) {
+      const { child, text } = start(env, ['exec', '-i', 'box', '--', 'sh', '-c', script], 'open')
+      const pid = await eventually(() => Number(text()))
+      t.ok(isAlive(pid))
+      signalGroup(child, 'SIGKILL')
+      await eventually(() => !isAlive(pid))
+      t.pass(`a command that ${how}`)
+    }
+  })
+
+  await t.test('cp takes 50 MB, directories, links and odd names both ways', async (t) => {
+    const dir = t.testdir({})
+    const there = join(dir, 'there')
+    await mkdir(join(there, 'a directory', 'empty'), { recursive: true })
+    const big = randomBytes(50_000_000)
+    await writeFile(join(there, 'big'), big)
+    await writeFile(join(there, 'a directory', `it's "odd" $HOME\n*`), 'text')
+    await symlink('../big', join(there, 'a directory', 'link'))
+    const target = `/data/${randomBytes(4).toString('hex')}`
+    const put = await kubectl(['cp', there, `box:${target}`])
+    t.equal(put.code, 0, put.stderr)
+    const { stdout } = await kubectl([
+      'exec',
+      'box',
+      '--',
+      'sh',
+      '-c',
+      'cd "$1" && sha256sum big && readlink "a directory/link"',
+      '-',
+      target
+    ])
+    t.equal(stdout.toString(), `${sha(big)}  big\n../big\n`)
+    // kubectl takes no links out of a pod, tar does.
+    const back = join(dir, 'back')
+    const got = await kubectl(['cp', `box:${target}`, back])
+    t.equal(got.code, 0, got.stderr)
+    t.equal(sha(await readFile(join(back, 'big'))), sha(big))
+    t.same((await readdir(join(back, 'a directory'))).includes(`it's "odd" $HOME\n*`), true)
+    t.ok((await lstat(join(there, 'a directory', 'link'))).isSymbolicLink())
+    t.equal(await readlink(join(there, 'a directory', 'link')), '../big')
+    await kubectl(['exec', 'box', '--', 'rm', '-rf', target])
+  })
+
+  await t.test('port-forward carries many connections at once, each with its own end', async (t) => {
+    await start(cluster.env, ['expose', 'pod', 'box', `--port=${port}`, '--name=echo']).ended
+    for (const what of ['pod/box', 'svc/echo']) {
+      const { child, text, ended } = start(
+        env,
+        ['port-forward', '--address=127.0.0.1', what, `:${port}`],
+        'open'
+      )
+      t.teardown(() => signalGroup(child, 'SIGKILL'))
+      const local = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(text())?.[1]))
+      const ask = async (bytes: Buffer) => {
+        const socket = connect({ port: local, host: '127.0.0.1', allowHalfOpen: true })
+        socket.end(bytes)
+        let answer = ''
+        socket.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+        await once(socket, 'end')
+        return answer
+      }
+      const sent = Array.from({ length: 40 }, (_, index) => randomBytes(1 + index * 20_000))
+      const answers = await Promise.all(sent.map(ask))
+      t.same(
+        answers,
+        sent.map((bytes) => `${bytes.length} ${sha(bytes)}`),
+        what
+      )
+      t.equal(child.exitCode, null)
+      signalGroup(child, 'SIGTERM')
+      const { stderr } = await ended
+      t.notMatch(stderr, /error/i)
+    }
+    const { child, text, ended } = start(env, ['port-forward', '--address=127.0.0.1', 'box', ':1'], 'open')
+    t.teardown(() => signalGroup(child, 'SIGKILL'))
+    const local = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(text())?.[1]))
+    await once(
+      connect({ port: local, host: '127.0.0.1' })
+        .resume()
+        .on('error', () => {}),
+      'close'
+    )
+    t.match((await ended).stderr, /port 1 .*ECONNREFUSED/s)
+  })
+}
