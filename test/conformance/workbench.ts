@@ -190,8 +190,9 @@ export function createWorkbench(url: string, image: string): Workbench {
       return taken
     },
     async cleanUp() {
-      for (const pod of left) await pod.delete(0)
-      for (const pod of left) await pod.gone()
+      const pods = left.splice(0)
+      for (const pod of pods) await pod.delete(0)
+      for (const pod of pods) await pod.gone()
       await client.close()
     }
   }

@@ -1,9 +1,10 @@
+import { execFile, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createWriteStream, existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { stringify } from 'yaml'
 import { eventually } from './eventually.ts'
 import { freePorts } from './free-port.ts'
@@ -136,6 +137,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         await gone
       }
       await balancer.close()
+      await endJobs(jobs)
       await directory.remove()
     }
   }
@@ -149,4 +151,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw new Error(`the stack did not come up:\n${logs.join('\n')}`, { cause: error })
   }
   return stack
+}
+
+/** Jobs outlive their plugin: what a test has left of them ends here. */
+async function endJobs(jobs: string): Promise<void> {
+  for (const name of await readdir(jobs).catch(() => [])) {
+    const dir = join(jobs, name)
+    const beat = await readFile(join(dir, 'state/supervisor'), 'utf8').catch(() => '')
+    const pid = Number(/^pid=(\d+)$/m.exec(beat)?.[1])
+    if (!pid || existsSync(join(dir, 'state/pod'))) continue
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // It has ended already.
+    }
+    await promisify(execFile)('/bin/sh', [join(dir, 'supervisor.sh'), 'reap', dir]).catch(() => {})
+  }
 }

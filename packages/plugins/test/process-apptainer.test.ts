@@ -1,6 +1,8 @@
 import t from 'tap'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { of } from '../../../test/conformance/workbench.ts'
+import { eventually } from '../../../test/support/eventually.ts'
 import { onPath } from '../../../test/support/on-path.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
 import { imageCases } from './support-image-cases.ts'
@@ -34,6 +36,20 @@ for (const uid of [undefined, 65534])
       const env = ['a-b', 'UID', 'FINE'].map((name) => ({ name, value: 'x' }))
       const { message } = await site.refusal({ containers: [site.shell('true', { image, env })] })
       t.match(message, /containers\[0\]\.env.*a-b, UID in a container/)
+    })
+
+    await t.test('what Apptainer serves a container with ends with it, however it ends', async (t) => {
+      const pod = await site.run({ containers: [site.shell('echo up; sleep 1000', { image })] })
+      await pod.said('up')
+      const run = join(site.jobs, `conformance-${pod.uid}`, 'run/main.pid')
+      const leader = (await readFile(run, 'utf8')).trim()
+      const ofSession = async () => {
+        const { stdout } = await call('ps', ['-eo', 'sid=,pid=,args='])
+        return stdout.split('\n').filter((line) => line.trim().startsWith(`${leader} `))
+      }
+      t.match((await ofSession()).join('\n'), /squashfuse|fuse2fs|fuse-overlayfs/)
+      await pod.delete(0)
+      await eventually(async () => (await ofSession()).length === 0)
     })
 
     await t.test('an image that cannot be pulled is said', async (t) => {

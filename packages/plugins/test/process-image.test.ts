@@ -1,23 +1,29 @@
 import t, { type Test } from 'tap'
-import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { streams } from '../../../test/conformance/cases/streams.ts'
 import { of } from '../../../test/conformance/workbench.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
 import { startSite, type Site } from './support-process.ts'
 
 const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))
-const applets = ['sh', 'cat', 'echo', 'hostname', 'id', 'ls', 'sleep', 'touch', 'rm', 'mkdir']
+const applets = 'cat date echo hostname id ls mkdir printf rm sh sleep stty test touch'.split(' ')
 /** As a site has it that has neither. */
 const bareSite = { images: { apptainer: '', podman: '' } }
 
 /** An unpacked image below the site's directory. */
 async function unpack(site: Site, name: string): Promise<string> {
   const root = join(site.dir, name)
-  for (const part of ['bin', 'etc']) await mkdir(join(root, part), { recursive: true })
+  for (const part of ['bin', 'etc', 'tmp']) await mkdir(join(root, part), { recursive: true })
   await copyFile(busybox!, join(root, 'bin/busybox'))
   for (const applet of applets) await symlink('busybox', join(root, 'bin', applet))
+  await chmod(join(root, 'tmp'), 0o1777)
   await writeFile(join(root, 'etc/os-release'), 'ID=little\n')
+  // Where a user namespace knows not whose a directory is, overlay lets nobody write into it.
+  await promisify(execFile)('chown', ['-hR', `${site.uid}:${site.uid}`, root])
   return root
 }
 
@@ -35,6 +41,11 @@ for (const uid of [undefined, 65534])
     await t.test('a container runs in an unpacked image with its volumes', (t) => runs(t, site))
     await t.test('links of an image lead nowhere but into the image', (t) => escapes(t, site))
     await t.test('what is no image is refused', (t) => refusals(t, site))
+    const image = await unpack(site, 'streams')
+    for (const { name, run } of streams)
+      await t.test(name, () =>
+        run({ ...site, shell: (script, more = {}) => site.shell(script, { image, ...more }) })
+      )
   })
 
 async function runs(t: Test, site: Site) {
@@ -64,7 +75,7 @@ async function runs(t: Test, site: Site) {
   t.match(await pod.log('readonly'), /No such file/)
   t.match(await pod.log('readonly'), /Read-only file system/)
   t.equal(of(status, 'readonly').state!.terminated!.exitCode, 4)
-  t.same((await readdir(image)).sort(), ['bin', 'etc'], 'the image itself is as it was')
+  t.same((await readdir(image)).sort(), ['bin', 'etc', 'tmp'], 'the image itself is as it was')
 }
 
 async function escapes(t: Test, site: Site) {

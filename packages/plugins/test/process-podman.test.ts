@@ -2,6 +2,7 @@ import t from 'tap'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { of } from '../../../test/conformance/workbench.ts'
+import { eventually } from '../../../test/support/eventually.ts'
 import { onPath } from '../../../test/support/on-path.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
 import { imageCases } from './support-image-cases.ts'
@@ -68,10 +69,9 @@ t.test('Podman, under root', async (t) => {
     })
   })
 
-  await t.test('nothing is left of a container', async (t) => {
-    const { stdout } = await call(podman!, ['ps', '--all', '--quiet', '--filter', `ancestor=${image}`], {
-      env
-    })
-    t.equal(stdout, '')
+  await t.test('nothing is left of a container', async () => {
+    await site.cleanUp()
+    const left = ['ps', '--all', '--quiet', '--filter', `ancestor=${image}`]
+    await eventually(async () => (await call(podman!, left, { env })).stdout === '')
   })
 })

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { streams } from '../../../test/conformance/cases/streams.ts'
 import { of } from '../../../test/conformance/workbench.ts'
 import { hostile } from './support-images.ts'
 import type { Site } from './support-process.ts'
@@ -219,4 +220,6 @@ export async function imageCases(t: Test, { site, image, anyName, mapsUsers }: C
       })
     }
   })
+
+  for (const { name, run } of streams) await t.test(name, () => run({ ...site, shell }))
 }

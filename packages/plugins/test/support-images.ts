@@ -9,7 +9,9 @@ export const call = promisify(execFile)
 export const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))
 
 const applets =
-  'cat chmod cp echo env head hostname id kill ls mkdir pwd rm sh sleep stat touch tr true wc'.split(' ')
+  'cat chmod cp date echo env head hostname id kill ls mkdir printf pwd rm sh sleep stat stty test touch tr true wc'.split(
+    ' '
+  )
 
 /** An unpacked image: busybox, and an entrypoint that says how it was called. */
 export async function unpackedImage(root: string): Promise<string> {

@@ -163,8 +163,14 @@ export const streams: readonly Case[] = [
       const session = await open(bench, pod, { kind: 'attach', container: 'main', stdin: true, tty: true })
       const seen = watch(session)
       session.resize(columns, rows)
-      session.input.write(`${word}\n`)
-      await eventually(() => seen.shown.includes(`<${word}> ${rows} ${columns}`))
+      // A runtime in front of the container hears of the size by a signal, after which it may still be on its way.
+      await eventually(
+        () => {
+          session.input.write(`${word}\n`)
+          return seen.shown.includes(`<${word}> ${rows} ${columns}`)
+        },
+        { everyMs: 500 }
+      )
       session.destroy()
     }
     await pod.running()

@@ -4,6 +4,8 @@
 # reads, its end where the body is empty; channel 4 the rows and columns of the terminal (2 bytes each). The end of
 # the frames is a hang-up: the command gets HUP, and KILL after two seconds. stdout and stderr are the command's. The
 # exit code is its own, or 128 and the signal. What the command leaves in the background does not keep this waiting.
+# A runtime may start the command for us, as no child of ours: then INTERLINK_SESSION in its environment is the process
+# that we have started, its id and start time with a dot between.
 # `held` is the first process of a container, whose end is for others to ask: signals are passed over.
 use strict;
 use warnings;
@@ -22,6 +24,7 @@ my $set_controlling = 0x540e;
 my $most = 256 * 1024;
 
 sub give_up { print STDERR "$_[0]: \l$!\n"; exit 126 }
+sub content { open(my $in, '<', $_[0]) or return ''; local $/; return readline($in) // '' }
 sub nonblocking { fcntl($_, F_SETFL, fcntl($_, F_GETFL, 0) | O_NONBLOCK) for @_ }
 
 $SIG{PIPE} = 'IGNORE';
@@ -86,6 +89,19 @@ if (!$child) {
   exec { $command[0] } @command or give_up("exec: \"$command[0]\"");
 }
 close $_ for @theirs;
+
+# From the state on, as the name before it may hold anything; see proc_pid_stat(5).
+sub stat_of { content("/proc/$_[0]/stat") =~ /^.*\) (.*)/s ? split(' ', $1) : () }
+my $mark = join '', "\0INTERLINK_SESSION=$child.", (stat_of($child))[19] // 0, "\0";
+
+# The first process of the command where a runtime has started it: it has come from another PID namespace.
+sub started_for_us {
+  return grep {
+    my ($own, $before) = map { readlink("/proc/$_/ns/pid") // '' } $_, (stat_of($_))[1] // 0;
+    $own ne $before && $before ne '';
+  } grep { index("\0" . content("/proc/$_/environ"), $mark) >= 0 } map { m{(\d+)} } glob '/proc/[0-9]*';
+}
+
 nonblocking(\*STDIN, \*STDOUT, \*STDERR, $to, map { $_->{in} } @from);
 
 my ($code, $killed, $quiet) = (undef, 0, 0);
@@ -133,5 +149,13 @@ while (1) {
     }
   }
 }
-kill KILL => -$child if $hung_up;
+if ($hung_up) {
+  kill KILL => -$child;
+  my %told;
+  while (Time::HiRes::time() - $hung_up < 2) {
+    kill HUP => map { -$_ } grep { !$told{$_}++ } started_for_us();
+    Time::HiRes::sleep(0.2);
+  }
+  kill KILL => map { -$_ } started_for_us();
+}
 exit($code // 129);

@@ -104,6 +104,12 @@ kill_marked() {
   list_marked "$@" | while read -r found; do kill -s KILL "$found" 2>/dev/null; done
 }
 
+# Kills what is left of a session, such as what a runtime has started beside a container in groups of their own.
+kill_session() {
+  grep -ls -- "^.*) [A-Za-z] [0-9]* [0-9]* $1 " /proc/[0-9]*/stat 2>/dev/null |
+    while IFS=/ read -r _ _ found _; do kill -s KILL "$found" 2>/dev/null; done
+}
+
 # A child that has ended is a zombie until it is waited for.
 is_alive() {
   { read -r _ _ life _ <"/proc/$1/stat"; } 2>/dev/null && [ "$life" != Z ]

@@ -56,7 +56,10 @@ step_exit() {
   [ "$finished" ] || return 1
   end_probes
   end_hook
-  find_leader && kill -s KILL -- "-$leader" 2>/dev/null
+  if find_leader; then
+    kill -s KILL -- "-$leader" 2>/dev/null
+    kill_session "$leader"
+  fi
   kill_marked "$name"
   phase=drain due=$((now + 2000))
   return 0

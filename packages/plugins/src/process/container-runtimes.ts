@@ -61,6 +61,12 @@ shift 6
 exec "$@"
 `
 
+/** For a container with a terminal Apptainer opens /dev/console, which to root would be the machine's. */
+const layOverConsole = `
+terminal=$(tty) && mount --bind "$terminal" /dev/console || exit 126
+exec "$@"
+`
+
 /** As a kubelet does, volumes are open to a uid of the image's; the job's directory around them is not. */
 const pullForPodman = `${fail}
 dir=$1 name=$2 tool=$3 image=$4 policy=$5 open=$6
@@ -77,7 +83,10 @@ fi
 exec "$@"
 `
 
-/** A probe or hook may come before the container is there. Arguments: file with the id of Podman, tool, container. */
+/**
+ * A probe or hook may come before the container is there. The mark is that of session.pl: what Podman starts is no
+ * child of its own. Arguments: file with the id of Podman, tool, container.
+ */
 const enterPodman = `
 leader=$1 tool=$2 instance=$3
 shift 3
@@ -89,7 +98,7 @@ until [ "$("$tool" container inspect --format '{{.State.Running}}' "$instance" 2
 done
 terminal=
 [ ! -t 0 ] || terminal=--tty
-exec "$tool" exec --interactive $terminal "$instance" "$@"
+exec "$tool" exec --interactive $terminal --env "INTERLINK_SESSION=$$.$(cut -d ' ' -f 22 "/proc/$$/stat")" "$instance" "$@"
 `
 
 /**
@@ -121,6 +130,9 @@ export function apptainerLaunch(
             ...[machine.shell, '-c', pullForApptainer, 'pull', dir, container.name, tool, image],
             ...[container.pullPolicy === 'Always' ? 'always' : 'missing', file]
           ]
+        : []),
+      ...(container.tty && machine.uid === 0 && machine.namespaces
+        ? [machine.shell, '-c', layOverConsole, 'terminal']
         : []),
       tool,
       '--silent',
