@@ -53,6 +53,14 @@ const openFiles = async (dir: string): Promise<number> => {
   return links.filter((link) => link.startsWith(dir)).length
 }
 
+t.test('what is written after a log was opened is new, however late it is read', async (t) => {
+  const dir = await job(t, { 'c.0': record(0, 'before') })
+  const options = { dir, container: 'c', tailLines: 0, isRunning: () => false }
+  const log = await openLog(options)
+  await appendFile(join(dir, 'log/c.0'), record(1, 'after'))
+  t.equal(Buffer.concat(await log.toArray()).toString(), 'after\n')
+})
+
 t.test('lines of both streams come in order, parts joined, with the time of their first part', async (t) => {
   const dir = await job(t, {
     'c.0':

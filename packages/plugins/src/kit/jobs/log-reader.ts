@@ -44,8 +44,10 @@ const POLL_MS = 500
  */
 export async function openLog(options: LogOptions): Promise<Readable> {
   const attempt = await chooseAttempt(options)
+  // What is written from here on is new, whenever the first byte is read.
+  const offset = await startOffset(options, attempt)
   const ended = new AbortController()
-  const source = bytes(options, attempt, ended.signal)
+  const source = bytes(options, { attempt, offset }, ended.signal)
   const abort = () => stream.destroy()
   const stream = new Readable({
     highWaterMark: 64 * 1024,
@@ -99,11 +101,15 @@ async function chooseAttempt(options: LogOptions): Promise<number> {
   return latest ?? 0
 }
 
-async function* bytes(options: LogOptions, first: number, ended: AbortSignal): AsyncGenerator<Buffer> {
+async function* bytes(
+  options: LogOptions,
+  first: { readonly attempt: number; readonly offset: number },
+  ended: AbortSignal
+): AsyncGenerator<Buffer> {
   const format = new Format(options)
   const follow = options.follow === true && !options.previous
   const changes = follow ? new Changes(join(options.dir, 'log'), ended) : undefined
-  let attempt = first
+  let attempt = first.attempt
   let file: FileHandle | undefined
   try {
     for (;;) {
@@ -111,8 +117,8 @@ async function* bytes(options: LogOptions, first: number, ended: AbortSignal): A
       const next =
         follow && !options.only ? (await attempts(options)).find((one) => one > attempt) : undefined
       if (!file) {
-        file = await open(join(options.dir, 'log', `${options.container}.${attempt}`)).catch(() => undefined)
-        if (file) format.cursor = new LogCursor(file, await startOffset(file, options, attempt === first))
+        file = await openAttempt(options, attempt)
+        if (file) format.cursor = new LogCursor(file, attempt === first.attempt ? first.offset : 0)
       }
       while (format.cursor && !ended.aborted) {
         const records = await format.cursor.next()
@@ -137,12 +143,21 @@ async function* bytes(options: LogOptions, first: number, ended: AbortSignal): A
   }
 }
 
-async function startOffset(file: FileHandle, options: LogOptions, isFirst: boolean): Promise<number> {
+const openAttempt = ({ dir, container }: LogOptions, attempt: number): Promise<FileHandle | undefined> =>
+  open(join(dir, 'log', `${container}.${attempt}`)).catch(() => undefined)
+
+async function startOffset(options: LogOptions, attempt: number): Promise<number> {
   const { tailLines, sinceTime } = options
-  if (!isFirst) return 0
-  const tail = tailLines === undefined ? 0 : await tailOffset(file, tailLines)
-  const since = sinceTime === undefined ? 0 : await sinceOffset(file, recordTime(sinceTime))
-  return Math.max(tail, since)
+  if (tailLines === undefined && sinceTime === undefined) return 0
+  const file = await openAttempt(options, attempt)
+  if (!file) return 0
+  try {
+    const tail = tailLines === undefined ? 0 : await tailOffset(file, tailLines)
+    const since = sinceTime === undefined ? 0 : await sinceOffset(file, recordTime(sinceTime))
+    return Math.max(tail, since)
+  } finally {
+    await file.close()
+  }
 }
 
 /** Turns records into what the client sees: lines joined, with or without times, cut at the limit. */
