@@ -20,51 +20,15 @@ import { encodeFrame } from '../../packages/vk-core/src/streams/spdy/frames.ts'
 import { HeaderCodec } from '../../packages/vk-core/src/streams/spdy/header-block.ts'
 import { controlPlaneUnavailable, startControlPlane, type ControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
+import { isAlive, startKubectl as start, ways } from '../support/kubectl-process.ts'
 import { kubectlPath } from '../support/kubectl.ts'
 import { onTerminal } from '../support/on-terminal.ts'
-import { signalGroup, spawnReaped } from '../support/reaper.ts'
+import { signalGroup } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 import { startStack } from '../support/stack.ts'
 import { onVirtualNode, shellPod } from './workloads.ts'
 
-interface Ran {
-  readonly code: number
-  readonly stdout: Buffer
-  readonly stderr: string
-}
-
-/** The two ways in which kubectl speaks to an API server. */
-const ways = {
-  WebSockets: { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'true', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'true' },
-  'SPDY/3.1': { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'false' }
-}
-
-function start(env: NodeJS.ProcessEnv, args: readonly string[], input: Buffer | 'open' = Buffer.alloc(0)) {
-  const child = spawnReaped(kubectlPath()!, args, { env, stdio: 'pipe' })
-  const stdout: Buffer[] = []
-  let stderr = ''
-  child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk))
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  child.stdin!.on('error', () => {})
-  if (input !== 'open') child.stdin!.end(input)
-  return {
-    child,
-    ended: new Promise<Ran>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('close', (code) => resolve({ code: code ?? -1, stdout: Buffer.concat(stdout), stderr }))
-    }),
-    text: () => Buffer.concat(stdout).toString()
-  }
-}
-
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 
 /** Answers with the number of bytes and their hash, once the other side has ended its half. */
 const echoServer = (port: number) => `

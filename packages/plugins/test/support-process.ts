@@ -24,6 +24,8 @@ export interface SiteOptions {
   readonly uid?: number
   readonly env?: Readonly<Record<string, string>>
   readonly config?: Readonly<Record<string, unknown>>
+  /** What the plugin asks for. */
+  readonly tokenFile?: string
   /** Where the plugin's directory is made. */
   readonly parent?: string
 }
@@ -31,7 +33,10 @@ export interface SiteOptions {
 const program = fileURLToPath(new URL('support-process-program.ts', import.meta.url))
 const loader = new URL('../../../scripts/lib/typescript.mjs', import.meta.url).href
 
-export async function startSite(t: Test, { uid, env, config, parent }: SiteOptions = {}): Promise<Site> {
+export async function startSite(
+  t: Test,
+  { uid, env, config, tokenFile, parent }: SiteOptions = {}
+): Promise<Site> {
   const dir = await mkdtemp(join(parent ?? tmpdir(), 'interlink-process-'))
   t.teardown(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   const jobs = join(dir, 'jobs')
@@ -43,6 +48,7 @@ export async function startSite(t: Test, { uid, env, config, parent }: SiteOptio
     listen: `unix://${socket}`,
     listSeconds: 0.5,
     retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
+    ...(tokenFile && { auth: { tokenFile } }),
     ...config
   }
   const child = spawn(
@@ -56,7 +62,7 @@ export async function startSite(t: Test, { uid, env, config, parent }: SiteOptio
     }
   )
   const url = `unix://${join(dir, 'api.sock')}`
-  const plugins = [{ name: 'process', url: `unix://${socket}` }]
+  const plugins = [{ name: 'process', url: `unix://${socket}`, ...(tokenFile && { tokenFile }) }]
   const api = await startApi({ listen: url, plugins }, { logger: pino({ level: 'silent' }) })
   const bench = createWorkbench(url, 'host')
   t.teardown(async () => {

@@ -1,7 +1,9 @@
 /** Requests that ask for another protocol go through the routes of fastify, and so through all its hooks. */
+import { once } from 'node:events'
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { maxMessage } from './channels.ts'
@@ -12,22 +14,32 @@ export interface Upgrade {
   readonly socket: Duplex
   /** What came behind the head of the request. */
   readonly head: Buffer
+  /** Ends the connection as its protocol has it, when the server closes. */
+  goodbye(): void
 }
 
 /** Idle time after which the kernel looks whether the peer is there. */
 const keepAliveMs = 30_000
+/** How long goodbyes may take to arrive. */
+const lingerMs = 1000
 
 const asked = new WeakMap<IncomingMessage, Upgrade>()
 
 /** To be called once for a server, before it listens. Connections that were taken end when the server closes. */
 export function routeUpgrades(app: FastifyInstance): void {
-  const open = new Set<Duplex>()
+  const open = new Map<Duplex, Upgrade>()
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    open.add(socket)
+    const upgrade = {
+      protocol: (request.headers.upgrade ?? '').toLowerCase(),
+      socket,
+      head,
+      goodbye: () => void socket.end()
+    }
+    open.set(socket, upgrade)
+    asked.set(request, upgrade)
     socket.once('close', () => open.delete(socket))
     socket.on('error', () => socket.destroy())
     if (socket instanceof Socket) socket.setKeepAlive(true, keepAliveMs).setNoDelay(true)
-    asked.set(request, { protocol: (request.headers.upgrade ?? '').toLowerCase(), socket, head })
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
     response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
@@ -35,7 +47,12 @@ export function routeUpgrades(app: FastifyInstance): void {
     app.routing(request, response)
   })
   app.addHook('preClose', async () => {
-    for (const socket of open) socket.destroy()
+    const gone = [...open].map(async ([socket, upgrade]) => {
+      upgrade.goodbye()
+      await Promise.race([once(socket, 'close'), sleep(lingerMs)])
+      socket.destroy()
+    })
+    await Promise.all(gone)
   })
 }
 
@@ -52,6 +69,9 @@ export function takeOver(request: FastifyRequest, reply: FastifyReply): Upgrade 
   reply.raw.detachSocket(upgrade.socket as Parameters<ServerResponse['detachSocket']>[0])
   return upgrade
 }
+
+/** RFC 6455, 7.4.1 */
+const goingAway = 1001
 
 const servers = new Map<string, WebSocketServer>()
 
@@ -74,13 +94,15 @@ export function acceptWebSocket(
       handleProtocols: () => subprotocol
     })
   servers.set(subprotocol, server)
-  const { socket, head } = takeOver(request, reply)
+  const upgrade = takeOver(request, reply)
+  const { socket, head } = upgrade
   return new Promise((resolve, reject) => {
     // A handshake that is none is answered by the server itself.
     const failed = (): void => reject(new Error('the connection was closed'))
     socket.once('close', failed)
     server.handleUpgrade(request.raw, socket, head, (accepted) => {
       socket.off('close', failed)
+      upgrade.goodbye = () => accepted.close(goingAway)
       resolve(accepted)
     })
   })

@@ -14,6 +14,13 @@ export interface Caller {
   readonly left: AbortSignal
 }
 
+/** Without a word clients take the end of a connection for that of the command, and for a success. */
+export const nodeStops: StreamStatus = {
+  status: 'Failure',
+  reason: 'InternalError',
+  message: 'the node was stopped, and what was opened here has ended with it'
+}
+
 /** One `{"Width":80,"Height":24}`, as clients of Kubernetes write it. */
 export function readSize(text: string): { readonly columns: number; readonly rows: number } | undefined {
   try {

@@ -1,7 +1,6 @@
-import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { StreamSession } from '@interlink-ts/interlink-api/client'
-import { SpdyConnection, type SpdyStream } from '../../streams/spdy/index.ts'
+import type { SpdyConnection, SpdyStream } from '../../streams/spdy/index.ts'
 import { parsePort } from './query.ts'
 
 export const portForwardProtocol = 'portforward.k8s.io'
@@ -23,8 +22,7 @@ interface Pair {
 }
 
 /** Serves connections to ports of a pod until the caller leaves. */
-export function servePorts(socket: Duplex, forwarding: Forwarding): Promise<void> {
-  const connection = new SpdyConnection(socket)
+export function servePorts(connection: SpdyConnection, forwarding: Forwarding): Promise<void> {
   const left = new AbortController()
   const pairs = new Map<string, Pair>()
   connection.on('stream', (stream) => {

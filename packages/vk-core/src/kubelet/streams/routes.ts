@@ -6,6 +6,7 @@ import { acceptWebSocket, keepAlive, subprotocolsOf, upgradeOf } from '@interlin
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import type { Pod, StreamKind } from '@interlink-ts/interlink-api/wire'
 import { VkError } from '../../errors.ts'
+import { SpdyConnection } from '../../streams/spdy/index.ts'
 import { containersOf, statusOfContainer } from '../containers.ts'
 import type { KubeletPods } from '../pods-of.ts'
 import type { Caller } from './caller.ts'
@@ -121,15 +122,15 @@ export const streams: FastifyPluginAsync<StreamsOptions> = async (app, { pods, n
   async function ports(request: FastifyRequest<StreamRoute>, reply: FastifyReply): Promise<void> {
     const kind = 'portforward'
     const pod = podFor(kind, request.params)
-    const socket = await acceptPorts(request, reply).catch((error: unknown) => {
+    const connection = await acceptPorts(request, reply).catch((error: unknown) => {
       if (!reply.sent) throw error
     })
     // The caller left in the middle of the handshake.
-    if (!socket) return
+    if (!connection) return
     const started = performance.now()
     let connections = 0
     count(kind, 1)
-    await servePorts(socket, {
+    await servePorts(connection, {
       pod: pod.metadata.name ?? '',
       open(port, signal) {
         connections++
@@ -188,7 +189,7 @@ async function acceptPorts(request: FastifyRequest, reply: FastifyReply) {
   if (found === 'websocket' && protocol) {
     const socket = await acceptWebSocket(request, reply, protocol)
     keepAlive(socket, { givesUp: false })
-    return createWebSocketStream(socket)
+    return new SpdyConnection(createWebSocketStream(socket))
   }
   const expected = `SPDY/3.1, or a WebSocket of ${tunnelProtocols[0]}`
   const what = 'portforward'

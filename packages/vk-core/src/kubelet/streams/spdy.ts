@@ -1,18 +1,18 @@
-import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { takeOver } from '@interlink-ts/interlink-api/streams'
+import { takeOver, upgradeOf } from '@interlink-ts/interlink-api/streams'
+import type { StreamStatus } from '@interlink-ts/interlink-api/wire'
 import { VkError } from '../../errors.ts'
 import { SpdyConnection, type SpdyStream } from '../../streams/spdy/index.ts'
-import { readSize, type Caller } from './caller.ts'
+import { nodeStops, readSize, type Caller } from './caller.ts'
 import type { CommandQuery } from './query.ts'
 
 /** Of exec and attach over SPDY; older ones cannot tell an exit code. */
 export const spdyCommandProtocol = 'v4.channel.k8s.io'
 const openingMs = 30_000
 
-/** Answers an upgrade to SPDY/3.1. @throws VkError where the caller does not speak the protocol in it */
-export function acceptSpdy(request: FastifyRequest, reply: FastifyReply, protocol: string): Duplex {
+/** Answers an upgrade to SPDY/3.1; it ends with GOAWAY when the server closes. @throws VkError where the caller does not speak the protocol in it */
+export function acceptSpdy(request: FastifyRequest, reply: FastifyReply, protocol: string): SpdyConnection {
   const header = 'x-stream-protocol-version'
   const offered = [request.headers[header] ?? []]
     .flat()
@@ -21,12 +21,15 @@ export function acceptSpdy(request: FastifyRequest, reply: FastifyReply, protoco
     const found = `${header}: ${offered.join(', ') || 'none'}`
     throw new VkError('VK_STREAM_PROTOCOL', { what: 'SPDY/3.1', expected: `${header}: ${protocol}`, found })
   }
-  const { socket, head } = takeOver(request, reply)
+  const upgrade = takeOver(request, reply)
+  const { socket, head } = upgrade
   socket.write(
     `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`
   )
   if (head.length > 0) socket.unshift(head)
-  return socket
+  const connection = new SpdyConnection(socket)
+  upgrade.goodbye = () => connection.leave()
+  return connection
 }
 
 /** An exec or attach over SPDY/3.1: one stream for each of stdin, stdout, stderr, resize, and error. */
@@ -35,7 +38,7 @@ export async function acceptSpdyStreams(
   reply: FastifyReply,
   query: CommandQuery
 ): Promise<Caller> {
-  const connection = new SpdyConnection(acceptSpdy(request, reply, spdyCommandProtocol))
+  const connection = acceptSpdy(request, reply, spdyCommandProtocol)
   const left = new AbortController()
   connection.once('close', () => left.abort())
   const wanted = new Set([
@@ -47,6 +50,16 @@ export async function acceptSpdyStreams(
   ])
   const streams = await collect(connection, wanted, left.signal)
   const error = streams.get('error')!
+  const tell = async (status: StreamStatus): Promise<void> => {
+    error.end(JSON.stringify(status))
+    await finished(error, { readable: false })
+  }
+  upgradeOf(request)!.goodbye = () => {
+    tell(nodeStops).then(
+      () => connection.leave(),
+      () => connection.leave()
+    )
+  }
   return {
     stdin: streams.get('stdin'),
     stdout: streams.get('stdout'),
@@ -63,8 +76,7 @@ export async function acceptSpdyStreams(
       })
     },
     async end(status) {
-      error.end(JSON.stringify(status))
-      await finished(error, { readable: false })
+      await tell(status)
       connection.destroy()
     },
     left: left.signal

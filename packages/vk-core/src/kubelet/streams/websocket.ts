@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { acceptWebSocket, Channels, channel, keepAlive } from '@interlink-ts/interlink-api/streams'
-import { readSize, type Caller } from './caller.ts'
+import { acceptWebSocket, Channels, channel, keepAlive, upgradeOf } from '@interlink-ts/interlink-api/streams'
+import { nodeStops, readSize, type Caller } from './caller.ts'
 import type { CommandQuery } from './query.ts'
 
 /** Best first. The second cannot tell the end of stdin. */
@@ -26,6 +26,10 @@ export async function acceptChannels(
     const size = id === channel.resize ? readSize(body.toString()) : undefined
     if (size) onSize(size.columns, size.rows)
   })
+  const { goodbye } = upgradeOf(request)!
+  upgradeOf(request)!.goodbye = () => {
+    channels.send(channel.status, JSON.stringify(nodeStops)).then(goodbye, goodbye)
+  }
   const caller: Caller = {
     stdin: query.stdin ? channels.reader(channel.stdin) : undefined,
     stdout: query.stdout ? channels.writer(channel.stdout) : undefined,

@@ -116,6 +116,12 @@ export class SpdyConnection extends EventEmitter<Events> {
     this.#endWhenIdle()
   }
 
+  /** Ends everything at once, and tells the peer which of its streams were seen. */
+  leave(): void {
+    if (!this.#isGoingAway) this.goAway()
+    this.#end(undefined)
+  }
+
   /** Ends everything at once. */
   destroy(): void {
     this.#end(undefined)
