@@ -8,7 +8,7 @@ import { judge, runCases } from './run-cases.ts'
 
 /** What differs where the job directory has to travel; the rest is the same code and the same machine. */
 const travelling =
-  /files of a ConfigMap|emptyDir is shared|hardened|hostile|values of the environment|init containers run|liveness|postStart|sent TERM|OOMKilled|log is followed|attempt before|twice|watch tells|refused, each/
+  /files of a ConfigMap|emptyDir is shared|hardened|hostile|values of the environment|init containers run|liveness|postStart|sent TERM|OOMKilled|log is followed|attempt before|twice|watch tells|refused, each|^streams/
 
 for (const { name: slurm, prefix } of slurms)
   for (const [backend, chosen] of [

@@ -67,6 +67,7 @@ if (requireReal(t, missing)) {
       /✓ accounts +the cluster keeps none/,
       /✓ job directories +\S+: written by the job on \S+, read here/,
       /✓ user namespaces/,
+      /✓ exec +reached by srun/,
       /✓ apptainer +apptainer version \S+; a container has run on/,
       /✓ clock of this machine/,
       /✓ clock of \S+ +within 30 s/

@@ -78,7 +78,7 @@ export async function startSlurmCluster(
       env: {},
       overrides: {
         kubeconfig: kubeconfigPath,
-        interlink: { url },
+        interlink: { url, pingSeconds: 5 },
         nodes: [{ name }],
         page: { port: 0 },
         stateDirectory: join(dir, 'node')

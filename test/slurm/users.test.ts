@@ -1,6 +1,7 @@
 import t from 'tap'
 import { chmod, copyFile, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
@@ -94,6 +95,34 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
     await writeFile(go, '')
     const over = await whenStatus(client, chemistry, isOver)
     t.equal(over.containers[0]!.state!.terminated!.exitCode, 3)
+  })
+
+  t.test('sessions are of the user whose job it is', async (t) => {
+    const { client } = await startSlurmPlugin(t, lab, undefined, throughSudo)
+    const pods = [
+      [podIn('physics', 'sleep 1000'), alice],
+      [podIn('chemistry', 'sleep 1000'), bob]
+    ] as const
+    for (const [pod] of pods) await client.create(pod)
+    for (const [pod, { name }] of pods) {
+      await whenStatus(client, pod, isRunning)
+      const session = await client.stream(pod.pod.metadata.uid!, {
+        ...{ kind: 'exec', container: 'main', stdin: true, tty: false },
+        command: ['/bin/sh', '-c', 'id -un; cat; exit 3']
+      })
+      session.input.end('typed')
+      t.equal(await text(session.output), `${name}\ntyped`)
+      t.equal((await session.status).details?.causes?.[0]?.message, '3')
+    }
+    t.equal((await client.ping()).parsed?.streams, 'srun')
+    t.same(
+      (await lab.run('squeue', '-h', '-s', '-o', '%j %u'))
+        .trim()
+        .split('\n')
+        .filter((step) => /streams/.test(step))
+        .sort(),
+      [alice, bob].map(({ name }) => `interlink-streams ${name}`).sort()
+    )
   })
 
   t.test('a pod gets no user that its namespace does not have', async (t) => {

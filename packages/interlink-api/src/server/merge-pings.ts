@@ -12,12 +12,14 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
   const taints = answers.flatMap((answer) => (answer.taints ? [answer.taints] : []))
   const backends = answers.flatMap(({ backend }) => backend ?? [])
   const queues = answers.flatMap((answer) => answer.queues ?? [])
+  const streams = new Set(answers.flatMap(({ streams }) => streams ?? []))
   const away = answers.filter(({ backend, status = 'ok' }) => backend !== undefined && status !== 'ok')
   return {
     status: away.map(({ status }) => status).join('; ') || 'ok',
     ...(resources.length > 0 ? { resources: addResources(resources) } : {}),
     ...(taints.length > 0 ? { taints: unite(taints.flat()) } : {}),
     ...(queues.length > 0 ? { queues } : {}),
+    ...(streams.size > 0 ? { streams: [...streams].join(', ') } : {}),
     ...(backends.length > 0 ? { backend: backends.join(',') } : {}),
     capabilities: [...new Set(pings.flatMap(({ capabilities }) => [...capabilities]))].filter(
       (name) => isStream(name) || pings.every(({ capabilities }) => capabilities.has(name))

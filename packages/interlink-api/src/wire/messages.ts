@@ -170,7 +170,7 @@ export type Taint = Static<typeof Taint>
  * Answer to a ping. `taints` absent leaves the node's taints, `[]` clears them. Resource values are quantities.
  * Extensions: `backend`, `version`, `capabilities` (see {@link Capability}); `free`, what nobody uses at the moment, a
  * hint and no promise; `models` of accelerators; `queues`, the partitions of a batch system, `maxSeconds` absent where
- * there is no limit.
+ * there is no limit; `streams`, how exec, attach and port-forward reach a job.
  */
 export const PingResponse = Type.Object(
   {
@@ -200,6 +200,7 @@ export const PingResponse = Type.Object(
       )
     ),
     taints: Type.Optional(Type.Array(Taint)),
+    streams: Type.Optional(Type.String()),
     queues: Type.Optional(
       Type.Array(
         Type.Object(

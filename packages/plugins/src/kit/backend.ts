@@ -193,7 +193,7 @@ export interface Backend {
    * Resources, taints and queues for the ping; absent fields leave the node's configuration. Asked once at start and
    * by every ping, which waits for it: what takes time is asked for in the background.
    */
-  resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues'>>
+  resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues' | 'streams'>>
   /** Optional: what of kubectl's streams reaches the containers. */
   readonly streams?: Streams
   /** Gives up connections; nothing is asked of it afterwards. */

@@ -33,6 +33,7 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch | R
   const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
   const instance = `instance://${container.name}`
   const exec = [tool, '--silent', 'exec', '--containall', '--no-eval', ...pwd]
+  const checked = (when: 'start' | 'enter') => [...exec, '--env', `INTERLINK_CHECK=${when}`, instance]
   return {
     outer: {
       start: [
@@ -53,9 +54,9 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch | R
       announces: true
     },
     run: container.command
-      ? [...exec, '--env', 'INTERLINK_CHECK=1', instance, ...container.command, ...(container.args ?? [])]
+      ? [...checked('start'), ...container.command, ...(container.args ?? [])]
       : [tool, '--silent', 'run', '--containall', '--no-eval', ...pwd, instance, ...(container.args ?? [])],
-    enter: [...exec, instance],
+    enter: checked('enter'),
     toolEnvironment: variables,
     files: credentialFile(rendering, image),
     signalled: 'child'

@@ -6,15 +6,18 @@ import type { Check } from '../kit/backend.ts'
 import { flagText } from './annotations/parse-flags.ts'
 import { flavorFlags } from './flavors.ts'
 import { mergeFlags } from './merge-flags.ts'
+import { checkStreams } from './check-streams.ts'
 import type { SlurmOptions } from './options.ts'
 import type { Site } from './site.ts'
 import type { SlurmClient } from './slurm-client.ts'
 import { isOver } from './states.ts'
-import { readReport, testJobScript, type NodeReport } from './test-job.ts'
+import { lookedFile, readReport, testJobScript, type NodeReport } from './test-job.ts'
+import type { Transport } from './transport/transport.ts'
 
 export interface Cluster {
   readonly slurm: SlurmClient
   readonly site: Site
+  readonly transport: Transport
   readonly options: SlurmOptions
   /** Of the job directories, as the plugin sees it. */
   readonly root: string
@@ -49,6 +52,7 @@ export async function checkNode(cluster: Cluster): Promise<Check[]> {
     if ('check' in ran) return [ran.check]
     return [
       ...judge(ran.report, options, await site.seenAs(root), directories),
+      ran.streams,
       ...clock(ran.report, submittedAt)
     ]
   } finally {
@@ -58,10 +62,10 @@ export async function checkNode(cluster: Cluster): Promise<Check[]> {
 }
 
 async function runJob(
-  { slurm, site, options }: Cluster,
+  { slurm, site, options, transport }: Cluster,
   dir: string,
   probe: string
-): Promise<{ readonly report: NodeReport } | { readonly check: Check }> {
+): Promise<{ readonly report: NodeReport; readonly streams: Check } | { readonly check: Check }> {
   const name = 'test job'
   const fix = 'see sinfo and squeue; with options.batch.defaultFlavor the job gets the flags that pods get'
   const patienceMs = options.timeouts.testJobSeconds * 1000
@@ -86,12 +90,14 @@ async function runJob(
           fix: 'look again when the cluster is less busy, give more time by options.timeouts.testJobSeconds, or see the reason in squeue(1)'
         }
       }
+    const streams = await checkStreams({ slurm, transport }, options.streams, id)
+    await transport.run(['touch', join(there, lookedFile)], { timeoutMs: patienceMs })
     job = await until(() => slurm.job(id), isOver, patienceMs)
     if (!/^(COMPLETED|FAILED)$/.test(job.state))
       return { check: { name, ok: false, detail: `job ${id} is ${job.state} (${job.reason})`, fix } }
     const said = await until(() => site.read(dir, 'report'), Boolean, job.exit & 1 ? 0 : sharedMs)
     jobId = undefined
-    return { report: readReport(said ?? '', said === undefined ? job.exit | 1 : job.exit) }
+    return { report: readReport(said ?? '', said === undefined ? job.exit | 1 : job.exit), streams }
   } catch (error) {
     return { check: { name, ok: false, detail: (error as Error).message, fix } }
   } finally {

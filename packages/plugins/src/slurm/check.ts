@@ -3,13 +3,12 @@ import { checkNode, skewCheck, type Cluster } from './check-node.ts'
 import { isUsable } from './cluster-facts.ts'
 import { flavorFlags } from './flavors.ts'
 import { slurmWords } from './submit-failures.ts'
-import type { Transport } from './transport/transport.ts'
 
 const timeoutMs = 30_000
 
 /** What the Slurm backend needs of the cluster, for `interlink doctor`. */
-export async function checkSlurm(cluster: Cluster, transport: Transport): Promise<Check[]> {
-  const { slurm } = cluster
+export async function checkSlurm(cluster: Cluster): Promise<Check[]> {
+  const { slurm, transport } = cluster
   const clients = await attempt(
     'clients',
     'install Slurm’s clients, or run the plugin where sbatch, squeue and scancel are; SLURM_CONF names a configuration elsewhere',

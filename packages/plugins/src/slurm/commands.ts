@@ -93,6 +93,39 @@ const epochMs = (text: string): number | undefined =>
 /** The name of a user, getent(1): id(1) takes no number before coreutils 8.31. */
 export const userArgv = (uid: string): string[] => ['getent', 'passwd', uid]
 
+/** The first node of a job. */
+export const batchHostArgv = (jobId: string): string[] => [
+  'squeue',
+  '--noheader',
+  `--jobs=${jobId}`,
+  '--format=%B'
+]
+
+/**
+ * A program on the first node of a job, beside all that runs there, with as much of the job as its batch script has;
+ * srun(1). `--unbuffered`: its output comes as it is and when it comes, not by lines. Of the caller's environment and
+ * limits nothing but PATH goes along.
+ */
+export const stepArgv = (jobId: string, patienceSeconds: number, argv: readonly string[]): string[] => [
+  'srun',
+  `--jobid=${jobId}`,
+  '--overlap',
+  '--nodes=1',
+  '--ntasks=1',
+  '--relative=0',
+  '--mem=0',
+  '--cpu-bind=none',
+  '--mpi=none',
+  '--propagate=NONE',
+  '--export=PATH',
+  '--chdir=/',
+  '--job-name=interlink-streams',
+  `--immediate=${Math.ceil(patienceSeconds)}`,
+  '--quiet',
+  '--unbuffered',
+  ...argv
+]
+
 /** Of a waiting job there is no batch script to signal, and scancel would wait until there is: hence the states. */
 export const cancelWaitingArgv = (jobId: string): string[] => ['scancel', '--state=PENDING', jobId]
 export const terminateArgv = (jobId: string): string[] => [

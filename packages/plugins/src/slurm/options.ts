@@ -5,6 +5,7 @@ import { BatchOptions } from './batch-script.ts'
 import { ImageOptions } from './images.ts'
 import { ContainerOptionsSchema } from './launch.ts'
 import { SshOptions } from './transport/ssh-options.ts'
+import { StreamOptions } from './slurm-streams.ts'
 import { UserOptions } from './user-options.ts'
 
 const closed = { additionalProperties: false } as const
@@ -27,6 +28,7 @@ export const SlurmOptions = Type.Object(
     ssh: Type.Optional(SshOptions),
     adopt: Type.Optional(AdoptOptions),
     users: Type.Optional(UserOptions),
+    streams: StreamOptions,
     partition: Type.Optional(
       Type.String({
         pattern: '^[^-]',

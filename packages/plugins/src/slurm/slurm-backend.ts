@@ -7,9 +7,12 @@ import type {
   HeldJob,
   Job,
   Plan,
+  Streams,
   SubmittedJob
 } from '../kit/backend.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
+import type { HubAccess } from '../kit/streams/hub-access.ts'
+import { jobStreams } from '../kit/streams/job-streams.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { refuseRoot } from '../kit/plan/security.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
@@ -27,6 +30,7 @@ import type { SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { preflight } from './preflight.ts'
 import { SlurmClient } from './slurm-client.ts'
+import { slurmAccess } from './slurm-streams.ts'
 import { backendState, commentOf, endsByItself, isOver, ownerOf, type SlurmJob } from './states.ts'
 import type { Site } from './site.ts'
 import type { Transport } from './transport/transport.ts'
@@ -38,11 +42,13 @@ const factsMs = 60_000
 /** The jobs of one account. */
 export class SlurmBackend implements Backend {
   readonly name = 'slurm'
+  readonly streams: Streams
   readonly #options: SlurmOptions
   readonly #context: BackendContext
   readonly #transport: Transport
   readonly #slurm: SlurmClient
   readonly #site: Site
+  readonly #access: HubAccess | undefined
   readonly #adopted = new AdoptedJobs()
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
@@ -61,6 +67,14 @@ export class SlurmBackend implements Backend {
     this.#transport = transport
     this.#site = site
     this.#slurm = new SlurmClient(transport, options)
+    this.#access = slurmAccess({ slurm: this.#slurm, site, transport }, options.streams)
+    this.streams = this.#access
+      ? jobStreams({
+          ...this.#access,
+          seenAs: ({ dir }) => site.seenAs(dir),
+          shell: options.containers.shell
+        })
+      : {}
     this.#facts = new Newest(
       () => this.#slurm.facts(options.partition),
       factsMs,
@@ -69,16 +83,20 @@ export class SlurmBackend implements Backend {
     this.#ended = new EndedJobs(this.#slurm)
   }
 
+  get via(): readonly string[] {
+    return this.#access?.via ?? []
+  }
+
   async adopt() {
     const { adopt, ssh } = this.#options
     if (adopt) await adoptAll(adopt, this.#context, ssh?.directory)
   }
 
   check() {
-    return checkSlurm(
-      { slurm: this.#slurm, site: this.#site, options: this.#options, root: this.#context.root },
-      this.#transport
-    )
+    return checkSlurm({
+      ...{ slurm: this.#slurm, site: this.#site, transport: this.#transport },
+      ...{ options: this.#options, root: this.#context.root }
+    })
   }
 
   preflight() {
@@ -230,6 +248,7 @@ export class SlurmBackend implements Backend {
   async release({ uid, dir }: SubmittedJob) {
     this.#cancelled.delete(uid)
     this.#signals.delete(dir)
+    this.#access?.close(uid)
     await this.#adopted.release(dir)
     await this.#site.release(dir)
   }
@@ -238,10 +257,15 @@ export class SlurmBackend implements Backend {
   async resources() {
     const facts = this.#facts.get()
     const { taints } = this.#options
-    return { ...(facts ? offeredResources(facts, this.#options) : {}), ...(taints ? { taints } : {}) }
+    return {
+      ...(facts ? offeredResources(facts, this.#options) : {}),
+      ...(taints ? { taints } : {}),
+      ...(this.#access ? { streams: this.via.join(', ') } : {})
+    }
   }
 
   close() {
+    this.#access?.close()
     this.#site.close()
     return this.#transport.close()
   }

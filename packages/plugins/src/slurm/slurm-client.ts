@@ -146,6 +146,13 @@ export class SlurmClient {
     return commands.parseJob(await this.#ask(['scontrol', '--oneliner', 'show', 'job', jobId]))
   }
 
+  /** The node of its batch script. */
+  async batchHost(jobId: string): Promise<string> {
+    const host = (await this.#ask(commands.batchHostArgv(jobId))).trim()
+    if (!/^[\w][\w.-]*$/.test(host)) throw new Error(`job ${jobId} has no node`)
+    return host
+  }
+
   /** Accounts of the user, each with its partition and QOS where it is bound to them. */
   async accounts(user: string): Promise<string[]> {
     const argv = ['sacctmgr', '--noheader', '--parsable2', 'show', 'associations', `user=${user}`]

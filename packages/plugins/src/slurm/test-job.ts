@@ -5,6 +5,9 @@ import type { SlurmOptions } from './options.ts'
 /** What is missing, as bits of the exit code: they are seen even where the directory of the job is not shared. */
 const missing = { directory: 1, runtime: 2, container: 4, sessions: 8 } as const
 
+/** Made in the directory of the job once somebody has tried to reach it while it runs. */
+export const lookedFile = 'looked'
+
 export interface NodeReport {
   /** `clock`, `host`, `userns`, `version` and what went wrong by name; empty where the directory is not shared. */
   readonly facts: Readonly<Record<string, string>>
@@ -13,7 +16,7 @@ export interface NodeReport {
 
 /** `probe` is the content of the file `probe` in `dir`, as the plugin has written it. */
 export function testJobScript(
-  { batch, containers }: Pick<SlurmOptions, 'batch' | 'containers'>,
+  { batch, containers, streams }: Pick<SlurmOptions, 'batch' | 'containers' | 'streams'>,
   dir: string,
   probe: string
 ): string {
@@ -26,6 +29,7 @@ export function testJobScript(
     ...(runtime === 'apptainer' || runtime === 'singularity' ? [versionOf, containerTrial(options)] : []),
     ...(runtime === 'enroot' ? [versionOf.replace('--version', 'version')] : []),
     ...(runtime === 'pyxis' ? [pyxisTrial] : []),
+    ...(streams.via.length > 0 ? [lingering(streams.startSeconds * streams.via.length)] : []),
     'mv "$dir/report.tmp" "$dir/report" 2>/dev/null',
     'exit "$code"',
     ''
@@ -43,6 +47,12 @@ const trial = [
   'if said=$(unshare --user true 2>&1); then tell userns yes; else tell userns "no: $said"; fi',
   `command -v setsid >/dev/null || command -v perl >/dev/null || code=$((code + ${missing.sessions}))`
 ]
+
+const lingering = (seconds: number): string => `left=${Math.ceil(seconds)}
+until [ -e "$dir/${lookedFile}" ] || [ "$left" -le 0 ] || [ "$((code & ${missing.directory}))" != 0 ]; do
+  sleep 1
+  left=$((left - 1))
+done`
 
 const versionOf = `if said=$("$tool" --version 2>&1); then tell version "$said"; else code=$((code + ${missing.runtime})); tell runtime "$said"; fi`
 

@@ -9,6 +9,7 @@ import type {
   HeldJob,
   Job,
   Plan,
+  Streams,
   SubmittedJob
 } from '../kit/backend.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
@@ -20,14 +21,18 @@ const ownerFile = 'user'
 /** How often users without jobs are asked, for orphans. */
 const orphanMs = 60_000
 
+/** Of one account; `via` are the ways to its jobs that come into question. */
+export type OwnBackend = Backend & { readonly via: readonly string[] }
+
 /** One backend for each user whose jobs there are, and one for the plugin's own account. */
 export class UsersBackend implements Backend {
   readonly name: string
+  readonly streams: Streams
   readonly #options: UserOptions
   readonly #log: BackendContext['log']
-  readonly #account: Backend
-  readonly #make: (user: string) => Backend
-  readonly #backends = new Map<string | undefined, Backend>()
+  readonly #account: OwnBackend
+  readonly #make: (user: string) => OwnBackend
+  readonly #backends = new Map<string | undefined, OwnBackend>()
   readonly #owners = new Map<string, string | undefined>()
   /** What was last known of jobs, for while their user cannot be asked. */
   readonly #states = new Map<string, BackendState>()
@@ -38,8 +43,8 @@ export class UsersBackend implements Backend {
   constructor(
     options: UserOptions,
     log: BackendContext['log'],
-    account: Backend,
-    make: (user: string) => Backend
+    account: OwnBackend,
+    make: (user: string) => OwnBackend
   ) {
     this.name = account.name
     this.#options = options
@@ -47,6 +52,7 @@ export class UsersBackend implements Backend {
     this.#account = account
     this.#backends.set(undefined, account)
     this.#make = make
+    this.streams = this.#streamsOf(account.streams ?? {})
   }
 
   async check() {
@@ -154,8 +160,23 @@ export class UsersBackend implements Backend {
     this.#owners.delete(job.dir)
   }
 
+  /** Each in the name of whose the job is; all have the same options. */
+  #streamsOf({ exec, attach, portForward }: Streams): Streams {
+    const of = async ({ dir }: SubmittedJob) => this.#as(await this.#ownerOf(dir)).streams!
+    return {
+      ...(exec && { exec: async (job, options) => (await of(job)).exec!(job, options) }),
+      ...(attach && { attach: async (job, options) => (await of(job)).attach!(job, options) }),
+      ...(portForward && {
+        portForward: async (job, port, signal) => (await of(job)).portForward!(job, port, signal)
+      })
+    }
+  }
+
+  /** How sessions reach jobs, of those users who know it by now. */
   async resources() {
-    return this.#account.resources!()
+    const offered = await this.#account.resources!()
+    const known = [...this.#backends.values()].flatMap(({ via }) => (via.length === 1 ? via : []))
+    return { ...offered, ...(known.length > 0 ? { streams: [...new Set(known)].join(', ') } : {}) }
   }
 
   async close() {
@@ -171,7 +192,7 @@ export class UsersBackend implements Backend {
     return [...this.#users(), ...(this.#options.unmapped === 'account' ? [undefined] : [])]
   }
 
-  #as(user: string | undefined): Backend {
+  #as(user: string | undefined): OwnBackend {
     const backend = this.#backends.get(user) ?? this.#make(user!)
     this.#backends.set(user, backend)
     return backend

@@ -31,10 +31,10 @@ function connectivity(ping: PingState): NodeCondition {
     return { type, status: 'Unknown', reason: 'InterlinkPingPending', message: 'not asked yet' }
   if (!ping.healthy)
     return { type, status: 'False', reason: 'InterlinkPingFailed', message: ping.error ?? 'unknown' }
-  const { backend, version, status = 'ok' } = ping.response ?? {}
+  const { backend, version, status = 'ok', streams } = ping.response ?? {}
   const who = backend ? `${backend}${version ? ` ${version}` : ''}` : 'the backend'
   // Plugins of the reference say what they like there.
-  const message = backend && status !== 'ok' ? `the plugin answers, but ${status}` : `${who} answers`
+  const message = backend && status !== 'ok' ? `the plugin answers, but ${status}` : `${who} answers${streams ? `; exec and port-forward by ${streams}` : ''}`
   return { type, status: 'True', reason: 'InterlinkPingSuccessful', message }
 }
 

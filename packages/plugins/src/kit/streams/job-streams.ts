@@ -25,7 +25,7 @@ export interface JobAccess {
   /** A connection to a port on the loopback of the job's network. */
   connect(job: SubmittedJob, port: number, signal: AbortSignal): Promise<Duplex>
   /** The directory of a job as the machine that runs it sees it. @default as the plugin does */
-  seenAs?(job: SubmittedJob): string
+  seenAs?(job: SubmittedJob): string | Promise<string>
   /** Perl of that machine. @default perl */
   readonly perl?: string
   /** @default /bin/sh */
@@ -38,11 +38,12 @@ const typeInto = '[ -p "$1" ] && exec cat >"$1"'
 /** Streams of a backend whose jobs run under the supervisor. */
 export function jobStreams(access: JobAccess): Streams {
   const { perl = 'perl', shell = '/bin/sh' } = access
+  const seenAs = async (job: SubmittedJob) => access.seenAs?.(job) ?? job.dir
   /** To whose stdin somebody has been attached: the first one hears all that was said before. */
   const attached = new Set<string>()
   return {
     async exec(job, { container, command, stdin, tty, signal }) {
-      const enter = join(access.seenAs?.(job) ?? job.dir, 'c', container, 'enter')
+      const enter = join(await seenAs(job), 'c', container, 'enter')
       const session = [perl, '-e', await sessionProgram(), '--', tty ? 'terminal' : 'pipes']
       const started = await access.run(job, [...session, shell, enter, ...command], signal)
       const input = frames(started.stdin)
@@ -67,7 +68,7 @@ export function jobStreams(access: JobAccess): Streams {
       const exit = Promise.all([stdout, stderr].map((one) => one && finished(one))).then(() => 0)
       exit.catch(() => {})
       if (!stdin && !tty) return { stdout, stderr: stderr!, exit }
-      const pipe = join(access.seenAs?.(job) ?? job.dir, 'run', `${container}.in`)
+      const pipe = join(await seenAs(job), 'run', `${container}.in`)
       const typing = await access.run(
         job,
         [shell, '-c', typeInto, 'attach', pipe],

@@ -1,4 +1,5 @@
 import { CommandRunner } from './command-runner.ts'
+import { localProcess } from './local-process.ts'
 import { TransportError, type Transport } from './transport.ts'
 
 /** Slurm's clients are on this machine. A command that has begun goes on where the plugin dies. */
@@ -11,6 +12,10 @@ export function localTransport(env: Readonly<Record<string, string>>): Transport
       if (closed) throw new TransportError('closed')
       if (!runner || runner.isOver) runner = new CommandRunner(env)
       return runner.run(argv, options)
+    },
+    open: async (argv) => {
+      if (closed) throw new TransportError('closed')
+      return localProcess(argv, env)
     },
     close: async () => {
       closed = true

@@ -1,7 +1,9 @@
 import type { Client, ClientChannel } from 'ssh2'
 import { atMost, type Limiter } from '../at-most.ts'
 import { shellWords } from '../../kit/supervisor/quote.ts'
+import type { LiveProcess } from '../../kit/streams/hub.ts'
 import { nameOf, type SshOptions } from './ssh-options.ts'
+import { SshProcesses } from './ssh-processes.ts'
 import {
   findingIn,
   maxOutput,
@@ -20,6 +22,7 @@ export class SshTransport implements Transport {
   readonly #env: Readonly<Record<string, string>>
   readonly #bin: string | undefined
   readonly #channels: Limiter
+  readonly #processes: SshProcesses
   readonly #now: () => number
   #connection: Promise<Client> | undefined
   #failures = 0
@@ -40,17 +43,28 @@ export class SshTransport implements Transport {
     this.#bin = bin
     this.#now = now
     this.#channels = atMost(options.channels)
+    this.#processes = new SshProcesses(options)
     this.where = nameOf(options)
   }
 
   run(argv: readonly string[], options: RunOptions): Promise<Ran> {
-    const env = Object.entries(this.#env).map(([name, value]) => `${name}=${value}`)
-    const command = shellWords(['env', ...env, ...findingIn(this.#bin), ...argv])
+    const command = this.#command(argv)
     return this.#channels(async () => this.#exec(await this.#connect(), command, argv[0]!, options))
+  }
+
+  async open(argv: readonly string[]): Promise<LiveProcess> {
+    if (this.#closed) throw new TransportError(`ssh ${this.where}: closed`)
+    return this.#processes.open(this.#command(argv))
+  }
+
+  #command(argv: readonly string[]): string {
+    const env = Object.entries(this.#env).map(([name, value]) => `${name}=${value}`)
+    return shellWords(['env', ...env, ...findingIn(this.#bin), ...argv])
   }
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#processes.close()
     const client = await this.#connection?.catch(() => undefined)
     client?.end()
   }

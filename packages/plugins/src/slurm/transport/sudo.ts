@@ -12,18 +12,13 @@ export function sudoTransport(
   bin?: string
 ): Transport {
   const where = `${user} on ${base.where}`
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  const become = ['sudo', '-n', '-H', '-u', user, '--', 'env', ...variables, ...findingIn(bin)]
   return {
     where,
     run: async (argv, { timeoutMs, ...options }) => {
-      const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
       const limit = ['timeout', '--signal=KILL', String(Math.ceil(timeoutMs / 1000))]
-      const ran = await base.run(
-        ['sudo', '-n', '-H', '-u', user, '--', 'env', ...variables, ...findingIn(bin), ...limit, ...argv],
-        {
-          ...options,
-          timeoutMs: timeoutMs + 5000
-        }
-      )
+      const ran = await base.run([...become, ...limit, ...argv], { ...options, timeoutMs: timeoutMs + 5000 })
       if (ran.code === 1 && /^sudo: /m.test(ran.stderr))
         throw new TransportError(
           `sudo to ${where}: ${slurmWords(ran.stderr)}; allow it in sudoers: ACCOUNT ALL=(${user}) NOPASSWD: ALL`
@@ -32,6 +27,7 @@ export function sudoTransport(
       if (ran.code === 137) throw new TransportError(`${argv[0]} of ${where} did not end in time`)
       return ran
     },
+    open: (argv) => base.open([...become, ...argv]),
     close: async () => {}
   }
 }

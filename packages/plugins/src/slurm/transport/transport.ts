@@ -1,4 +1,5 @@
 /** How commands reach the machine that Slurm's clients are on: this one, or one behind SSH. */
+import type { LiveProcess } from '../../kit/streams/hub.ts'
 
 export interface RunOptions {
   /** All of standard input. */
@@ -22,6 +23,11 @@ export interface Transport {
    * @throws TransportError where it could not be run, or did not end in time
    */
   run(argv: readonly string[], options: RunOptions): Promise<Ran>
+  /**
+   * Starts a command whose pipes stay open; arguments reach it as they are.
+   * @throws TransportError where it could not be started
+   */
+  open(argv: readonly string[]): Promise<LiveProcess>
   close(): Promise<void>
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import type { StreamSession } from '@interlink-ts/interlink-api/client'
 import type { SpdyConnection, SpdyStream } from '../../streams/spdy/index.ts'
@@ -24,6 +25,8 @@ interface Pair {
 /** Serves connections to ports of a pod until the caller leaves. */
 export function servePorts(connection: SpdyConnection, forwarding: Forwarding): Promise<void> {
   const left = new AbortController()
+  // Each of any number of connections listens.
+  setMaxListeners(0, left.signal)
   const pairs = new Map<string, Pair>()
   connection.on('stream', (stream) => {
     const { streamtype: kind, requestid, port } = stream.headers

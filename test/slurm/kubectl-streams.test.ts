@@ -1,0 +1,118 @@
+import t from 'tap'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { createServer, connect, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
+import { eventually } from '../support/eventually.ts'
+import { kubectlPath } from '../support/kubectl.ts'
+import { onTerminal } from '../support/on-terminal.ts'
+import { signalGroup, spawnReaped } from '../support/reaper.ts'
+import { requireReal } from '../support/require-real.ts'
+import { slurms, slurmUnprepared } from './each-slurm.ts'
+import { imageLabMissing, startImageLab } from './image-lab.ts'
+import { startSlurmCluster, stateOf } from './slurm-cluster.ts'
+
+const { prefix } = slurms[1]
+
+t.test('kubectl goes into a container on a node of Slurm, behind SSH', async (t) => {
+  if (!requireReal(t, slurmUnprepared(prefix) ?? imageLabMissing(true, prefix) ?? controlPlaneUnavailable()))
+    return
+  const [ground, cluster] = await Promise.all([
+    startImageLab({ ssh: true, prefix }),
+    startControlPlane({ scheduler: false })
+  ])
+  t.teardown(() => ground.close())
+  t.teardown(() => cluster.stop())
+  const { apply, until, kubectl } = await startSlurmCluster(t, ground.options, 'interlink', cluster)
+  await apply({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'box' },
+    spec: {
+      restartPolicy: 'Never',
+      terminationGracePeriodSeconds: 1,
+      nodeName: 'interlink',
+      volumes: [{ name: 'data', emptyDir: {} }],
+      containers: [
+        {
+          name: 'main',
+          image: ground.image,
+          command: ['/bin/sh', '-c', 'while read -r line && [ "$line" != bye ]; do echo "<$line>"; done'],
+          stdin: true,
+          env: [{ name: 'WORD', value: 'two words' }],
+          volumeMounts: [{ name: 'data', mountPath: '/data' }]
+        }
+      ]
+    }
+  })
+  await until('box', (status) => stateOf(status, 'running'), 120_000)
+
+  await t.test('exec', async (t) => {
+    const ran = await kubectl(['exec', 'box', '--', 'sh', '-c', 'echo "$WORD"; echo err >&2; exit 7'])
+    t.equal(ran.stdout, 'two words\n')
+    t.match(ran.stderr, /^err\n/)
+    t.equal(ran.code, 7)
+    const shell = onTerminal([kubectlPath()!, 'exec', '-it', 'box', '--', 'sh'], cluster.env)
+    t.teardown(() => shell.kill())
+    await shell.shows(/Apptainer> /)
+    shell.type('test -t 0 && stty size; exit 4\n')
+    await shell.shows(/\d+ \d+\r\n/)
+    t.equal(await shell.ended, 4)
+  })
+
+  await t.test('cp', async (t) => {
+    const dir = t.testdir({})
+    const there = join(dir, 'there')
+    await mkdir(join(there, 'a directory'), { recursive: true })
+    const big = randomBytes(5_000_000)
+    await writeFile(join(there, 'big'), big)
+    await symlink('../big', join(there, 'a directory', 'link'))
+    const put = await kubectl(['cp', there, 'box:/data/there'])
+    t.equal(put.code, 0, put.stderr)
+    t.equal(
+      (await kubectl(['exec', 'box', '--', 'readlink', '/data/there/a directory/link'])).stdout,
+      '../big\n'
+    )
+    const got = await kubectl(['cp', 'box:/data/there', join(dir, 'back')])
+    t.equal(got.code, 0, got.stderr)
+    t.ok((await readFile(join(dir, 'back', 'big'))).equals(big))
+  })
+
+  await t.test('port-forward', async (t) => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
+    server.listen(0, '127.0.0.1')
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const child = spawnReaped(kubectlPath()!, ['port-forward', '--address=127.0.0.1', 'box', `:${port}`], {
+      env: cluster.env,
+      stdio: ['ignore', 'pipe', 'inherit']
+    })
+    t.teardown(() => signalGroup(child, 'SIGKILL'))
+    let said = ''
+    child.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    const local = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(said)?.[1]))
+    const sent = Array.from({ length: 20 }, (_, index) => randomBytes(1 + index * 20_000))
+    const echoes = await Promise.all(
+      sent.map((bytes) => {
+        const socket = connect({ port: local, host: '127.0.0.1', allowHalfOpen: true })
+        socket.end(bytes)
+        return buffer(socket)
+      })
+    )
+    for (const [index, bytes] of sent.entries()) t.ok(echoes[index]!.equals(bytes))
+  })
+
+  await t.test('attach', async (t) => {
+    const { stdout } = await kubectl(['attach', '-i', 'box'], { input: 'typed\nbye\n' })
+    t.match(stdout, /<typed>/)
+  })
+
+  await eventually(async () => {
+    const { stdout } = await kubectl(['describe', 'node', 'interlink'])
+    return /slurm \S+ answers; exec and port-forward by srun\n/.test(stdout)
+  })
+})
