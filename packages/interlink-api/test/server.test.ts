@@ -449,6 +449,7 @@ t.test('the document at /openapi.json has every live route and no other', async 
     '/readyz',
     '/status',
     '/updateCache',
+    '/usage',
     '/watch'
   ])
   for (const [path, operations] of Object.entries<Record<string, unknown>>(document.paths))

@@ -95,6 +95,8 @@ async function serve(
       return log.open(signal)
     },
     stream: async () => Promise.reject(new Error('no stream')),
+    usage: async () => [],
+    measures: () => false,
     backendOf: () => ({ backend: 'plain', capabilities: new Set() })
   }
   const review = reviewer({

@@ -45,6 +45,7 @@ class Pods implements PodView {
     return this.log()
   }
   backend = { capabilities: new Set<string>() }
+  usage = async () => []
   stream = async () => Promise.reject(new Error('no stream'))
   put(pod: Pod) {
     const uid = pod.metadata.uid!

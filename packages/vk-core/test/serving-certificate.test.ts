@@ -36,6 +36,8 @@ t.test('the admin’s certificate is served anew when its files change, not whil
       get: () => undefined,
       logs: async () => Promise.reject(new Error('no log')),
       stream: async () => Promise.reject(new Error('no stream')),
+      usage: async () => [],
+      measures: () => false,
       backendOf: () => ({ capabilities: new Set() })
     },
     nodeNames: ['a'],

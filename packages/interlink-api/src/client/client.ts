@@ -24,6 +24,7 @@ import {
   type PodCreateRequests,
   type PodRef,
   type PodStatus,
+  type PodUsage,
   type RetrievedPodData,
   type WatchEvent
 } from '../wire/messages.ts'
@@ -104,6 +105,8 @@ export interface InterlinkClient {
   watch(options?: WatchOptions): AsyncGenerator<WatchEvent, void, undefined>
   /** The raw answer to `GET /watch`, to be passed on. */
   openWatch(options?: WatchOptions): Promise<IncomingMessage>
+  /** What the containers of the backend's pods use; only of one with the capability `usage`. */
+  usage(options?: CallOptions): Promise<PodUsage[]>
   /** Opens an exec, attach or port-forward in a pod; the signal ends it at any time. */
   stream(uid: string, ask: StreamAsk, options?: CallOptions): Promise<StreamSession>
   /** The raw connection of a stream, to be passed on; `headers` of the options are those of the caller's handshake. */
@@ -322,6 +325,16 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
         capabilities: new Set(parsed?.capabilities)
       }
     },
+    usage: async (callOptions) =>
+      decode(
+        'UsageResponse',
+        tryJson(
+          await text(
+            { name: 'Usage', span: 'Usage', method: 'GET', path: '/usage', idempotent: true },
+            callOptions
+          )
+        )
+      ),
     updateCache: (uid, callOptions) =>
       text(
         { name: 'UpdateCache', span: 'UpdateCache', method: 'POST', path: '/updateCache', text: uid },

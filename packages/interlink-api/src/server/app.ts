@@ -23,6 +23,7 @@ import { openapiRoutes } from './routes/openapi.ts'
 import { pingRoutes } from './routes/ping.ts'
 import { statusRoutes } from './routes/status.ts'
 import { streamRoutes } from './routes/streams.ts'
+import { usageRoutes } from './routes/usage.ts'
 import { updateCacheRoutes } from './routes/update-cache.ts'
 import { watchRoutes } from './routes/watch.ts'
 
@@ -105,6 +106,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
     await guarded.register(updateCacheRoutes, context)
     await guarded.register(watchRoutes, context)
     await guarded.register(streamRoutes, context)
+    await guarded.register(usageRoutes, context)
   })
   return app as unknown as ApiServer
 }

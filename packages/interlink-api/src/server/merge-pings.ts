@@ -4,7 +4,7 @@ import { addQuantities } from '../wire/quantity.ts'
 
 /**
  * One answer for the plugins of one node: resources are added up, taints are united, a capability counts only where
- * all have it, but for streams, which are asked of the plugin that has the pod.
+ * all have it, but for streams, which are asked of the plugin that has the pod, and usage, which those tell that have it.
  */
 export function mergePings(pings: readonly PingResult[]): PingResponse {
   const answers = pings.map(({ parsed }) => parsed ?? {})
@@ -22,12 +22,12 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
     ...(streams.size > 0 ? { streams: [...streams].join(', ') } : {}),
     ...(backends.length > 0 ? { backend: backends.join(',') } : {}),
     capabilities: [...new Set(pings.flatMap(({ capabilities }) => [...capabilities]))].filter(
-      (name) => isStream(name) || pings.every(({ capabilities }) => capabilities.has(name))
+      (name) => isOfEach(name) || pings.every(({ capabilities }) => capabilities.has(name))
     )
   }
 }
 
-const isStream = (name: string) => (streamKinds as readonly string[]).includes(name)
+const isOfEach = (name: string) => name === 'usage' || (streamKinds as readonly string[]).includes(name)
 
 type Resources = NonNullable<PingResponse['resources']>
 

@@ -9,6 +9,7 @@ import {
   PodCreateRequests,
   PodRef,
   PodStatus,
+  PodUsage,
   RetrievedPodData,
   WatchEvent
 } from './messages.ts'
@@ -24,6 +25,7 @@ export const messages = {
   CreateOutcomes: Type.Array(CreateOutcome),
   StatusRequest: Type.Array(PodRef),
   StatusResponse: Type.Array(PodStatus),
+  UsageResponse: Type.Array(PodUsage),
   Pod,
   LogStruct,
   PingResponse,

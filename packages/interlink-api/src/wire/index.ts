@@ -39,6 +39,7 @@ export {
   PodCreateRequests,
   PodRef,
   PodStatus,
+  PodUsage,
   RetrievedContainer,
   RetrievedPodData,
   ScriptBuildConfig,

@@ -231,6 +231,7 @@ export type PingResponse = Static<typeof PingResponse>
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
  * - `create.pullSecrets`: `/create` takes the Secrets that the pod names in `imagePullSecrets`.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
+ * - `usage`: `GET /usage`, what the containers that run use.
  * - {@link streamKinds}: `GET /exec`, `GET /attach` and `GET /portforward`, each as a WebSocket.
  */
 export const capabilities = [
@@ -244,10 +245,33 @@ export const capabilities = [
 ] as const
 export const streamKinds = ['exec', 'attach', 'portforward'] as const
 export type StreamKind = (typeof streamKinds)[number]
-export type Capability = (typeof capabilities)[number] | StreamKind
+export type Capability = (typeof capabilities)[number] | 'usage' | StreamKind
 
 /** Subprotocol of the WebSockets of {@link streamKinds}. */
 export const streamProtocol = 'v1.stream.interlink.io'
+
+/** What the containers of one pod use, in the answer to `GET /usage`. */
+export const PodUsage = Type.Object(
+  {
+    UID: Type.String(),
+    /** When it was measured, epoch ms. */
+    at: Type.Number(),
+    containers: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          /** CPU time since the container's start; it only grows. */
+          cpuSeconds: Type.Number(),
+          /** Resident. */
+          memoryBytes: Type.Number()
+        },
+        open
+      )
+    )
+  },
+  open
+)
+export type PodUsage = Static<typeof PodUsage>
 
 /**
  * One line of `GET /watch?node=NAME&cursor=C` (application/x-ndjson).

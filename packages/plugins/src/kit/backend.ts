@@ -157,6 +157,13 @@ export interface Streams {
   portForward?(job: SubmittedJob, port: number, signal: AbortSignal): Promise<Duplex>
 }
 
+/** CPU time since a container's start in seconds, and resident memory in bytes. */
+export interface ContainerUsage {
+  readonly name: string
+  readonly cpuSeconds: number
+  readonly memoryBytes: number
+}
+
 export interface Backend {
   readonly name: string
   /** Makes job directories of what another plugin has left, once, before the root is read. Optional. */
@@ -196,6 +203,8 @@ export interface Backend {
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues' | 'streams'>>
   /** Optional: what of kubectl's streams reaches the containers. */
   readonly streams?: Streams
+  /** What the containers of these jobs use, by UID; those of a job that is missing are not measured. Optional. */
+  usage?(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, readonly ContainerUsage[]>>
   /** Gives up connections; nothing is asked of it afterwards. */
   close?(): Promise<void>
 }

@@ -15,6 +15,7 @@ import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { processStart } from '../kit/jobs/proc.ts'
 import { INHERITED } from '../kit/supervisor/render-job.ts'
 import { checkMachine } from './check.ts'
+import { usageOf } from './usage.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
 import { localAccess } from '../kit/streams/local-access.ts'
 import { bootId, findJob, isAlive, jobIdOf, parseJobId, tryKill, type JobProcess } from './job-process.ts'
@@ -123,6 +124,10 @@ class ProcessBackend implements Backend {
 
   async release(job: SubmittedJob) {
     await removeScratch(job)
+  }
+
+  usage(jobs: readonly SubmittedJob[]) {
+    return usageOf(jobs)
   }
 
   async resources() {

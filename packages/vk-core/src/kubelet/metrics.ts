@@ -16,6 +16,15 @@ export const metrics: FastifyPluginAsync<{
       renderFamily('process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', [
         { value: process.memoryUsage.rss() }
       ]),
+      renderFamily('nodejs_heap_size_used_bytes', 'gauge', 'Heap in use.', [
+        { value: process.memoryUsage().heapUsed }
+      ]),
+      renderFamily(
+        'nodejs_active_resources',
+        'gauge',
+        'What keeps this process alive, by kind.',
+        countResources()
+      ),
       renderFamily('process_cpu_seconds_total', 'counter', 'User and system CPU time spent in seconds.', [
         { value: (user + system) / 1e6 }
       ]),
@@ -26,6 +35,13 @@ export const metrics: FastifyPluginAsync<{
     ]
     return reply.type(prometheusType).send(own.join('') + registry.render())
   })
+}
+
+/** Named as the clients of Prometheus for Node.js name it. */
+function countResources() {
+  const counts = new Map<string, number>()
+  for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1)
+  return [...counts].map(([type, value]) => ({ labels: { type }, value }))
 }
 
 function countPods(pods: KubeletPods) {

@@ -3,13 +3,36 @@
  * metrics-server. A backend that measures nothing yields no figure: a zero would be believed.
  * Source: k8s.io/kubernetes/pkg/kubelet/metrics/collectors/resource_metrics.go.
  */
-import type { Pod } from '@interlink-ts/interlink-api/wire'
+import type { Pod, PodUsage } from '@interlink-ts/interlink-api/wire'
 import { renderFamily, type Sample } from './prometheus.ts'
 
-export function renderResourceMetrics(pods: readonly Pod[], now: number): string {
+export interface NodeUsage {
+  readonly cpuSeconds: number
+  readonly memoryBytes: number
+}
+
+/**
+ * `usage` is undefined where it could not be asked for. Node figures are those of its pods together, absent where
+ * nothing is measured.
+ */
+export function renderResourceMetrics(
+  pods: readonly Pod[],
+  usage: readonly PodUsage[] | undefined,
+  node: NodeUsage | undefined,
+  now: number
+): string {
   const started: Sample[] = []
+  const cpu: Sample[] = []
+  const memory: Sample[] = []
   for (const { metadata, status } of pods)
     for (const { name, state } of status?.containerStatuses ?? []) {
+      const used = usage?.find(({ UID }) => UID === metadata.uid)
+      const own = used?.containers.find((one) => one.name === name)
+      if (used && own && state?.running) {
+        const labels = { container: name, namespace: metadata.namespace ?? '', pod: metadata.name ?? '' }
+        cpu.push({ labels, value: own.cpuSeconds, at: used.at })
+        memory.push({ labels, value: own.memoryBytes, at: used.at })
+      }
       const startedAt = Date.parse(state?.running?.startedAt ?? '')
       if (Number.isNaN(startedAt)) continue
       const labels = { container: name, namespace: metadata.namespace ?? '', pod: metadata.name ?? '' }
@@ -23,10 +46,34 @@ export function renderResourceMetrics(pods: readonly Pod[], now: number): string
       started
     ) +
     renderFamily(
+      'container_cpu_usage_seconds_total',
+      'counter',
+      '[STABLE] Cumulative cpu time consumed by the container in core-seconds',
+      cpu
+    ) +
+    renderFamily(
+      'container_memory_working_set_bytes',
+      'gauge',
+      '[STABLE] Current working set of the container in bytes',
+      memory
+    ) +
+    renderFamily(
+      'node_cpu_usage_seconds_total',
+      'counter',
+      '[STABLE] Cumulative cpu time consumed by the node in core-seconds',
+      node ? [{ value: node.cpuSeconds, at: now }] : []
+    ) +
+    renderFamily(
+      'node_memory_working_set_bytes',
+      'gauge',
+      '[STABLE] Current working set of the node in bytes',
+      node ? [{ value: node.memoryBytes, at: now }] : []
+    ) +
+    renderFamily(
       'resource_scrape_error',
       'gauge',
       '[STABLE] 1 if there was an error while getting container metrics, 0 otherwise',
-      [{ value: 0 }]
+      [{ value: usage ? 0 : 1 }]
     )
   )
 }

@@ -35,6 +35,11 @@ export function createPodView(
       return stream
     },
     stream: (pod, ask, signal) => interlink.stream(pod.metadata.uid ?? '', ask, { node, signal }),
+    async usage(signal) {
+      if (!offer().capabilities.has('usage')) return []
+      const used = await interlink.usage({ node, signal })
+      return used.filter(({ UID }) => store.get(UID) !== undefined)
+    },
     get backend() {
       return offer()
     }

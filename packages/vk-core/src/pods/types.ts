@@ -1,5 +1,5 @@
 /** What the kubelet port and the page may ask of a node's pods, without knowing how they are kept. */
-import type { Pod } from '@interlink-ts/interlink-api/wire'
+import type { Pod, PodUsage } from '@interlink-ts/interlink-api/wire'
 import type { Readable } from 'node:stream'
 import type { StreamAsk, StreamSession } from '@interlink-ts/interlink-api/client'
 
@@ -17,6 +17,8 @@ export interface PodView {
   logs(pod: Pod, container: string, options: LogQuery, signal: AbortSignal): Promise<Readable>
   /** An exec, attach or port-forward, straight to the backend. */
   stream(pod: Pod, ask: StreamAsk, signal: AbortSignal): Promise<StreamSession>
+  /** What its containers use, where the backend measures it. */
+  usage(signal: AbortSignal): Promise<readonly PodUsage[]>
   /** What the backend said last of itself. */
   readonly backend: BackendOffer
 }

@@ -91,6 +91,11 @@ export class JobKeeper {
   }
 
   /** A job whose directory is still there, deleted or not. */
+  /** Jobs that the backend has taken and that have not ended. */
+  running(): JobEntry[] {
+    return [...this.#jobs.values()].filter((entry) => entry.jobId !== undefined && !hasStopped(entry))
+  }
+
   get(uid: string): JobEntry | undefined {
     return this.#jobs.get(uid)
   }

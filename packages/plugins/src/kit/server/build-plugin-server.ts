@@ -12,7 +12,7 @@ import { createRoutes } from './routes/create.ts'
 import { deleteRoutes } from './routes/delete.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/logs.ts'
-import { statusRoutes } from './routes/status.ts'
+import { statusRoutes, usageRoutes } from './routes/status.ts'
 import { streamRoutes } from './routes/streams.ts'
 import { watchRoutes } from './routes/watch.ts'
 
@@ -101,6 +101,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
   const families = [
     createRoutes,
     statusRoutes,
+    usageRoutes,
     deleteRoutes,
     logRoutes,
     watchRoutes,

@@ -1,5 +1,13 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { capabilities, decode, encodeStatuses, type PingResponse } from '@interlink-ts/interlink-api/wire'
+import {
+  capabilities,
+  decode,
+  encodeStatuses,
+  type PingResponse,
+  type PodUsage
+} from '@interlink-ts/interlink-api/wire'
+import { PluginError } from '../../../errors.ts'
+import { submittedJob } from '../../jobs/job-entry.ts'
 import { offeredStreams } from '../../streams/offered.ts'
 import type { PluginContext } from '../build-plugin-server.ts'
 
@@ -17,6 +25,17 @@ export const statusRoutes: FastifyPluginAsync<PluginContext> = async (app, conte
   })
 }
 
+/** `GET /usage`: what the containers that run use, where the backend measures it. */
+export const usageRoutes: FastifyPluginAsync<PluginContext> = async (app, { backend, keeper }) => {
+  app.get('/usage', async (): Promise<PodUsage[]> => {
+    if (!backend.usage) throw new PluginError('PLUGIN_NOT_OFFERED', { what: 'usage', backend: backend.name })
+    const running = keeper.running().map(submittedJob)
+    const at = Date.now()
+    const used = await backend.usage(running)
+    return [...used].map(([UID, containers]) => ({ UID, at, containers: [...containers] }))
+  })
+}
+
 /** A backend that is away takes no pod from the node: its jobs go on, and the answer says since when and why. */
 async function ping({ backend, keeper, version }: PluginContext): Promise<PingResponse> {
   const away = keeper.unreachable
@@ -26,7 +45,7 @@ async function ping({ backend, keeper, version }: PluginContext): Promise<PingRe
       : 'ok',
     backend: backend.name,
     version,
-    capabilities: [...capabilities, ...offeredStreams(backend)],
+    capabilities: [...capabilities, ...offeredStreams(backend), ...(backend.usage ? ['usage'] : [])],
     ...(await backend.resources?.())
   }
 }
