@@ -1,4 +1,4 @@
-/** `npm run bench -- core|scale|slurm [--json]`: progress on standard error, figures on standard output. */
+/** `npm run bench -- core|scale|slurm|streams [--json]`: progress on standard error, figures on standard output. */
 import { parseArgs } from 'node:util'
 import { ensureControlPlane } from '../kube/binary.ts'
 import { machine, type Figures } from './figures.ts'
@@ -8,7 +8,8 @@ type Bench = (say: (text: string) => void, share: number) => Promise<Figures>
 const benches: Record<string, () => Promise<Bench>> = {
   core: async () => (await onControlPlane(import('./core.ts'))).benchCore,
   scale: async () => (await onControlPlane(import('./scale.ts'))).benchScale,
-  slurm: async () => (await import('./slurm.ts')).benchSlurm
+  slurm: async () => (await import('./slurm.ts')).benchSlurm,
+  streams: async () => (await import('./streams.ts')).benchStreams
 }
 
 const onControlPlane = <T>(bench: Promise<T>): Promise<T> => {
@@ -23,9 +24,9 @@ const { positionals, values } = parseArgs({
 const name = positionals[0] ?? 'core'
 const load = benches[name]
 const share = Number(values.share)
-if (!load || positionals.length > 1 || !(share > 0) || (share !== 1 && name !== 'slurm')) {
+if (!load || positionals.length > 1 || !(share > 0) || (share !== 1 && !/^s(lurm|treams)$/.test(name))) {
   process.stderr.write(
-    `usage: npm run bench -- core|scale [--json]\n       npm run bench -- slurm [--json] [--share 0.1]\n`
+    `usage: npm run bench -- core|scale [--json]\n       npm run bench -- slurm|streams [--json] [--share 0.1]\n`
   )
   process.exit(2)
 }
