@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -21,7 +20,8 @@ interface Command {
 
 /**
  * Runs commands through one small shell, assets/runner.sh, which outlives the plugin by as long as they take. What
- * they read and print are files of a directory that nobody else can enter.
+ * they read and print are files of a directory that nobody else can enter; these are on the machine's own disk, where
+ * a hand-over to another thread would take longer than to wait.
  */
 export class CommandRunner {
   readonly #dir = mkdtempSync(join(tmpdir(), 'interlink-run-'))
@@ -58,15 +58,15 @@ export class CommandRunner {
     const files = join(this.#dir, String(number))
     const inputFile = input === undefined ? '/dev/null' : `${files}.in`
     try {
-      if (input !== undefined) await writeFile(inputFile, input, { mode: 0o600 })
+      if (input !== undefined) writeFileSync(inputFile, input, { mode: 0o600 })
       const code = await this.#ended(number, [inputFile, ...argv], name, timeoutMs)
-      const stdout = await printed(`${files}.out`, name)
-      const stderr = (await printed(`${files}.err`, name)).toString().slice(0, maxWords)
+      const stdout = printed(`${files}.out`, name)
+      const stderr = printed(`${files}.err`, name).toString().slice(0, maxWords)
       if (code === 127 && stderr.includes('not found'))
         throw new TransportError(`${name} is not there; install Slurm's clients`)
       return { code, stdout, stderr }
     } finally {
-      if (input !== undefined) await rm(inputFile, { force: true })
+      if (input !== undefined) rmSync(inputFile, { force: true })
       // One that was given up writes to its files until it has died.
       if (!this.#commands.has(number)) this.#free.push(number)
     }
@@ -130,8 +130,8 @@ function linesOf(word: string): string {
   return `${lines.map((line) => `+${line}\n`).join('')}-${last}\n`
 }
 
-async function printed(file: string, name: string): Promise<Buffer> {
-  if ((await stat(file)).size > maxOutput)
+function printed(file: string, name: string): Buffer {
+  if (statSync(file).size > maxOutput)
     throw new TransportError(`${name} printed more than ${maxOutput} bytes`)
-  return readFile(file)
+  return readFileSync(file)
 }
