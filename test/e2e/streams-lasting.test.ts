@@ -98,7 +98,7 @@ t.test('on the real control plane', async (t) => {
       const goAway = Buffer.from('8003000700000008'.padEnd(32, '0'), 'hex')
       t.ok(Buffer.concat(heard).subarray(-goAway.length).equals(goAway))
       t.not(ended.code, 0, 'kubectl does not take it for the end of the command')
-    t.match(ended.stderr, /the node was stopped/)
+      t.match(ended.stderr, /the node was stopped/)
       await eventually(() => !isAlive(pid))
       t.pass('the commands have ended')
 

@@ -34,7 +34,10 @@ function connectivity(ping: PingState): NodeCondition {
   const { backend, version, status = 'ok', streams } = ping.response ?? {}
   const who = backend ? `${backend}${version ? ` ${version}` : ''}` : 'the backend'
   // Plugins of the reference say what they like there.
-  const message = backend && status !== 'ok' ? `the plugin answers, but ${status}` : `${who} answers${streams ? `; exec and port-forward by ${streams}` : ''}`
+  const message =
+    backend && status !== 'ok'
+      ? `the plugin answers, but ${status}`
+      : `${who} answers${streams ? `; exec and port-forward by ${streams}` : ''}`
   return { type, status: 'True', reason: 'InterlinkPingSuccessful', message }
 }
 
