@@ -221,7 +221,10 @@ eachCluster(t, async (t, cluster) => {
             status: 'False',
             reason: 'InterlinkPingFailed'
           })
-          t.equal(down.metadata.annotations['interlink.virtual-kubelet.io/ping-response'], '')
+          await until(
+            'edge',
+            ({ metadata }) => metadata.annotations['interlink.virtual-kubelet.io/ping-response'] === ''
+          )
           const pings = backend.state.pings
           await eventually(() => backend.state.pings > pings + 1)
           const still = condition(await get('edge'), 'Ready')

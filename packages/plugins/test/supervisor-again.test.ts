@@ -24,7 +24,7 @@ async function runAgain(t: Test, world: World, input: JobInput) {
 
 /** The first run waits for ever, the second ends. */
 const twice =
-  'if [ -e "$JOB/once" ]; then echo up; exit 0; fi; : >"$JOB/once"; echo up; while :; do sleep 0.1; done'
+  'if [ -e "$JOB/once" ]; then echo up; sleep 1; exit 0; fi; : >"$JOB/once"; echo up; while :; do sleep 0.1; done'
 const short = { name: 'short', run: 'echo once' }
 
 everywhere(
@@ -46,7 +46,11 @@ everywhere(
       if (supervisor?.pid === job.pid) told.add(containers.get('main')?.restarts)
     }
     t.equal(await ended, 0, world.name)
-    t.same([...told], [1], 'what the first run has told of its containers is never told as of the second')
+    t.same(
+      [...told].filter((count) => count !== 1),
+      [],
+      'what the first run has told of its containers is never told as of the second'
+    )
     const { containers, finished } = await job.state()
     t.equal(finished?.reason, undefined)
     t.match(containers.get('main'), {
