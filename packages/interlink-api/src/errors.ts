@@ -45,6 +45,11 @@ export const errorTable = {
     retry: 'no'
   },
   IL_JOB_SCRIPT_FAILED: { status: 502, message: 'the job script builder failed: {reason}', retry: 'yes' },
+  IL_JOB_SCRIPT_TEMPLATE: {
+    status: 422,
+    message: 'the job script template of this API server fails for this pod: {reason}',
+    retry: 'no'
+  },
   IL_PLUGIN_REFUSED: { status: 400, message: 'plugin {plugin} refused with {status}: {body}', retry: 'no' },
   IL_PLUGIN_FAILED: {
     status: 502,

@@ -139,12 +139,9 @@ t.test("the reference's environment comes before its file, and is enough without
   await t.rejects(loadApiConfig({ env: {} }), { message: /SidecarURL: expected/ })
 })
 
-t.test('a Go template for the job script is refused with what to do instead', async (t) => {
+t.test('the job script template of the reference is taken over', async (t) => {
   const path = written(t, 'SidecarURL: http://x\nJobScriptTemplate: /etc/job.tpl\n')
-  await t.rejects(loadApiConfig({ path }), {
-    message:
-      /api\.yaml:2: JobScriptTemplate: Go templates are not supported; serve the script from a URL, named by JobScriptBuilderURL/
-  })
+  t.match(await loadApiConfig({ path }), { jobScriptTemplate: '/etc/job.tpl' })
 })
 
 t.test('a unix socket is for its owner alone, and one that a killed server left is taken over', async (t) => {

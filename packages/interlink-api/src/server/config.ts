@@ -81,6 +81,8 @@ export const ApiConfig = Type.Object(
     statusConcurrency: Type.Integer({ default: 8, minimum: 1 }),
     /** Handed to plugins and to the job script builder as `jobConfig`. */
     jobScriptBuild: Type.Optional(ScriptBuildConfig),
+    /** A file: a template of Go's text/template that makes a script of each pod whose node names no builder. */
+    jobScriptTemplate: file(),
     /** From the reference's file: what it says of logging. The command's own option comes first. */
     logLevel: Type.Optional(Type.String())
   },

@@ -55,11 +55,6 @@ export function fromReference(file: ReferenceFile, place: YamlPlace): ApiConfigI
     throw new ConfigError(
       `${place('SidecarURL')}: SidecarURL: expected http://host, https://host or unix:///path, found nothing`
     )
-  if (file.JobScriptTemplate)
-    throw new ConfigError(
-      `${place('JobScriptTemplate')}: JobScriptTemplate: Go templates are not supported; ` +
-        'serve the script from a URL, named by JobScriptBuilderURL of the node'
-    )
   const tls = file.TLS?.Enabled ? file.TLS : undefined
   if (tls && !(tls.CertFile && tls.KeyFile))
     throw new ConfigError(`${place('TLS')}: TLS: expected CertFile and KeyFile where Enabled is true`)
@@ -77,6 +72,7 @@ export function fromReference(file: ReferenceFile, place: YamlPlace): ApiConfigI
         }
       : {}),
     ...(file.JobScriptBuildConfig ? { jobScriptBuild: scriptBuild(file.JobScriptBuildConfig) } : {}),
+    ...(file.JobScriptTemplate ? { jobScriptTemplate: file.JobScriptTemplate } : {}),
     ...(file.VerboseLogging ? { logLevel: 'debug' } : file.ErrorsOnlyLogging ? { logLevel: 'error' } : {})
   }
 }

@@ -16,10 +16,15 @@ import { labelsOf, retrievedPodData } from '../container-list.ts'
 import { callOptions, nodeOf, traced, type ApiContext } from '../context.ts'
 import { tellError } from '../errors-to-json.ts'
 import { fetchJobScript } from '../job-script.ts'
+import { readJobScriptTemplate } from '../job-script-template.ts'
 import { candidates } from '../routing.ts'
 
 /** `/create`: a node's request becomes what a plugin expects; what is that already passes through. */
 export const createRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, { config, plugins }) => {
+  const { jobScriptTemplate } = config
+  const template =
+    jobScriptTemplate === undefined ? undefined : await readJobScriptTemplate(jobScriptTemplate)
+
   app.route({
     method: ['GET', 'POST'],
     url: '/create',
@@ -42,6 +47,10 @@ export const createRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, {
       })
   })
 
+  async function scriptOf(url: string | undefined, data: RetrievedPodData): Promise<string | undefined> {
+    return url ? fetchJobScript(url, data, config) : template?.(data)
+  }
+
   async function create(request: FastifyRequest, json: unknown): Promise<CreateStruct> {
     const body = decodeCreate(json)
     const { pod } = body.message
@@ -58,11 +67,11 @@ export const createRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, {
       const [plugin] = candidates(plugins, { node, labels: labelsOf(pod) })
       const data =
         body.kind === 'retrieved' ? body.message : retrievedPodData(body.message, config.jobScriptBuild)
-      const script =
-        body.kind === 'requests' && body.message.jobscriptURL
-          ? { jobScript: await fetchJobScript(body.message.jobscriptURL, data, config) }
-          : {}
-      const answer = await plugin.create({ ...data, ...script }, { ...callOptions(request), node })
+      const script = body.kind === 'requests' ? await scriptOf(body.message.jobscriptURL, data) : undefined
+      const answer = await plugin.create(script === undefined ? data : { ...data, jobScript: script }, {
+        ...callOptions(request),
+        node
+      })
       request.log.info(
         { pod: name, namespace, uid, jobId: answer.PodJID, plugin: plugin.name },
         'pod created'
