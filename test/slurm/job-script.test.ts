@@ -89,8 +89,12 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
         ]
       })
       const { PodJID } = await create(data)
-      const begun = await whenStatus(client, data, (seen) => codes(seen).other === 3)
-      t.match(codes(begun), { prepare: 0, main: undefined })
+      const begun = await whenStatus(
+        client,
+        data,
+        (seen) => codes(seen).other === 3 && codes(seen).prepare === 0
+      )
+      t.equal(codes(begun).main, undefined)
       await eventually(async () => (await logOf(client, data)) === 'first\n')
       t.match(await lab.run('squeue', '-h', '-j', PodJID, '-o', '%j %k'), data.pod.metadata.uid)
       await writeFile(go, '')
