@@ -91,7 +91,8 @@ t.test('kubectl top shows what the processes of a pod use, and the node', async 
           { millicores: parseInt(cpu!), mebibytes: parseInt(memory!) }
         ])
       )
-      return found.get('busy')!.millicores >= 50 && found.get('large')!.mebibytes >= 90 && found
+      const isThere = found.has('idle')
+      return isThere && found.get('busy')!.millicores >= 50 && found.get('large')!.mebibytes >= 90 && found
     },
     { deadlineMs: 120_000, everyMs: 1000 }
   )

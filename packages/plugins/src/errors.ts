@@ -90,7 +90,6 @@ export const errorTable = {
   },
   PLUGIN_POD_NOT_RUNNING: { status: 400, message: 'pod "{pod}" is not running', retry: 'yes' },
   PLUGIN_PORT: { status: 502, message: 'port {port} of pod "{pod}": {reason}', retry: 'yes' },
-  PLUGIN_NO_TERMINAL: { status: 501, message: 'no terminal can be made: {reason}', retry: 'no' },
   PLUGIN_NO_WAY: {
     status: 502,
     message: 'the node that runs the pod is not reached: {reasons}; interlink doctor says more',

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { Hub, hubArgv, type LiveProcess } from '../src/kit/streams/hub.ts'
 import { hubAccess } from '../src/kit/streams/hub-access.ts'
-import { localProcess } from '../src/slurm/transport/local-process.ts'
+import { localProcess } from '../src/kit/streams/local-process.ts'
 import { eventually } from '../../../test/support/eventually.ts'
 
 const never = new AbortController().signal
@@ -121,7 +121,7 @@ t.test('the way that works is kept; where none does, the words of each are told'
     name,
     open: async (): Promise<LiveProcess> => {
       asked.push(name)
-      return localProcess(argv, {})
+      return localProcess(argv, process.env)
     }
   })
   const closed = way('first', ['sh', '-c', 'echo not here >&2; exit 1'])

@@ -5,6 +5,7 @@ import WebSocket from 'ws'
 import { InterlinkError } from '../errors.ts'
 import { Channels, channel } from '../streams/channels.ts'
 import { keepAlive } from '../streams/keep-alive.ts'
+import { writeSize } from '../streams/terminal-size.ts'
 import { decode } from '../wire/decode.ts'
 import { streamProtocol, StreamStatus, type StreamStart } from '../wire/messages.ts'
 import { errorFrom, tryJson } from './answer.ts'
@@ -72,7 +73,7 @@ export async function openStream(opening: Opening, ask: StreamAsk): Promise<Stre
     output: channels.reader(channel.stdout),
     errors: channels.reader(channel.stderr),
     resize: (columns: number, rows: number) =>
-      void channels.send(channel.resize, JSON.stringify({ Width: columns, Height: rows })).catch(() => {}),
+      void channels.send(channel.resize, writeSize({ columns, rows })).catch(() => {}),
     status,
     destroy: () => channels.destroy()
   }

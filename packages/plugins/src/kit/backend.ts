@@ -4,6 +4,7 @@
  */
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { TSchema } from 'typebox'
+import type { TerminalSize } from '@interlink-ts/interlink-api/streams'
 import type { PingResponse } from '@interlink-ts/interlink-api/wire'
 import type { Notice, Plan, PlannedContainer, Refusal } from './plan/plan.ts'
 import type { SitePolicy } from './plan/policy.ts'
@@ -117,11 +118,6 @@ export interface ContainerProcess {
   readonly exit: Promise<number>
 }
 
-export interface TerminalSize {
-  readonly columns: number
-  readonly rows: number
-}
-
 interface SessionOptions {
   readonly container: string
   readonly stdin: boolean
@@ -228,4 +224,4 @@ export interface BackendContext {
   }
 }
 
-export type { Plan, PlannedContainer }
+export type { Plan, PlannedContainer, TerminalSize }

@@ -1,5 +1,6 @@
 /** What the processes of containers use, from proc(5). */
 import { readdir, readFile } from 'node:fs/promises'
+import { statFields } from '../kit/jobs/proc.ts'
 import type { ContainerUsage, SubmittedJob } from '../kit/backend.ts'
 
 /** USER_HZ, which Linux has for every program alike; see times(2). */
@@ -19,18 +20,12 @@ export async function usageOf(
     const [, name = '', uid = ''] = mark.exec(await read('environ')) ?? []
     if (!wanted.has(uid)) continue
     const [stat, status] = await Promise.all([read('stat'), read('status')])
-    // From the state on: utime, stime, and those of the children that have ended.
-    const times = stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 15)
-    if (times.length < 4) continue
+    if (stat === '') continue
     const containers = found.get(uid) ?? new Map<string, ContainerUsage>()
     const before = containers.get(name) ?? { name, cpuSeconds: 0, memoryBytes: 0 }
-    const ticks = times.reduce((sum, time) => sum + Number(time), 0)
     containers.set(name, {
       name,
-      cpuSeconds: before.cpuSeconds + ticks / ticksPerSecond,
+      cpuSeconds: before.cpuSeconds + statFields(stat).cpuTicks / ticksPerSecond,
       memoryBytes: before.memoryBytes + Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024
     })
     found.set(uid, containers)

@@ -24,19 +24,18 @@ export function renderResourceMetrics(
   const started: Sample[] = []
   const cpu: Sample[] = []
   const memory: Sample[] = []
+  const usages = new Map(usage?.map((used) => [used.UID, used]))
   for (const { metadata, status } of pods)
     for (const { name, state } of status?.containerStatuses ?? []) {
-      const used = usage?.find(({ UID }) => UID === metadata.uid)
+      const labels = { container: name, namespace: metadata.namespace ?? '', pod: metadata.name ?? '' }
+      const used = usages.get(metadata.uid ?? '')
       const own = used?.containers.find((one) => one.name === name)
       if (used && own && state?.running) {
-        const labels = { container: name, namespace: metadata.namespace ?? '', pod: metadata.name ?? '' }
         cpu.push({ labels, value: own.cpuSeconds, at: used.at })
         memory.push({ labels, value: own.memoryBytes, at: used.at })
       }
       const startedAt = Date.parse(state?.running?.startedAt ?? '')
-      if (Number.isNaN(startedAt)) continue
-      const labels = { container: name, namespace: metadata.namespace ?? '', pod: metadata.name ?? '' }
-      started.push({ labels, value: startedAt / 1000, at: now })
+      if (!Number.isNaN(startedAt)) started.push({ labels, value: startedAt / 1000, at: now })
     }
   return (
     renderFamily(

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Upgraded } from '../../client/transport.ts'
 import { InterlinkError } from '../../errors.ts'
+import { countStreams } from '../../streams/count-streams.ts'
 import { takeOver, upgradeOf } from '../../streams/upgrades.ts'
 import {
   ErrorBody,
@@ -23,9 +24,7 @@ const handshake = /^(connection|upgrade|sec-websocket-.*)$/
  * they come, both ways. What is in them is between the two ends.
  */
 export const streamRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, { plugins, metrics }) => {
-  const gauge = metrics.gauge('interlink_api_streams', 'Open exec, attach and port-forward sessions.')
-  const open: Record<StreamKind, number> = { exec: 0, attach: 0, portforward: 0 }
-  const count = (kind: StreamKind, change: 1 | -1) => gauge.set((open[kind] += change), { kind })
+  const count = countStreams(metrics, 'interlink_api_streams')
 
   for (const kind of streamKinds)
     app.get(

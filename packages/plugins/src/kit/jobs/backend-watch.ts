@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { BackendState } from '../backend.ts'
 import { removeEnd, writeEnd } from './job-directory.ts'
-import { hasStopped, submittedJob, type JobEntry } from './job-entry.ts'
+import { hasStopped, isUnderWay, submittedJob, type JobEntry } from './job-entry.ts'
 import type { JobKeeperOptions } from './job-keeper-options.ts'
 import { JobLister, type Standing } from './job-lister.ts'
 import { Orphans } from './orphans.ts'
@@ -71,7 +71,7 @@ export class BackendWatch {
   /** One question for all jobs that have not stopped. */
   async #ask(): Promise<Standing> {
     const { backend, log } = this.#options
-    const asked = [...this.#jobs.entries()].filter((entry) => entry.jobId !== undefined && !hasStopped(entry))
+    const asked = [...this.#jobs.entries()].filter(isUnderWay)
     if (asked.length === 0 && !this.#orphans.possible) return 'empty'
     const begun = new Set(asked.filter(({ state }) => state?.supervisor))
     try {

@@ -76,6 +76,9 @@ export const hasStopped = (entry: JobEntry): boolean =>
     entry.unexplainedSince === undefined &&
     entry.requeuedRun === undefined)
 
+/** The backend has taken it, and it has not ended. */
+export const isUnderWay = (entry: JobEntry): boolean => entry.jobId !== undefined && !hasStopped(entry)
+
 /** It ends, or has ended, by a word from outside: whether that is the end of the pod is for its backend to say. */
 export const isUndecided = (entry: JobEntry): boolean =>
   !hasStopped(entry) &&

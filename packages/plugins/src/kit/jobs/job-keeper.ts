@@ -10,6 +10,7 @@ import {
   countJobs,
   hasStopped,
   isUndecided,
+  isUnderWay,
   jobOf,
   newEntry,
   statusOf,
@@ -90,12 +91,12 @@ export class JobKeeper {
     return this.#damaged
   }
 
-  /** A job whose directory is still there, deleted or not. */
   /** Jobs that the backend has taken and that have not ended. */
   running(): JobEntry[] {
-    return [...this.#jobs.values()].filter((entry) => entry.jobId !== undefined && !hasStopped(entry))
+    return [...this.#jobs.values()].filter(isUnderWay)
   }
 
+  /** A job whose directory is still there, deleted or not. */
   get(uid: string): JobEntry | undefined {
     return this.#jobs.get(uid)
   }

@@ -7,12 +7,20 @@ export async function processStart(pid: number): Promise<string | undefined> {
 }
 
 /** The fields after the command's name, which may hold anything. */
-export function statFields(text: string): { state: string; parent: number; session: number; start: string } {
+export function statFields(text: string): {
+  state: string
+  parent: number
+  session: number
+  start: string
+  /** CPU time of it and of those of its children that have ended. */
+  cpuTicks: number
+} {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return {
     state: fields[0] ?? '',
     parent: Number(fields[1]),
     session: Number(fields[3]),
-    start: fields[19] ?? ''
+    start: fields[19] ?? '',
+    cpuTicks: fields.slice(11, 15).reduce((sum, time) => sum + Number(time), 0)
   }
 }

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { channel, type Channels } from '@interlink-ts/interlink-api/streams'
+import { channel, readSize, type Channels } from '@interlink-ts/interlink-api/streams'
 import type { StreamStatus } from '@interlink-ts/interlink-api/wire'
 import type { ContainerProcess, TerminalSize } from '../backend.ts'
 
@@ -18,7 +18,7 @@ export async function serveProcess(
     size = wanted
   }
   channels.on('message', (id, body) => {
-    const wanted = id === channel.resize ? readSize(body) : undefined
+    const wanted = id === channel.resize ? readSize(body.toString()) : undefined
     if (wanted) resize(wanted)
   })
   const process = await start()
@@ -40,15 +40,3 @@ export async function serveProcess(
     details: { causes: [{ reason: 'ExitCode', message: String(code) }] }
   }
 }
-
-function readSize(body: Buffer): TerminalSize | undefined {
-  try {
-    const { Width: columns, Height: rows } = JSON.parse(body.toString()) as Record<string, unknown>
-    return isSize(columns) && isSize(rows) ? { columns, rows } : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const isSize = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65_536

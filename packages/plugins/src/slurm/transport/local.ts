@@ -1,5 +1,5 @@
 import { CommandRunner } from './command-runner.ts'
-import { localProcess } from './local-process.ts'
+import { localProcess } from '../../kit/streams/local-process.ts'
 import { TransportError, type Transport } from './transport.ts'
 
 /** Slurm's clients are on this machine. A command that has begun goes on where the plugin dies. */
@@ -15,7 +15,9 @@ export function localTransport(env: Readonly<Record<string, string>>): Transport
     },
     open: async (argv) => {
       if (closed) throw new TransportError('closed')
-      return localProcess(argv, env)
+      return localProcess(argv, { ...process.env, ...env }).catch((error: Error) => {
+        throw new TransportError(`${argv[0]}: ${error.message}`, { cause: error })
+      })
     },
     close: async () => {
       closed = true

@@ -27,13 +27,9 @@ export class SshProcesses {
     const connection = shared ?? this.#connect()
     connection.channels++
     const leave = () => {
-      connection.channels--
-      if (connection.channels === 0)
-        void connection.client.then(
-          (client) => client.end(),
-          () => {}
-        )
-      if (connection.channels === 0) this.#connections.delete(connection)
+      if (--connection.channels > 0) return
+      this.#connections.delete(connection)
+      end(connection)
     }
     try {
       const channel = await begin(await connection.client, command)
@@ -46,11 +42,7 @@ export class SshProcesses {
   }
 
   close(): void {
-    for (const { client } of this.#connections)
-      void client.then(
-        (each) => each.end(),
-        () => {}
-      )
+    for (const connection of this.#connections) end(connection)
   }
 
   #connect(): Shared {
@@ -70,6 +62,12 @@ export class SshProcesses {
     return shared
   }
 }
+
+const end = ({ client }: Shared): void =>
+  void client.then(
+    (each) => each.end(),
+    () => {}
+  )
 
 const begin = (client: Client, command: string): Promise<ClientChannel> =>
   new Promise((resolve, reject) =>

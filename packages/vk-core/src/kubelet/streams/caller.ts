@@ -20,15 +20,3 @@ export const nodeStops: StreamStatus = {
   reason: 'InternalError',
   message: 'the node was stopped, and what was opened here has ended with it'
 }
-
-/** One `{"Width":80,"Height":24}`, as clients of Kubernetes write it. */
-export function readSize(text: string): { readonly columns: number; readonly rows: number } | undefined {
-  try {
-    const { Width: columns, Height: rows } = JSON.parse(text) as Record<string, unknown>
-    return isSize(columns) && isSize(rows) ? { columns, rows } : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const isSize = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < 65_536

@@ -2,7 +2,13 @@ import { createWebSocketStream } from 'ws'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { StreamAsk, StreamSession } from '@interlink-ts/interlink-api/client'
 import { InterlinkError } from '@interlink-ts/interlink-api/errors'
-import { acceptWebSocket, keepAlive, subprotocolsOf, upgradeOf } from '@interlink-ts/interlink-api/streams'
+import {
+  acceptWebSocket,
+  countStreams,
+  keepAlive,
+  subprotocolsOf,
+  upgradeOf
+} from '@interlink-ts/interlink-api/streams'
 import type { Metrics } from '@interlink-ts/interlink-api/telemetry'
 import type { Pod, StreamKind } from '@interlink-ts/interlink-api/wire'
 import { VkError } from '../../errors.ts'
@@ -32,9 +38,7 @@ export interface StreamsOptions {
  * as far as it is known by then. Each session is a line of the log: who, where, what, how long.
  */
 export const streams: FastifyPluginAsync<StreamsOptions> = async (app, { pods, nodeOf, metrics }) => {
-  const gauge = metrics.gauge('interlink_vk_streams', 'Open exec, attach and port-forward sessions')
-  const open: Record<StreamKind, number> = { exec: 0, attach: 0, portforward: 0 }
-  const count = (kind: StreamKind, change: 1 | -1) => gauge.set((open[kind] += change), { kind })
+  const count = countStreams(metrics, 'interlink_vk_streams')
   const method = ['GET', 'POST']
 
   for (const kind of ['exec', 'attach'] as const)

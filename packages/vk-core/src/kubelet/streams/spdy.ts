@@ -1,10 +1,10 @@
 import { finished } from 'node:stream/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { takeOver, upgradeOf } from '@interlink-ts/interlink-api/streams'
+import { readSize, takeOver, upgradeOf } from '@interlink-ts/interlink-api/streams'
 import type { StreamStatus } from '@interlink-ts/interlink-api/wire'
 import { VkError } from '../../errors.ts'
 import { SpdyConnection, type SpdyStream } from '../../streams/spdy/index.ts'
-import { nodeStops, readSize, type Caller } from './caller.ts'
+import { nodeStops, type Caller } from './caller.ts'
 import type { CommandQuery } from './query.ts'
 
 /** Of exec and attach over SPDY; older ones cannot tell an exit code. */

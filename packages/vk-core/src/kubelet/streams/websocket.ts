@@ -1,6 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { acceptWebSocket, Channels, channel, keepAlive, upgradeOf } from '@interlink-ts/interlink-api/streams'
-import { nodeStops, readSize, type Caller } from './caller.ts'
+import {
+  acceptWebSocket,
+  Channels,
+  channel,
+  keepAlive,
+  readSize,
+  upgradeOf
+} from '@interlink-ts/interlink-api/streams'
+import { nodeStops, type Caller } from './caller.ts'
 import type { CommandQuery } from './query.ts'
 
 /** Best first. The second cannot tell the end of stdin. */

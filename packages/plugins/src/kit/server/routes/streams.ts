@@ -3,7 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Type, type Static } from 'typebox'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { InterlinkError } from '@interlink-ts/interlink-api/errors'
-import { acceptWebSocket, Channels, channel, keepAlive, upgradeOf } from '@interlink-ts/interlink-api/streams'
+import {
+  acceptWebSocket,
+  Channels,
+  channel,
+  countStreams,
+  keepAlive,
+  upgradeOf
+} from '@interlink-ts/interlink-api/streams'
 import {
   decode,
   parseJson,
@@ -14,7 +21,7 @@ import {
 } from '@interlink-ts/interlink-api/wire'
 import { PluginError } from '../../../errors.ts'
 import type { AttachOptions, ExecOptions } from '../../backend.ts'
-import { hasStopped, submittedJob, type JobEntry } from '../../jobs/job-entry.ts'
+import { hasStopped, isUnderWay, submittedJob, type JobEntry } from '../../jobs/job-entry.ts'
 import { offeredStreams } from '../../streams/offered.ts'
 import { serveProcess } from '../../streams/serve-process.ts'
 import type { PluginContext } from '../build-plugin-server.ts'
@@ -27,9 +34,7 @@ const ToPort = Type.Object({ uid, port: Type.Integer({ minimum: 1, maximum: 6553
 
 /** `GET /exec`, `GET /attach` and `GET /portforward`: WebSockets, see "Streams" of docs/reference/protocol.md. */
 export const streamRoutes: FastifyPluginAsync<PluginContext> = async (app, { backend, keeper, metrics }) => {
-  const gauge = metrics.gauge('interlink_plugin_streams', 'Open exec, attach and port-forward sessions')
-  const open: Record<StreamKind, number> = { exec: 0, attach: 0, portforward: 0 }
-  const count = (kind: StreamKind, change: 1 | -1) => gauge.set((open[kind] += change), { kind })
+  const count = countStreams(metrics, 'interlink_plugin_streams')
 
   for (const kind of ['exec', 'attach'] as const)
     app.get<{ Querystring: Static<typeof InContainer> }>(
@@ -118,8 +123,7 @@ export const streamRoutes: FastifyPluginAsync<PluginContext> = async (app, { bac
   function runningJob(uid: string): JobEntry {
     const entry = keeper.get(uid)
     if (!entry) throw new PluginError('PLUGIN_UNKNOWN_POD', { uid })
-    if (entry.jobId === undefined || hasStopped(entry))
-      throw new PluginError('PLUGIN_POD_NOT_RUNNING', { pod: entry.outline.name })
+    if (!isUnderWay(entry)) throw new PluginError('PLUGIN_POD_NOT_RUNNING', { pod: entry.outline.name })
     return entry
   }
 

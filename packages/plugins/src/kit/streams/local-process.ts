@@ -1,17 +1,19 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
-import type { LiveProcess } from '../../kit/streams/hub.ts'
-import { TransportError } from './transport.ts'
+import type { LiveProcess } from './hub.ts'
 
-/** A program of this machine whose pipes stay open; Ctrl-C at the plugin is not meant for it. */
+/**
+ * A program of this machine whose pipes stay open; Ctrl-C at the plugin is not meant for it. Rejects where it cannot be
+ * started.
+ */
 export async function localProcess(
   [file = '', ...args]: readonly string[],
-  env: Readonly<Record<string, string>>
+  env: NodeJS.ProcessEnv
 ): Promise<LiveProcess> {
-  const child = spawn(file, args, { cwd: '/', detached: true, env: { ...process.env, ...env } })
+  const child = spawn(file, args, { cwd: '/', detached: true, env })
   const exit = new Promise<number>((resolve, reject) => {
-    child.once('error', (error) => reject(new TransportError(`${file}: ${error.message}`, { cause: error })))
+    child.once('error', reject)
     // What it has said is here by then.
     child.once('close', (code, by) => resolve(code ?? 128 + (by ? constants.signals[by] : 0)))
   })

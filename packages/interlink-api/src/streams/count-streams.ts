@@ -1,0 +1,9 @@
+import type { Metrics } from '../telemetry/index.ts'
+import type { StreamKind } from '../wire/messages.ts'
+
+/** A gauge of that name: open sessions by `kind`. Called when one begins and when it ends. */
+export function countStreams(metrics: Metrics, name: string): (kind: StreamKind, change: 1 | -1) => void {
+  const gauge = metrics.gauge(name, 'Open exec, attach and port-forward sessions')
+  const open: Record<StreamKind, number> = { exec: 0, attach: 0, portforward: 0 }
+  return (kind, change) => gauge.set((open[kind] += change), { kind })
+}
