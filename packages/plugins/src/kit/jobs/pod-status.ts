@@ -134,7 +134,9 @@ function podReason({ state, backend, lostAt }: JobFacts): { reason?: string; mes
   const why = backend?.phase === 'gone' && backend.reason !== undefined ? backend : undefined
   if (state?.finished) return state.finished.reason === TOLD_TO_END && why ? why : state.finished
   if (lostAt !== undefined) return endOf(backend)
-  return backend?.phase === 'queued' ? backend : {}
+  // The files are ahead of the backend's last look: a queue that a container has come out of is no reason for anything.
+  const begun = [...(state?.containers.values() ?? [])].some((record) => record.state !== 'waiting')
+  return backend?.phase === 'queued' && !begun ? backend : {}
 }
 
 function containerStatus(
