@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { ImageOptions } from '../src/slurm/images.ts'
+import { ImageOptions } from '../src/kit/containers/images.ts'
 import { ContainerOptionsSchema, renderLaunches } from '../src/slurm/launch.ts'
 import { planOf } from './support-plan.ts'
 

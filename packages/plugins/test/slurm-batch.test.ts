@@ -7,8 +7,9 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { BatchOptions, pullScript, renderBatch } from '../src/slurm/batch-script.ts'
-import { ImageOptions } from '../src/slurm/images.ts'
+import { pullScript } from '../src/kit/containers/pull-script.ts'
+import { BatchOptions, renderBatch } from '../src/slurm/batch-script.ts'
+import { ImageOptions } from '../src/kit/containers/images.ts'
 import { ContainerOptionsSchema, renderLaunches } from '../src/slurm/launch.ts'
 import { planOf, type Given } from './support-plan.ts'
 import { until } from './support-supervisor.ts'
@@ -372,12 +373,19 @@ t.test('images are pulled where the job is submitted, unless jobs pull themselve
   const home = await mkdtemp(join(tmpdir(), 'interlink-pull-'))
   t.teardown(() => rm(home, { recursive: true, force: true }))
   const plan = planOf({ container: { image: 'python:3', imagePullPolicy: 'Always' } })
-  const script = pullScript({ plan, dir: home }, optionsOf({ batch: { preamble: 'export FIRST=yes' } }))!
+  const script = pullScript(
+    { plan, dir: home, root: undefined },
+    { ...optionsOf(), preamble: 'export FIRST=yes' }
+  )!
   await writeFile(join(home, 'image.sh'), 'echo "$*|$INTERLINK_PULLING|$FIRST" >"$1/called"\n')
   await call('/bin/sh', ['-c', script])
   const said = () => readFile(join(home, 'called'), 'utf8').catch(() => '')
   await until(async () => (await said()) !== '', 'the program was called')
   t.equal(await said(), `${home} main apptainer docker://python:3 Always|1|yes\n`)
-  t.equal(pullScript({ plan, dir }, optionsOf({ images: { pull: 'job' } })), undefined)
-  t.equal(pullScript({ plan: planOf({ container: { image: '/a.sif' } }), dir }, optionsOf()), undefined)
+  t.equal(
+    pullScript({ plan, dir, root: undefined }, { ...optionsOf({ images: { pull: 'job' } }), preamble: '' }),
+    undefined
+  )
+  const own = planOf({ container: { image: '/a.sif' } })
+  t.equal(pullScript({ plan: own, dir, root: undefined }, { ...optionsOf(), preamble: '' }), undefined)
 })

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { localTransport } from '../src/slurm/transport/local.ts'
-import { TransportError } from '../src/slurm/transport/transport.ts'
+import { localTransport } from '../src/kit/transport/local.ts'
+import { TransportError } from '../src/kit/transport/transport.ts'
 import { eventually } from '../../../test/support/eventually.ts'
 
 const timeoutMs = 60_000
@@ -88,7 +88,7 @@ t.test('what has begun goes on where the plugin dies, and nothing is left behind
   const dir = mkdtempSync(join(tmpdir(), 'runner-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const program = join(dir, 'dies.ts')
-  const local = new URL('../src/slurm/transport/local.ts', import.meta.url)
+  const local = new URL('../src/kit/transport/local.ts', import.meta.url)
   writeFileSync(
     program,
     `import { localTransport } from ${JSON.stringify(local.pathname)}

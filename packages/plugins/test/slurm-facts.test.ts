@@ -1,6 +1,6 @@
 import t from 'tap'
 import { isUsable, parseGres, parseSinfo, secondsOf } from '../src/slurm/cluster-facts.ts'
-import { Newest } from '../src/slurm/newest.ts'
+import { Newest } from '../src/kit/newest.ts'
 import { offeredResources } from '../src/slurm/offered-resources.ts'
 import { completeOptions } from '../src/slurm/options.ts'
 import { until } from './support-supervisor.ts'

@@ -9,7 +9,7 @@ import { parse } from 'yaml'
 import { FlagPolicy, forbiddenFlags, refuseFlags } from '../src/slurm/annotations/flag-policy.ts'
 import { flagText, parseFlags } from '../src/slurm/annotations/parse-flags.ts'
 import { longOption, sbatchOptions, shortOption } from '../src/slurm/annotations/sbatch-options.ts'
-import { tokenize } from '../src/slurm/annotations/tokenize.ts'
+import { tokenize } from '../src/kit/containers/tokenize.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
 
 const call = promisify(execFile)

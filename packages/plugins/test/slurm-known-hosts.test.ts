@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fingerprint, judgeHostKey, knownKeyTypes } from '../src/slurm/transport/known-hosts.ts'
+import { fingerprint, judgeHostKey, knownKeyTypes } from '../src/kit/transport/known-hosts.ts'
 
 const wire = (type: string, body: string): Buffer => {
   const length = Buffer.alloc(4)

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { Type, type TSchema } from 'typebox'
 import { Value } from 'typebox/value'
-import { ImageOptions } from '../src/slurm/images.ts'
+import { ImageOptions } from '../src/kit/containers/images.ts'
 import { ContainerOptionsSchema, type LaunchOptions } from '../src/slurm/launch.ts'
 import { requireReal } from '../../../test/support/require-real.ts'
 import {

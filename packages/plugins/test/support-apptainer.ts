@@ -9,7 +9,7 @@ import { readJobState, type ContainerRecord } from '../src/kit/jobs/job-state.ts
 import { writeVolumes } from '../src/kit/jobs/volume-writer.ts'
 import type { Plan } from '../src/kit/plan/plan.ts'
 import { writeJob } from '../src/kit/supervisor/write-job.ts'
-import { jobFiles } from '../src/slurm/job-files.ts'
+import { apptainerFiles } from '../src/kit/containers/apptainer-files.ts'
 import { renderLaunches, type LaunchOptions } from '../src/slurm/launch.ts'
 import { busyboxRoot } from '../../../test/support/image-root.ts'
 import { exitOf, until } from './support-supervisor.ts'
@@ -70,7 +70,7 @@ export async function runPlan(
   if ('refusals' in rendered) throw new Error(JSON.stringify(rendered.refusals))
   await writeVolumes(plan, dir)
   await writeJob(plan, rendered.launches, dir, { inherit: rendered.inherit ?? [] })
-  for (const { path, mode, text } of await jobFiles({ plan }, options)) {
+  for (const { path, mode, text } of await apptainerFiles(plan, options.images)) {
     await mkdir(dirname(join(dir, path)), { recursive: true })
     await writeFile(join(dir, path), text, { mode })
   }

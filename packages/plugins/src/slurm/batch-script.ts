@@ -4,13 +4,12 @@ import type { Job } from '../kit/backend.ts'
 import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
 import { shellQuote, shellWords } from '../kit/supervisor/quote.ts'
 import { FlagPolicy } from './annotations/flag-policy.ts'
-import { readAnnotations, refuseAnnotation, type SlurmAnnotations } from './annotations/read-annotations.ts'
+import { refuseAnnotation } from '../kit/plan/annotations.ts'
+import { readAnnotations, type SlurmAnnotations } from './annotations/read-annotations.ts'
 import type { PartitionFacts } from './cluster-facts.ts'
 import { Flavor } from './flavors.ts'
-import { resolveImage, type ImageOptions } from './images.ts'
 import { jobFlags } from './job-flags.ts'
 import { scriptCommand } from './job-script.ts'
-import type { ContainerOptionsSchema } from './launch.ts'
 import { ResourceOptions } from './resources.ts'
 
 const closed = { additionalProperties: false } as const
@@ -197,42 +196,3 @@ const withoutMeshCall = (text: string): string =>
         /<</.test(line) || /chmod/.test(line) ? line : ''
       )
     : text
-
-/**
- * A script for the machine that submits: it puts the images of a job into the cache while the job is queued, and
- * returns at once. Nothing where jobs pull themselves or have no image to pull.
- */
-export function pullScript(
-  { plan, dir }: Pick<Job, 'plan' | 'dir'>,
-  {
-    batch,
-    images,
-    containers
-  }: {
-    readonly batch: Pick<BatchOptions, 'preamble'>
-    readonly images: ImageOptions
-    readonly containers: ContainerOptionsSchema
-  }
-): string | undefined {
-  const { runtime, tool = runtime, shell } = containers
-  if (plan.script !== undefined) return undefined
-  if (images.pull !== 'submit' || (runtime !== 'apptainer' && runtime !== 'singularity')) return undefined
-  const root = readAnnotations(plan).annotations['image-root']?.value.trim()
-  const pulls = new Map<string, string[]>()
-  for (const { name, image, pullPolicy } of plan.containers) {
-    const resolved = resolveImage(image, root, images)
-    if (resolved.kind !== 'remote') continue
-    const { reference } = resolved
-    const pull = shellWords([shell, join(dir, 'image.sh'), dir, name, tool, reference, pullPolicy])
-    pulls.set(reference, [...(pulls.get(reference) ?? []), pull])
-  }
-  if (pulls.size === 0) return undefined
-  return [
-    batch.preamble,
-    "trap '' HUP",
-    'export INTERLINK_PULLING=1',
-    // One that is tried again and again keeps no other waiting.
-    ...[...pulls.values()].map((one) => `{ ${one.join('; ')}; } </dev/null >/dev/null 2>&1 &`),
-    ''
-  ].join('\n')
-}

@@ -8,11 +8,11 @@ import { flavorFlags } from './flavors.ts'
 import { mergeFlags } from './merge-flags.ts'
 import { checkStreams } from './check-streams.ts'
 import type { SlurmOptions } from './options.ts'
-import type { Site } from './site.ts'
+import type { Site } from '../kit/sites/site.ts'
 import type { SlurmClient } from './slurm-client.ts'
 import { isOver } from './states.ts'
 import { lookedFile, readReport, testJobScript, type NodeReport } from './test-job.ts'
-import type { Transport } from './transport/transport.ts'
+import type { Transport } from '../kit/transport/transport.ts'
 
 export interface Cluster {
   readonly slurm: SlurmClient

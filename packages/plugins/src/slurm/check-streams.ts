@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers'
 import type { Check } from '../kit/backend.ts'
 import { openOn, type StreamOptions } from './slurm-streams.ts'
 import type { SlurmClient } from './slurm-client.ts'
-import type { Transport } from './transport/transport.ts'
+import type { Transport } from '../kit/transport/transport.ts'
 
 const modules = ['Fcntl', 'POSIX', 'Socket', 'Time::HiRes']
 const here = 'here'

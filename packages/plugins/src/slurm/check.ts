@@ -2,7 +2,7 @@ import type { Check } from '../kit/backend.ts'
 import { checkNode, skewCheck, type Cluster } from './check-node.ts'
 import { isUsable } from './cluster-facts.ts'
 import { flavorFlags } from './flavors.ts'
-import { slurmWords } from './submit-failures.ts'
+import { wordsOf } from '../kit/transport/words.ts'
 
 const timeoutMs = 30_000
 
@@ -17,7 +17,7 @@ export async function checkSlurm(cluster: Cluster): Promise<Check[]> {
   if (!clients.ok) return [clients]
   const run = async (argv: readonly string[], input = ''): Promise<string> => {
     const ran = await transport.run(argv, { timeoutMs, input })
-    if (ran.code !== 0) throw new Error(slurmWords(ran.stderr) || `${argv[0]} does not run`)
+    if (ran.code !== 0) throw new Error(wordsOf(ran.stderr) || `${argv[0]} does not run`)
     return ran.stdout.toString().trim()
   }
   const controller = await attempt(

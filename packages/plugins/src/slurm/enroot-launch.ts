@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Launch } from '../kit/backend.ts'
 import type { Refusal } from '../kit/plan/plan.ts'
 import { volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
-import type { Rendering } from './launch.ts'
+import type { SlurmRendering } from './launch.ts'
 
 /** Arguments: tool, image, where it is unpacked to, name of the container, the command that follows. */
 const prepare = `
@@ -27,7 +27,7 @@ echo 'the container is not running' >&2
 exit 126
 `
 
-export function enrootLaunch(rendering: Rendering, image: string): Launch | Refusal {
+export function enrootLaunch(rendering: SlurmRendering, image: string): Launch | Refusal {
   const { field, options } = rendering
   if (!image.startsWith('/') && !image.startsWith('docker://'))
     return { field: `${field}.image`, message: `Enroot takes docker:// images and .sqsh files, not ${image}` }
@@ -44,7 +44,7 @@ export function enrootLaunch(rendering: Rendering, image: string): Launch | Refu
 }
 
 function enroot(
-  { plan, dir, container, options, asked }: Rendering,
+  { plan, dir, container, options, asked }: SlurmRendering,
   image: string,
   placements: Placement[]
 ): Launch {
@@ -85,7 +85,7 @@ function enroot(
 }
 
 function pyxis(
-  { plan, container, options, mpi = [] }: Rendering,
+  { plan, container, options, mpi = [] }: SlurmRendering,
   image: string,
   placements: Placement[]
 ): Launch {
@@ -114,7 +114,7 @@ function pyxis(
   }
 }
 
-function placementsOf({ plan, dir, container }: Rendering): Placement[] {
+function placementsOf({ plan, dir, container }: SlurmRendering): Placement[] {
   const volumes = volumePlacements(plan, dir, container).map((placement) =>
     placement.subPath ? { ...placement, source: `${placement.source}/${placement.subPath}` } : placement
   )

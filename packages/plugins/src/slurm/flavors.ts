@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import type { Plan } from '../kit/plan/plan.ts'
-import type { Annotation } from './annotations/read-annotations.ts'
+import type { Annotation } from '../kit/plan/annotations.ts'
 import { parseFlags, type Flag } from './annotations/parse-flags.ts'
 
 const closed = { additionalProperties: false } as const

@@ -1,17 +1,19 @@
 import { Type, type Static } from 'typebox'
 import type { Launch, Rendered } from '../kit/backend.ts'
 import { containerPaths } from '../kit/plan/context.ts'
-import type { Notice, Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
+import { deviceVariables, machineVariables } from '../kit/containers/variables.ts'
+import type { Rendering } from '../kit/containers/rendering.ts'
+import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
 import { parseFlags } from './annotations/parse-flags.ts'
-import { ContainerPolicy, containerOptions, enrootOptions } from './annotations/container-options.ts'
+import { ContainerPolicy, containerOptions, enrootOptions } from '../kit/containers/container-options.ts'
 import { readAnnotations, type SlurmAnnotations } from './annotations/read-annotations.ts'
-import { tokenize } from './annotations/tokenize.ts'
+import { tokenize } from '../kit/containers/tokenize.ts'
 import { enrootLaunch } from './enroot-launch.ts'
 import { gpuFlags, readGres } from './gres.ts'
-import { hostLaunch } from './host-launch.ts'
-import { resolveImage, type ImageOptions } from './images.ts'
+import { hostLaunch } from '../kit/containers/host-launch.ts'
+import { resolveImage, type ImageOptions } from '../kit/containers/images.ts'
 import { scriptLaunches } from './job-script.ts'
-import { apptainerLaunch, apptainerOnce } from './apptainer-launch.ts'
+import { apptainerLaunch, apptainerOnce } from '../kit/containers/apptainer-launch.ts'
 import { gpuKinds } from './resources.ts'
 
 const closed = { additionalProperties: false } as const
@@ -54,29 +56,14 @@ export interface LaunchOptions {
   readonly images: ImageOptions
 }
 
-/** One container on its way to a launch. */
-export interface Rendering {
-  readonly plan: Plan
-  readonly dir: string
-  readonly container: PlannedContainer
-  /** `spec.containers[0]` */
-  readonly field: string
+/** `mpi` are flags of srun or mpirun. */
+export interface SlurmRendering extends Rendering {
   readonly options: LaunchOptions
-  /** Options of the runtime that the pod has in its annotations. */
-  readonly asked: readonly string[]
-  readonly gpu: { readonly nvidia: boolean; readonly amd: boolean }
-  /** Flags of srun or mpirun; absent where the container is a single process. */
   readonly mpi?: readonly string[]
 }
 
 /** What the job's script says to the programs in front of a container; the site's preamble may set the latter ones. */
-export const inherited: readonly string[] = [
-  'INTERLINK_SCRATCH',
-  'XDG_RUNTIME_DIR',
-  'SLURM_CONF',
-  ...['http_proxy', 'https_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]),
-  ...['NOHTTPS', 'USERNS'].flatMap((name) => [`APPTAINER_${name}`, `SINGULARITY_${name}`])
-]
+export const inherited: readonly string[] = [...machineVariables, 'SLURM_CONF']
 
 /** How a compute node would run a plan. Pure. */
 export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions): Rendered {
@@ -106,7 +93,7 @@ export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions):
   const fields = containerPaths(plan.containers)
   for (const [index, container] of plan.containers.entries()) {
     const field = fields[index]!
-    const ranks = container.kind === 'main' && mpi ? { mpi } : {}
+    const ranks = container.kind === 'main' && mpi ? { mpi, ranks: startRanks(mpi, options.containers) } : {}
     const launch = renderContainer(
       { plan, dir, container, field, options, asked: asked.options, gpu, ...ranks },
       annotations['image-root']?.value.trim()
@@ -117,7 +104,7 @@ export function renderLaunches(plan: Plan, dir: string, options: LaunchOptions):
   return refusals.length > 0 ? { refusals } : { launches, notices: told, inherit: inheritedOf(mpi) }
 }
 
-function renderContainer(rendering: Rendering, root: string | undefined): Launch | Refusal {
+function renderContainer(rendering: SlurmRendering, root: string | undefined): Launch | Refusal {
   const { container, field, options } = rendering
   const image = resolveImage(container.image, root, options.images)
   if (image.kind === 'invalid') return { field: `${field}.image`, message: image.why }
@@ -132,9 +119,14 @@ function renderContainer(rendering: Rendering, root: string | undefined): Launch
     case 'pyxis':
       return enrootLaunch(rendering, reference)
     default:
-      return rendering.mpi ? apptainerOnce(rendering, reference) : apptainerLaunch(rendering, reference)
+      return rendering.ranks ? apptainerOnce(rendering, reference) : apptainerLaunch(rendering, reference)
   }
 }
+
+const startRanks = (mpi: readonly string[], { shell, mpi: starter }: ContainerOptionsSchema): string[] =>
+  starter === 'srun'
+    ? ['srun', '--kill-on-bad-exit=1', ...mpi]
+    : [shell, '-c', 'exec mpirun -np "${SLURM_NTASKS:-1}" "$@"', 'mpirun', ...mpi]
 
 /** By what the pod requests, or by what its flags ask of Slurm. */
 function gpusOf(plan: Plan, { flags }: SlurmAnnotations, { containers }: LaunchOptions): Rendering['gpu'] {
@@ -154,14 +146,6 @@ const inheritedOf = (mpi: readonly string[] | undefined): string[] => [
   ...(mpi ? mpiVariables : [])
 ]
 
-export const deviceVariables = [
-  'CUDA_VISIBLE_DEVICES',
-  'NVIDIA_VISIBLE_DEVICES',
-  'ROCR_VISIBLE_DEVICES',
-  'HIP_VISIBLE_DEVICES',
-  'ZE_AFFINITY_MASK',
-  'GPU_DEVICE_ORDINAL'
-]
 const mpiVariables = [
   'SLURM_JOB_ID',
   'SLURM_JOBID',

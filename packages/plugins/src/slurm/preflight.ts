@@ -1,6 +1,6 @@
 import { shellWords } from '../kit/supervisor/quote.ts'
 import type { SlurmClient } from './slurm-client.ts'
-import type { Transport } from './transport/transport.ts'
+import type { Transport } from '../kit/transport/transport.ts'
 
 /** What is run on the machine of Slurm's clients, and what brings it. */
 const needed: Readonly<Record<string, string>> = {

@@ -14,26 +14,29 @@ import { readJson } from '../kit/jobs/durable-file.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
+import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
+import { pullScript } from '../kit/containers/pull-script.ts'
 import { refuseRoot } from '../kit/plan/security.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
+import { readAnnotations } from './annotations/read-annotations.ts'
 import { adoptAll } from './adopt.ts'
 import { AdoptedJobs } from './adopted-jobs.ts'
-import { pullScript, renderBatch } from './batch-script.ts'
+import { renderBatch } from './batch-script.ts'
 import { checkSlurm } from './check.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import { EndedJobs } from './ended-jobs.ts'
-import { jobFiles } from './job-files.ts'
+import { scriptFiles } from './job-script.ts'
 import { renderLaunches } from './launch.ts'
-import { Newest } from './newest.ts'
+import { Newest } from '../kit/newest.ts'
 import type { SlurmOptions } from './options.ts'
 import { offeredResources } from './offered-resources.ts'
 import { preflight } from './preflight.ts'
 import { SlurmClient } from './slurm-client.ts'
 import { slurmAccess } from './slurm-streams.ts'
 import { backendState, commentOf, endsByItself, isOver, ownerOf, type SlurmJob } from './states.ts'
-import type { Site } from './site.ts'
-import type { Transport } from './transport/transport.ts'
+import type { Site } from '../kit/sites/site.ts'
+import type { Transport } from '../kit/transport/transport.ts'
 
 /** What Slurm's own TERM, wait and KILL comes after, beyond the grace of the pod; seconds. */
 const patience = 5
@@ -132,7 +135,10 @@ export class SlurmBackend implements Backend {
   }
 
   async submit(job: Job) {
-    const files = await jobFiles(job, this.#options)
+    const { script: jobScript } = job.plan
+    const files = await (jobScript === undefined
+      ? apptainerFiles(job.plan, this.#options.images)
+      : scriptFiles(jobScript))
     await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
     const dir = await this.#site.seenAs(job.dir)
     const { args, script } = this.#batch(job.plan, dir)
@@ -144,10 +150,12 @@ export class SlurmBackend implements Backend {
 
   /** Where it cannot be begun, the job pulls after a while itself. */
   async #pull(job: Pick<Job, 'plan' | 'dir'>) {
-    const script = pullScript(job, this.#options)
+    const { batch, images, containers } = this.#options
+    const root = readAnnotations(job.plan).annotations['image-root']?.value.trim()
+    const script = pullScript({ ...job, root }, { preamble: batch.preamble, images, containers })
     if (script === undefined) return
     await this.#transport
-      .run([this.#options.containers.shell, '-s'], {
+      .run([containers.shell, '-s'], {
         input: script,
         timeoutMs: this.#options.timeouts.submitSeconds * 1000
       })

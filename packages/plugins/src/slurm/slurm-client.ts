@@ -2,9 +2,11 @@ import { parseSinfo, sinfoArgv, type ClusterFacts } from './cluster-facts.ts'
 import * as commands from './commands.ts'
 import type { SlurmOptions } from './options.ts'
 import type { SlurmJob } from './states.ts'
-import { slurmWords, submitFailure } from './submit-failures.ts'
-import { atMost, type Limiter } from './at-most.ts'
-import type { Ran, Transport } from './transport/transport.ts'
+import { submitFailure } from './submit-failures.ts'
+import { wordsOf } from '../kit/transport/words.ts'
+import { askedOnce } from '../kit/transport/asked-once.ts'
+import { atMost, type Limiter } from '../kit/transport/at-most.ts'
+import type { Ran, Transport } from '../kit/transport/transport.ts'
 
 const accountingRetryMs = 600_000
 
@@ -14,8 +16,6 @@ export class SlurmClient {
   readonly #options: SlurmOptions
   readonly #now: () => number
   readonly #submitting: Limiter
-  #running: Promise<SlurmJob[]> | undefined
-  #next: Promise<SlurmJob[]> | undefined
   readonly #users = new Map<string, Promise<string | undefined>>()
   #root: Promise<boolean> | undefined
   /** There is no accounting before this, epoch ms. */
@@ -54,24 +54,7 @@ export class SlurmClient {
   }
 
   /** Every job of this account that the controller knows. What is answered was asked after the call. */
-  jobs(): Promise<SlurmJob[]> {
-    if (!this.#running) return (this.#running = this.#askJobs())
-    this.#next ??= this.#running
-      .catch(() => {})
-      .then(() => {
-        this.#next = undefined
-        return (this.#running = this.#askJobs())
-      })
-    return this.#next
-  }
-
-  async #askJobs(): Promise<SlurmJob[]> {
-    try {
-      return commands.parseSqueue(await this.#ask(commands.squeueArgv()))
-    } finally {
-      this.#running = undefined
-    }
-  }
+  readonly jobs = askedOnce(async () => commands.parseSqueue(await this.#ask(commands.squeueArgv())))
 
   /** Whether the cluster keeps accounts, as far as is known. */
   get keepsAccounts(): boolean {
@@ -172,4 +155,4 @@ export class SlurmClient {
 }
 
 const failed = (program: string, { code, stderr }: Ran): Error =>
-  new Error(slurmWords(stderr) || `${program} ended with ${code ?? 'a signal'}`)
+  new Error(wordsOf(stderr) || `${program} ended with ${code ?? 'a signal'}`)

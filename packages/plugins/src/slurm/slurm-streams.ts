@@ -4,9 +4,9 @@ import { hubArgv, type LiveProcess } from '../kit/streams/hub.ts'
 import { hubAccess, type HubAccess, type Way } from '../kit/streams/hub-access.ts'
 import { shellWords } from '../kit/supervisor/quote.ts'
 import { stepArgv } from './commands.ts'
-import type { Site } from './site.ts'
+import type { Site } from '../kit/sites/site.ts'
 import type { SlurmClient } from './slurm-client.ts'
-import type { Transport } from './transport/transport.ts'
+import type { Transport } from '../kit/transport/transport.ts'
 
 const closed = { additionalProperties: false } as const
 

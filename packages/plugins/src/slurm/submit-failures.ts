@@ -1,5 +1,6 @@
 import { PluginError } from '../errors.ts'
-import type { Ran } from './transport/transport.ts'
+import type { Ran } from '../kit/transport/transport.ts'
+import { wordsOf } from '../kit/transport/words.ts'
 
 /** What may be over by itself: the controller or authentication is away, the queue is full, a limit of how many. */
 const passing = [
@@ -15,18 +16,9 @@ const passing = [
   /slurmctld|in standby mode|backup controller/i
 ]
 
-/** Slurm's own words, without the names of programs in front. */
-export const slurmWords = (stderr: string): string =>
-  stderr
-    .split('\n')
-    .map((line) => line.replace(/^(\w+: )?(error: |fatal: )/, '').trim())
-    .filter((line) => line !== '' && !line.startsWith('Try "'))
-    .join('; ')
-    .slice(0, 2000)
-
 /** A submission that failed: a refusal for good, or something that may pass. */
 export function submitFailure({ code, stderr }: Ran): Error {
-  const words = slurmWords(stderr)
+  const words = wordsOf(stderr)
   const judged = code === 1 || code === 255
   if (judged && words !== '' && !passing.some((pattern) => pattern.test(words)))
     return new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'slurm', reason: words })

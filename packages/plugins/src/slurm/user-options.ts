@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import type { Plan, Refusal } from '../kit/plan/plan.ts'
-import { annotationField } from './annotations/read-annotations.ts'
+import { annotationField } from '../kit/plan/annotations.ts'
 
 const closed = { additionalProperties: false } as const
 /** Each user's own: below the home of the user, or with the name in it. */

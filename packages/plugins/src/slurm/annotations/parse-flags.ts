@@ -1,5 +1,5 @@
 import { longOption, shortOption, type SbatchOption } from './sbatch-options.ts'
-import { tokenize, TokenizeError } from './tokenize.ts'
+import { tokenize, TokenizeError } from '../../kit/containers/tokenize.ts'
 
 /** One flag, by its long name. */
 export interface Flag {

@@ -1,3 +1,4 @@
+import { annotationField, type Annotation } from '../../kit/plan/annotations.ts'
 import type { Notice, Plan, Refusal } from '../../kit/plan/plan.ts'
 
 /** Names of the reference, newest first; the older spellings are still in use. */
@@ -29,22 +30,10 @@ const declined: Readonly<Record<string, string>> = {
   'nfs-mode': 'pods mount no NFS here; remove it, and use a hostPath volume of what the site has mounted'
 }
 
-export interface Annotation {
-  /** As the pod has it, for messages. */
-  readonly name: string
-  readonly value: string
-}
-
 export interface SlurmAnnotations extends Partial<Record<Own, Annotation>> {
   readonly podIp?: Annotation
   readonly wstunnel?: Annotation
 }
-
-export const annotationField = (name: string): string => `metadata.annotations[${name}]`
-export const refuseAnnotation = ({ name }: Annotation, message: string): Refusal => ({
-  field: annotationField(name),
-  message
-})
 
 /** What a pod says to Slurm, by the reference's names and their older spellings; the newest spelling wins. */
 export function readAnnotations({ pod }: Plan): {

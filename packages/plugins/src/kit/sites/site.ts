@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeDurable } from '../kit/jobs/durable-file.ts'
+import { writeDurable } from '../jobs/durable-file.ts'
 
 /** How the job directories of the plugin come before the nodes, and what is written in them comes back. */
 export interface Site {

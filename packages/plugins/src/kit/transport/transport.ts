@@ -1,5 +1,5 @@
 /** How commands reach the machine that Slurm's clients are on: this one, or one behind SSH. */
-import type { LiveProcess } from '../../kit/streams/hub.ts'
+import type { LiveProcess } from '../streams/hub.ts'
 
 export interface RunOptions {
   /** All of standard input. */

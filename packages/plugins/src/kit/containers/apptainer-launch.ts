@@ -1,11 +1,11 @@
 /** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
 import { join } from 'node:path'
-import type { Launch, Variable } from '../kit/backend.ts'
-import type { Plan, Refusal } from '../kit/plan/plan.ts'
-import { credentialFor, dockerConfig } from '../kit/runtimes/credentials.ts'
-import { bindMount, volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
-import { refuseForApptainer, runtimeVariables } from '../kit/runtimes/variables.ts'
-import type { Rendering } from './launch.ts'
+import type { Launch, Variable } from '../backend.ts'
+import type { Plan, Refusal } from '../plan/plan.ts'
+import { credentialFor, dockerConfig } from '../runtimes/credentials.ts'
+import { bindMount, volumePlacements, withExtra, type Placement } from '../runtimes/placements.ts'
+import { refuseForApptainer, runtimeVariables } from '../runtimes/variables.ts'
+import type { Rendering } from './rendering.ts'
 
 /** Where the supervisor's word for a command that cannot be started, and the message file, are seen inside. */
 const inside = '/.interlink'
@@ -63,21 +63,17 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch | R
   }
 }
 
-/** Once per rank, on however many nodes: srun starts it, and an instance would be on one of them only. */
+/** Once per rank, on however many machines: an instance would be on one of them only. */
 export function apptainerOnce(rendering: Rendering, image: string): Launch | Refusal {
-  const { container, dir, options, mpi = [] } = rendering
+  const { container, dir, options, ranks = [] } = rendering
   const refused = refuseVariables(rendering)
   if (refused) return refused
-  const { shell, mpi: starter } = options.containers
+  const { shell } = options.containers
   const { tool, prefix, variables, options: made, subs } = partsOf(rendering)
   const pwd = container.workingDir ? ['--pwd', container.workingDir] : []
   const path = join(dir, 'c', container.name, 'image')
   const exec = [tool, '--silent', 'exec', ...made, ...pwd, path]
   const run = container.command ? exec : exec.with(2, 'run')
-  const ranks =
-    starter === 'srun'
-      ? ['srun', '--kill-on-bad-exit=1', ...mpi]
-      : [shell, '-c', 'exec mpirun -np "${SLURM_NTASKS:-1}" "$@"', 'mpirun', ...mpi]
   return {
     outer: {
       start: [
@@ -126,7 +122,7 @@ const apart = ({ sharesProcesses }: Plan): string[] =>
 const together = ['--cleanenv', '--no-mount', 'home,cwd']
 
 function partsOf(rendering: Rendering): Parts {
-  const { plan, dir, container, options, asked, gpu, mpi } = rendering
+  const { plan, dir, container, options, asked, gpu, ranks } = rendering
   const { runtime, tool = runtime, options: site } = options.containers
   const own = join(dir, 'c', container.name)
   const prefix = runtime === 'singularity' ? 'SINGULARITYENV_' : 'APPTAINERENV_'
@@ -142,7 +138,7 @@ function partsOf(rendering: Rendering): Parts {
     [
       { source: said, path: message.startsWith('/dev/') ? `${inside}/message` : message, readOnly: false },
       // On the first node of a job alone.
-      ...(mpi
+      ...(ranks
         ? []
         : [{ source: join(dir, 'run', `${container.name}.fail`), path: `${inside}/fail`, readOnly: false }]),
       { source: join(own, 'hosts'), path: '/etc/hosts', readOnly: true },
@@ -164,7 +160,7 @@ function partsOf(rendering: Rendering): Parts {
     })),
     subs,
     options: [
-      ...(mpi ? together : [...apart(plan), '--hostname', plan.pod.hostname]),
+      ...(ranks ? together : [...apart(plan), '--hostname', plan.pod.hostname]),
       '--no-eval',
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       ...(gpu.nvidia ? ['--nv'] : []),

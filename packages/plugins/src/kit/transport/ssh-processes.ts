@@ -1,5 +1,5 @@
 import type { Client, ClientChannel } from 'ssh2'
-import type { LiveProcess } from '../../kit/streams/hub.ts'
+import type { LiveProcess } from '../streams/hub.ts'
 import { nameOf, type SshOptions } from './ssh-options.ts'
 import { TransportError } from './transport.ts'
 

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { statFields } from '../../kit/jobs/proc.ts'
+import { statFields } from '../jobs/proc.ts'
 
 /** Kills a process and all below it: a client may be a script of the site, and what hangs a child of it. */
 export async function killTree(pid: number): Promise<void> {

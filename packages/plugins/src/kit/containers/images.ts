@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import { shellQuote } from '../kit/supervisor/quote.ts'
+import { shellQuote } from '../supervisor/quote.ts'
 
 const closed = { additionalProperties: false } as const
 const path = (description: string) => Type.String({ pattern: '^/', description })

@@ -3,8 +3,8 @@ import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { sharedSite, type Site } from './site.ts'
-import { slurmWords } from './submit-failures.ts'
-import type { Ran, Transport } from './transport/transport.ts'
+import { wordsOf } from '../transport/words.ts'
+import type { Ran, Transport } from '../transport/transport.ts'
 
 const stageMs = 300_000
 const fetchMs = 60_000
@@ -200,7 +200,7 @@ export class RemoteSite implements Site {
     const ran = await this.#transport.run(argv, { ...(input === undefined ? {} : { input }), timeoutMs })
     if (ran.code !== 0)
       throw new Error(
-        `job directories on ${this.#transport.where}: ${slurmWords(ran.stderr) || `ended with ${ran.code ?? 'a signal'}`}`
+        `job directories on ${this.#transport.where}: ${wordsOf(ran.stderr) || `ended with ${ran.code ?? 'a signal'}`}`
       )
     return ran
   }

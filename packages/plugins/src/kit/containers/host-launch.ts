@@ -1,13 +1,13 @@
-import type { Launch } from '../kit/backend.ts'
-import type { Notice, Refusal } from '../kit/plan/plan.ts'
-import type { Rendering } from './launch.ts'
+import type { Launch } from '../backend.ts'
+import type { Notice, Refusal } from '../plan/plan.ts'
+import type { Rendering } from './rendering.ts'
 
 /** Where the kubelet mounts the token of the service account. */
 const accountPath = '/var/run/secrets/kubernetes.io/serviceaccount'
 const why = 'image host runs on the compute node as it is'
 
 /** Straight on the compute node: nothing can be mounted. */
-export function hostLaunch({ plan, container, field, mpi, options }: Rendering): Launch | Refusal {
+export function hostLaunch({ plan, container, field, ranks = [] }: Rendering): Launch | Refusal {
   if (!container.command)
     return { field: `${field}.command`, message: 'image host says not what to run; give a command' }
   const notices: Notice[] = []
@@ -34,12 +34,6 @@ export function hostLaunch({ plan, container, field, mpi, options }: Rendering):
       reason: 'HostnameNotSet',
       message: `${container.name}: the host name is the node's, as ${why}`
     })
-  const { shell, mpi: starter } = options.containers
-  const ranks = !mpi
-    ? []
-    : starter === 'srun'
-      ? ['srun', '--kill-on-bad-exit=1', ...mpi]
-      : [shell, '-c', 'exec mpirun -np "${SLURM_NTASKS:-1}" "$@"', 'mpirun', ...mpi]
   return {
     run: [...ranks, ...container.command, ...(container.args ?? [])],
     enter: [],

@@ -1,7 +1,7 @@
 import type { Client, ClientChannel } from 'ssh2'
-import { atMost, type Limiter } from '../at-most.ts'
-import { shellWords } from '../../kit/supervisor/quote.ts'
-import type { LiveProcess } from '../../kit/streams/hub.ts'
+import { atMost, type Limiter } from './at-most.ts'
+import { shellWords } from '../supervisor/quote.ts'
+import type { LiveProcess } from '../streams/hub.ts'
 import { nameOf, type SshOptions } from './ssh-options.ts'
 import { SshProcesses } from './ssh-processes.ts'
 import {

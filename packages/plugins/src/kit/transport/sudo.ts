@@ -1,4 +1,4 @@
-import { slurmWords } from '../submit-failures.ts'
+import { wordsOf } from './words.ts'
 import { findingIn, TransportError, type Transport } from './transport.ts'
 
 /**
@@ -21,7 +21,7 @@ export function sudoTransport(
       const ran = await base.run([...become, ...limit, ...argv], { ...options, timeoutMs: timeoutMs + 5000 })
       if (ran.code === 1 && /^sudo: /m.test(ran.stderr))
         throw new TransportError(
-          `sudo to ${where}: ${slurmWords(ran.stderr)}; allow it in sudoers: ACCOUNT ALL=(${user}) NOPASSWD: ALL`
+          `sudo to ${where}: ${wordsOf(ran.stderr)}; allow it in sudoers: ACCOUNT ALL=(${user}) NOPASSWD: ALL`
         )
       // 128 + KILL, of timeout itself.
       if (ran.code === 137) throw new TransportError(`${argv[0]} of ${where} did not end in time`)

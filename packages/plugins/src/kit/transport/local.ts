@@ -1,5 +1,5 @@
 import { CommandRunner } from './command-runner.ts'
-import { localProcess } from '../../kit/streams/local-process.ts'
+import { localProcess } from '../streams/local-process.ts'
 import { TransportError, type Transport } from './transport.ts'
 
 /** Slurm's clients are on this machine. A command that has begun goes on where the plugin dies. */

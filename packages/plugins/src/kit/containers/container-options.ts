@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
-import type { Refusal } from '../../kit/plan/plan.ts'
-import { refuseAnnotation, type Annotation } from './read-annotations.ts'
+import type { Refusal } from '../plan/plan.ts'
+import { refuseAnnotation, type Annotation } from '../plan/annotations.ts'
 import { tokenize, TokenizeError } from './tokenize.ts'
 
 const closed = { additionalProperties: false } as const
