@@ -1,0 +1,1 @@
+export { incusMissing, startIncusLab, type IncusLab } from './lab.ts'
