@@ -1,0 +1,148 @@
+import { Client, Pool, type Dispatcher } from 'undici'
+import { WebSocket } from 'ws'
+import { IncusError, IncusUnreachable, readAnswer, succeeded, type Operation } from './answers.ts'
+import { EventStream } from './event-stream.ts'
+import { socketOf, tlsOf, type IncusServer } from './server-address.ts'
+
+export interface IncusOptions {
+  /** Milliseconds until an answer must be there. @default 30 000 */
+  readonly timeoutMs?: number
+  /** @default default */
+  readonly project?: string
+}
+
+export interface Content {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+type Query = Readonly<Record<string, string | number | boolean>>
+
+export interface Request {
+  readonly query?: Query
+  readonly json?: unknown
+  readonly content?: Buffer | string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/**
+ * One Incus server by its REST API: requests over kept connections, and operations whose end is told by the event
+ * stream. Everything is asked of one project.
+ */
+export class IncusConnection {
+  readonly server: string
+  readonly events: EventStream
+  readonly #address: IncusServer
+  readonly #pool: Pool
+  readonly #timeoutMs: number
+  readonly #project: string
+
+  constructor(address: IncusServer, { timeoutMs = 30_000, project = 'default' }: IncusOptions = {}) {
+    this.server = address.url
+    this.#address = address
+    this.#timeoutMs = timeoutMs
+    this.#project = project
+    const socketPath = socketOf(address)
+    this.#pool = new Pool(socketPath === undefined ? address.url : 'http://incus', {
+      connections: 16,
+      connect: socketPath === undefined ? tlsOf(address) : { socketPath },
+      factory: (origin, options) => new Client(origin, options as Client.Options)
+    })
+    this.events = new EventStream(() => this.webSocket('/1.0/events?type=operation,lifecycle', true))
+  }
+
+  async get<T>(path: string, query?: Query): Promise<T> {
+    return (await this.#answer('GET', path, query ? { query } : {})).metadata as T
+  }
+
+  /**
+   * Resolves with what was answered, for an operation once it has succeeded.
+   * @throws IncusError in the words of Incus
+   */
+  async change(
+    method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    request: Request = {}
+  ): Promise<unknown> {
+    const answer = await this.#answer(method, path, request)
+    return answer.operation ? succeeded(await this.finished(answer.operation)) : answer.metadata
+  }
+
+  /** An operation that goes on by itself, such as exec. */
+  async begin(path: string, json: unknown): Promise<Operation> {
+    const { operation } = await this.#answer('POST', path, { json })
+    if (!operation) throw new IncusUnreachable(`${this.server}: POST ${path} began no operation`)
+    return operation
+  }
+
+  /** The operation at its end, well or badly. It may take as long as it takes. */
+  async finished({ id }: Operation): Promise<Operation> {
+    return this.events.operation(id, () => this.get<Operation>(`/1.0/operations/${id}`))
+  }
+
+  /** A request whose answer is not JSON, such as a file's. @throws IncusError, IncusUnreachable */
+  async content(method: Dispatcher.HttpMethod, path: string, request: Request = {}): Promise<Content> {
+    const answer = await this.#send(method, path, request)
+    if (answer.status >= 400) readAnswer(answer.status, answer.body.toString())
+    return answer
+  }
+
+  /** Not yet open. @param allProjects whatever the project of this connection is */
+  webSocket(path: string, allProjects = false): WebSocket {
+    const socketPath = socketOf(this.#address)
+    const target = new URL(path, 'http://incus')
+    if (allProjects) target.searchParams.set('all-projects', 'true')
+    else target.searchParams.set('project', this.#project)
+    const place = target.pathname + target.search
+    return socketPath === undefined
+      ? new WebSocket(this.#address.url.replace(/^http/, 'ws') + place, {
+          ...tlsOf(this.#address),
+          handshakeTimeout: this.#timeoutMs
+        })
+      : new WebSocket(`ws+unix://${socketPath}:${place}`, { handshakeTimeout: this.#timeoutMs })
+  }
+
+  async close(): Promise<void> {
+    this.events.close()
+    await this.#pool.destroy()
+  }
+
+  async #answer(method: Dispatcher.HttpMethod, path: string, request: Request) {
+    const { status, body } = await this.#send(method, path, request)
+    const answer = readAnswer(status, body.toString())
+    return answer.type === 'async'
+      ? { operation: answer.operation, metadata: undefined }
+      : { operation: undefined, metadata: answer.metadata }
+  }
+
+  async #send(method: Dispatcher.HttpMethod, path: string, request: Request): Promise<Content> {
+    const { query = {}, json, content, headers } = request
+    const target = new URL(path, 'http://incus')
+    for (const [name, value] of Object.entries({ project: this.#project, ...query }))
+      target.searchParams.set(name, String(value))
+    try {
+      const {
+        statusCode,
+        headers: answered,
+        body
+      } = await this.#pool.request({
+        method,
+        path: target.pathname + target.search,
+        headersTimeout: this.#timeoutMs,
+        bodyTimeout: this.#timeoutMs,
+        ...(json === undefined
+          ? { body: content ?? null, headers: { ...headers } }
+          : { body: JSON.stringify(json), headers: { 'content-type': 'application/json' } })
+      })
+      return {
+        status: statusCode,
+        headers: answered as Record<string, string>,
+        body: Buffer.from(await body.arrayBuffer())
+      }
+    } catch (error) {
+      if (error instanceof IncusError) throw error
+      throw new IncusUnreachable(`${this.server}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+}

@@ -1,0 +1,5 @@
+export { IncusError, IncusUnreachable, type Operation } from './answers.ts'
+export { type Lifecycle } from './event-stream.ts'
+export { IncusConnection, type IncusOptions } from './incus-connection.ts'
+export { InstanceFiles } from './instance-files.ts'
+export { type IncusServer, type IncusTls } from './server-address.ts'

@@ -1,0 +1,60 @@
+import { Type, type Static } from 'typebox'
+import { Value } from 'typebox/value'
+import { IncusError, IncusUnreachable } from './answers.ts'
+import type { IncusConnection } from './incus-connection.ts'
+
+const Names = Type.Array(Type.String())
+
+export type Pushed =
+  | { readonly type: 'file'; readonly mode: number; readonly content: Buffer | string }
+  | { readonly type: 'directory'; readonly mode: number }
+  | { readonly type: 'symlink'; readonly target: string }
+
+/** The files of an instance, which may be stopped: `/1.0/instances/<name>/files`. */
+export class InstanceFiles {
+  readonly #incus: IncusConnection
+  readonly #path: string
+
+  constructor(incus: IncusConnection, instance: string) {
+    this.#incus = incus
+    this.#path = `/1.0/instances/${encodeURIComponent(instance)}/files`
+  }
+
+  /** Owned by root of the instance. A directory that is there is left as it is. */
+  async push(path: string, entry: Pushed): Promise<void> {
+    const headers = {
+      'x-incus-type': entry.type,
+      'x-incus-uid': '0',
+      'x-incus-gid': '0',
+      ...('mode' in entry ? { 'x-incus-mode': entry.mode.toString(8).padStart(4, '0') } : {})
+    }
+    const content = entry.type === 'file' ? entry.content : entry.type === 'symlink' ? entry.target : ''
+    await this.#incus.content('POST', this.#path, { query: { path }, headers, content })
+  }
+
+  /** A file's bytes, or undefined where there is none. */
+  async read(path: string): Promise<Buffer | undefined> {
+    const found = await this.#get(path)
+    return found?.headers['x-incus-type'] === 'directory' ? undefined : found?.body
+  }
+
+  /** What is in a directory, or undefined where there is none. */
+  async list(path: string): Promise<string[] | undefined> {
+    const found = await this.#get(path)
+    if (found?.headers['x-incus-type'] !== 'directory') return undefined
+    const answer = JSON.parse(found.body.toString()) as { metadata: unknown }
+    const names: Static<typeof Names> | null = answer.metadata as Static<typeof Names> | null
+    if (names === null) return []
+    if (!Value.Check(Names, names)) throw new IncusUnreachable(`${path} is listed in a way that is not known`)
+    return names
+  }
+
+  async #get(path: string) {
+    try {
+      return await this.#incus.content('GET', this.#path, { query: { path } })
+    } catch (error) {
+      if (error instanceof IncusError && error.isMissing) return undefined
+      throw error
+    }
+  }
+}
