@@ -6,6 +6,8 @@ import { pino, type Logger } from 'pino'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { loadPluginConfig, preflight, startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
+import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
+import { incusBackend } from '@interlink-ts/plugins/incus'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
@@ -34,7 +36,8 @@ interface Ground {
 
 const subjects: Readonly<Record<string, Subject>> = {
   process: { module: processBackend, image: 'host', options: {} },
-  slurm: { module: slurmBackend, image: 'host', options: {} }
+  slurm: { module: slurmBackend, image: 'host', options: {} },
+  incus: { module: incusBackend, image: 'busybox', options: {} }
 }
 
 /** Whoever runs containers by Apptainer. */
@@ -55,6 +58,7 @@ const ofLab: Readonly<Record<string, RegExp>> = {
 
 /** On a private Slurm, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
+  incus: { ...subjects.incus!, start: startIncus },
   slurm: {
     ...subjects.slurm!,
     declines: ofLab,
@@ -72,6 +76,13 @@ function startLab(ssh: boolean, prefix: string | undefined): Promise<Ground> {
   const missing = imageLabMissing(ssh, prefix)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
   return startImageLab({ ssh, prefix })
+}
+
+async function startIncus(): Promise<Ground> {
+  const missing = incusMissing()
+  if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
+  const lab = await startIncusLab()
+  return { options: { url: `unix://${lab.socket}` }, image: 'busybox', close: () => lab.close() }
 }
 
 /** What was asked for cannot be done; the message says what can. */

@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
-import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { buffer } from 'node:stream/consumers'
+import { appendMirrored, mirroredBytes, replaceMirrored } from '../kit/jobs/mirrored-files.ts'
+import { packJob } from '../kit/jobs/pack-job.ts'
 import { sharedSite, type Site } from './site.ts'
 import { wordsOf } from '../transport/words.ts'
 import type { Ran, Transport } from '../transport/transport.ts'
@@ -72,7 +72,7 @@ export class RemoteSite implements Site {
   }
 
   async stage(dir: string): Promise<void> {
-    await this.#sh(unpacking, [basename(dir)], await pack(dir), stageMs)
+    await this.#sh(unpacking, [basename(dir)], await packJob(dir), stageMs)
     this.#followed.add(dir)
     this.#follow(true)
   }
@@ -131,7 +131,7 @@ export class RemoteSite implements Site {
       const isLog = kindOf(file.path) === 'log'
       // What a job has said last is all there once its end is.
       if (this.#seen.get(file.path) === file.signature && !(isLog && finished.has(jobOf(file.path)))) continue
-      wanted.push({ file, offset: isLog ? await sizeOf(to) : 0 })
+      wanted.push({ file, offset: isLog ? await mirroredBytes(to) : 0 })
     }
     if (wanted.length === 0) return false
     // Read in the order opposite to that in which they are written.
@@ -146,8 +146,8 @@ export class RemoteSite implements Site {
       const to = file && this.#place(file, local)
       if (!file || to === undefined) continue
       await mkdir(dirname(to), { recursive: true, mode: 0o700 })
-      if (kindOf(part.path) === 'log') await append(to, part.offset, part.bytes)
-      else if (part.bytes.length > 0) await replace(to, part.bytes)
+      if (kindOf(part.path) === 'log') await appendMirrored(to, part.offset, part.bytes)
+      else if (part.bytes.length > 0) await replaceMirrored(to, part.bytes)
       const all = kindOf(part.path) !== 'log' || part.offset + part.bytes.length >= file.bytes
       if (all) this.#seen.set(part.path, file.signature)
     }
@@ -230,38 +230,4 @@ function parseParts(
       ? [{ path, offset: Number(offset), bytes: Buffer.from(base64, 'base64') }]
       : []
   })
-}
-
-const sizeOf = (path: string): Promise<number> =>
-  stat(path).then(
-    ({ size }) => size,
-    () => 0
-  )
-
-async function append(path: string, offset: number, bytes: Buffer): Promise<void> {
-  const file = await open(path, 'a', 0o600)
-  try {
-    // Somebody else has gone on with it meanwhile: the next turn sees from where.
-    if ((await file.stat()).size === offset) await file.write(bytes)
-  } finally {
-    await file.close()
-  }
-}
-
-async function replace(path: string, bytes: Buffer): Promise<void> {
-  await writeFile(`${path}.tmp`, bytes, { mode: 0o600 })
-  await rename(`${path}.tmp`, path)
-}
-
-/** The plugin's own records stay here: they hold what no node needs. */
-async function pack(dir: string): Promise<Buffer> {
-  const own = ['plan.json', 'intent.json', 'job.json', 'deleted.json', 'stop', 'submit.lock', 'user']
-  const tar = spawn('tar', ['-cf', '-', ...own.map((name) => `--exclude=./${name}`), '-C', dir, '.'], {
-    stdio: ['ignore', 'pipe', 'pipe']
-  })
-  const failed = new Promise<never>((_, reject) => tar.once('error', reject))
-  const ended = new Promise<number | null>((resolve) => tar.once('close', resolve))
-  const [bytes, said] = await Promise.race([Promise.all([buffer(tar.stdout), buffer(tar.stderr)]), failed])
-  if ((await ended) !== 0) throw new Error(`tar: ${said.toString().trim()}`)
-  return bytes
 }

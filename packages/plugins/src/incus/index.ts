@@ -1,0 +1,2 @@
+export { incusBackend } from './incus-backend.ts'
+export { IncusOptions } from './options.ts'

@@ -1,0 +1,37 @@
+import { Type } from 'typebox'
+import { Value } from 'typebox/value'
+import type { PingResponse } from '@interlink-ts/interlink-api/wire'
+import type { IncusOptions } from './options.ts'
+import type { IncusConnection } from './rest/index.ts'
+
+const Machine = Type.Object({
+  cpu: Type.Object({ total: Type.Integer() }),
+  memory: Type.Object({ total: Type.Integer() })
+})
+const Limit = Type.Object({ Limit: Type.Integer() })
+const Quotas = Type.Object({ resources: Type.Record(Type.String(), Limit) })
+
+/** What the node offers: the server's machine, or the quotas of the project where these are less. */
+export async function offeredResources(
+  incus: IncusConnection,
+  { project, taints }: IncusOptions
+): Promise<Pick<PingResponse, 'resources' | 'taints'>> {
+  const [machine, quotas] = await Promise.all([
+    incus.get<unknown>('/1.0/resources'),
+    incus.get<unknown>(`/1.0/projects/${encodeURIComponent(project)}/state`)
+  ])
+  const quota = (name: string): number => {
+    const limit = Value.Check(Quotas, quotas) ? quotas.resources[name]?.Limit : undefined
+    return limit === undefined || limit < 0 ? Infinity : limit
+  }
+  if (!Value.Check(Machine, machine)) return taints ? { taints } : {}
+  const pods = Math.min(quota('instances'), quota('containers'))
+  return {
+    resources: {
+      cpu: String(Math.min(machine.cpu.total, quota('cpu'))),
+      memory: `${Math.floor(Math.min(machine.memory.total, quota('memory')) / 1024)}Ki`,
+      ...(pods === Infinity ? {} : { pods: String(pods) })
+    },
+    ...(taints ? { taints } : {})
+  }
+}
