@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { copyFile, cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const call = promisify(execFile)
@@ -13,7 +14,7 @@ const inittab = [
   ''
 ]
 
-/** Writes the smallest image that boots, busybox alone, as Incus imports it: an image tarball of about a megabyte. */
+/** Writes the smallest image that boots, of busybox and this machine's perl, as Incus imports it. */
 export async function writeBusyboxImage(busybox: string, work: string, file: string): Promise<void> {
   const tree = join(work, 'image')
   const root = join(tree, 'rootfs')
@@ -27,6 +28,7 @@ export async function writeBusyboxImage(busybox: string, work: string, file: str
   await writeFile(join(root, 'etc/group'), 'root:x:0:\nnogroup:x:65534:\n')
   await writeFile(join(root, 'etc/hosts'), '127.0.0.1 localhost\n')
   await writeFile(join(root, 'etc/inittab'), inittab.join('\n'))
+  await copyPerl(root)
   const architecture = { x64: 'x86_64', arm64: 'aarch64' }[process.arch as string] ?? process.arch
   await writeFile(
     join(tree, 'metadata.yaml'),
@@ -44,4 +46,21 @@ export async function writeBusyboxImage(busybox: string, work: string, file: str
     'rootfs'
   ])
   await rm(tree, { recursive: true })
+}
+
+/** With what it is linked against, and of its modules those of Debian's perl-base and Time::HiRes. */
+async function copyPerl(root: string): Promise<void> {
+  const perl = '/usr/bin/perl'
+  if (!existsSync(perl)) return
+  const script = 'print "$_\n" for (grep { m{/perl-base$} } @INC), $INC{"Time/HiRes.pm"} =~ s/\\.pm$//r'
+  const [modules = '', clock = ''] = (await call(perl, ['-MTime::HiRes', '-e', script])).stdout
+    .trim()
+    .split('\n')
+  const binary = clock.replace(/\/Time\/HiRes$/, '/auto/Time/HiRes/HiRes.so')
+  const libraries = (await call('ldd', [perl])).stdout.match(/\/\S+/g) ?? []
+  for (const file of [perl, ...libraries, `${clock}.pm`, binary]) {
+    await mkdir(dirname(join(root, file)), { recursive: true })
+    await copyFile(file, join(root, file))
+  }
+  await cp(modules, join(root, modules), { recursive: true })
 }

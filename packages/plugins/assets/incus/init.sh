@@ -11,6 +11,13 @@ hostname "$(cat hostname)"
 while read -r volume size; do
   mount -t tmpfs -o "mode=0777${size:+,size=$size}" tmpfs "volumes/$volume"
 done <memory-volumes 2>/dev/null
+# How many were killed for lack of memory is said in the control group of the instance.
+mkdir -p group
+if mount -t cgroup2 none group 2>/dev/null && [ -e group/memory.events ]; then
+  ln -sf group/memory.events memory.events
+elif mount -t cgroup -o memory none group 2>/dev/null; then
+  ln -sf "group$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/memory.oom_control" memory.events
+fi
 sh job.sh &
 supervisor=$!
 trap 'kill -s TERM "$supervisor"' TERM PWR

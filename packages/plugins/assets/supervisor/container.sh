@@ -76,6 +76,7 @@ step_drain() {
     return 0
   fi
   state=terminated ready=0 up=0 signal=
+  [ "$code" != 137 ] || ! was_short_of_memory || oom=1
   if [ "$oom" ]; then
     code=137 reason=OOMKilled
   elif [ -s "$run/$name.fail" ]; then

@@ -1,4 +1,14 @@
-# The memory watchdog. Offers `watch_memory` for the container at hand.
+# The memory watchdog. Offers `watch_memory` and `was_short_of_memory` for the container at hand.
+
+# Whether the kernel has killed more for lack of memory than was told of so far: where the control group of the job is to
+# be seen, `memory.events` is its file of that name, cgroups(7), or memory.oom_control of the first version.
+oom_kills_told=0
+was_short_of_memory() {
+  [ -r "$DIR/memory.events" ] || return 1
+  oom_kills=$(sed -n 's/^oom_kill //p' "$DIR/memory.events" 2>/dev/null)
+  [ "${oom_kills:-0}" -gt "$oom_kills_told" ] || return 1
+  oom_kills_told=$((oom_kills_told + 1))
+}
 
 # Adds PID and the processes below it to `tree`.
 grow_tree() {

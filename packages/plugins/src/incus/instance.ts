@@ -59,6 +59,12 @@ export function instanceRequest(plan: Plan, mark: string, { profiles, remotes }:
 /** Where a hostPath volume is in the instance. */
 export const hostPathOf = (volume: string): string => `/.interlink-host/${volume}`
 
+/**
+ * Above what the containers may use: the supervisor ends one that takes more than its own limit, and says so, where the
+ * kernel would end any process of the instance without a word.
+ */
+const headroom = 128 * 1024 * 1024
+
 /** What the containers may use together; only where each says how much. */
 function limits({ containers, resources }: Plan): Record<string, string> {
   const cpu = total(
@@ -72,7 +78,7 @@ function limits({ containers, resources }: Plan): Record<string, string> {
   return {
     // A hundredth of a core is the least that a period of 100 ms tells apart.
     ...(cpu === undefined ? {} : { 'limits.cpu.allowance': `${Math.max(1, Math.ceil(cpu / 10))}ms/100ms` }),
-    ...(memory === undefined ? {} : { 'limits.memory': `${memory}B` })
+    ...(memory === undefined ? {} : { 'limits.memory': `${memory + headroom}B` })
   }
 }
 

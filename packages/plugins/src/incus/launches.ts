@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Launch, Rendered } from '../kit/backend.ts'
 import { containerPaths } from '../kit/plan/context.ts'
 import type { Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
@@ -32,7 +31,8 @@ function launchOf(plan: Plan, container: PlannedContainer, command: readonly str
   const { name } = container
   const mounts = placementsOf(plan, container).flatMap(({ source, subPath, path, readOnly }) => [
     readOnly ? 'ro' : 'rw',
-    subPath === undefined ? source : join(source, subPath),
+    source,
+    subPath ?? '',
     path
   ])
   return {
