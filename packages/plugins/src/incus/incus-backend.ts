@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
-import { PluginError } from '../errors.ts'
 import type {
   Backend,
   BackendContext,
@@ -11,13 +10,15 @@ import type {
   Check,
   HeldJob,
   Job,
+  Plan,
   SubmittedJob
 } from '../kit/backend.ts'
-import { writeDurable } from '../kit/jobs/durable-file.ts'
-import { packJob } from '../kit/jobs/pack-job.ts'
+import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
+import { planFile } from '../kit/jobs/job-directory.ts'
+import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { instanceName, instanceRequest, marks } from './instance.ts'
-import { programFile, writeIncusFiles } from './job-files.ts'
+import { InstanceStarter } from './instance-starter.ts'
 import { JobMirror, jobPath } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
@@ -52,6 +53,7 @@ class IncusBackend implements Backend {
   readonly #context: BackendContext
   readonly #incus: IncusConnection
   readonly #mirror: JobMirror
+  readonly #starter: InstanceStarter
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   /** As the last `list` saw them. */
@@ -65,6 +67,7 @@ class IncusBackend implements Backend {
       { url, ...(tls ? { tls: readTls(tls) } : {}) },
       { project, timeoutMs: timeoutSeconds * 1000 }
     )
+    this.#starter = new InstanceStarter(this.#incus, options, context.log)
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => void this.#stop(instance))
   }
 
@@ -109,50 +112,23 @@ class IncusBackend implements Backend {
   }
 
   async submit(job: Job) {
-    const name = instanceName(job.uid)
-    const mark = await rootMark(this.#context.root)
-    await writeIncusFiles(job.plan, job.dir)
-    try {
-      await this.#incus.change('POST', '/1.0/instances', {
-        json: instanceRequest(job.plan, mark, this.#options)
-      })
-    } catch (error) {
-      if (!(await this.#isOurs(name, job.uid, mark))) throw refusal(error)
-    }
-    try {
-      const files = new InstanceFiles(this.#incus, name)
-      await files.push(jobPath, { type: 'directory', mode: 0o700 })
-      await files.push(`${jobPath}/job.tar`, { type: 'file', mode: 0o600, content: await packJob(job.dir) })
-      const init = readFileSync(programFile('init.sh'))
-      await files.push(`${jobPath}/init.sh`, { type: 'file', mode: 0o700, content: init })
-      await this.#state(name, 'start')
-    } catch (error) {
-      await this.#remove(name).catch((err: unknown) =>
-        this.#context.log.warn(
-          { uid: job.uid, instance: name, err },
-          'an instance that did not start is left'
-        )
-      )
-      throw refusal(error)
-    }
-    this.#mirror.follow(name, job.dir)
-    return { jobId: name }
+    await this.#starter.start(job, await this.#mark())
+    return { jobId: instanceName(job.uid) }
   }
 
   /** One that was made but never begun is none: its job goes in anew. */
   async find(job: Job) {
     const name = instanceName(job.uid)
-    const mark = await rootMark(this.#context.root)
-    if (!(await this.#isOurs(name, job.uid, mark))) return undefined
+    if (!(await this.#starter.isOurs(name, job.uid, await this.#mark()))) return undefined
     const { status } = await this.#incus.get<{ status: string }>(`/1.0/instances/${name}`)
     const waits = await new InstanceFiles(this.#incus, name).read(`${jobPath}/job.tar`)
     if (status !== 'Stopped' || waits === undefined) return { jobId: name }
-    await this.#remove(name)
+    await this.#starter.remove(name)
     return undefined
   }
 
   async list(jobs: readonly SubmittedJob[]) {
-    const mark = await rootMark(this.#context.root)
+    const mark = await this.#mark()
     const answer = await this.#incus.get<unknown>('/1.0/instances', {
       recursion: 1,
       filter: `config.${marks.root} eq ${mark}`
@@ -167,10 +143,11 @@ class IncusBackend implements Backend {
     return new Map<string, BackendState>(states)
   }
 
-  async #stateOf({ jobId, dir }: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
+  async #stateOf({ uid, jobId, dir }: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
+    if (this.#starter.isWaiting(uid)) return { phase: 'queued' }
     if (!instance) {
       this.#mirror.forget(jobId)
-      return { phase: 'gone' }
+      return (await this.#takesUp(uid, dir)) ? { phase: 'queued' } : { phase: 'gone' }
     }
     if (instance.status === 'Stopped') {
       await this.#mirror.collect(jobId, dir)
@@ -180,11 +157,21 @@ class IncusBackend implements Backend {
     return { phase: 'active', ...(instance.status === 'Frozen' ? { message: 'the instance is frozen' } : {}) }
   }
 
+  /** A plugin before this one has waited for the image. */
+  async #takesUp(uid: string, dir: string): Promise<boolean> {
+    const { images, supervisor, finished } = await readJobState(dir)
+    if (images.size === 0 || supervisor || finished || this.#cancelled.has(uid)) return false
+    const plan = (await readJson(planFile(dir))) as Plan
+    await this.#starter.start({ uid, dir, plan }, await this.#mark())
+    return true
+  }
+
   async cancel({ uid, jobId, dir }: SubmittedJob, graceSeconds: number) {
     await writeDurable(join(dir, 'stop'), `${graceSeconds}\n`)
     const now = Date.now()
     const since = this.#cancelled.get(uid) ?? now
     this.#cancelled.set(uid, since)
+    if (await this.#starter.giveUp({ uid, dir })) return
     try {
       if (now - since > (graceSeconds + patience) * 1000) await this.#stop(jobId)
       else await this.#ask(jobId, graceSeconds)
@@ -214,14 +201,14 @@ class IncusBackend implements Backend {
   }
 
   abandon({ jobId }: HeldJob) {
-    return this.#remove(jobId)
+    return this.#starter.remove(jobId)
   }
 
   async release({ uid, jobId, dir }: SubmittedJob) {
     this.#cancelled.delete(uid)
     await this.#mirror.collect(jobId, dir).catch(() => {})
     this.#mirror.forget(jobId)
-    await this.#remove(jobId)
+    await this.#starter.remove(jobId)
   }
 
   resources() {
@@ -229,40 +216,20 @@ class IncusBackend implements Backend {
   }
 
   async close() {
+    this.#starter.close()
     this.#mirror.close()
     await this.#incus.close()
   }
 
-  async #isOurs(name: string, uid: string, mark: string): Promise<boolean> {
-    try {
-      const { config } = await this.#incus.get<Instance>(`/1.0/instances/${name}`)
-      return config[marks.uid] === uid && config[marks.root] === mark
-    } catch (error) {
-      if (error instanceof IncusError && error.isMissing) return false
-      throw error
-    }
-  }
-
-  async #state(instance: string, action: 'start' | 'stop'): Promise<void> {
-    await this.#incus.change('PUT', `/1.0/instances/${instance}/state`, {
-      json: { action, ...(action === 'stop' ? { force: true } : {}) }
-    })
+  #mark(): Promise<string> {
+    return rootMark(this.#context.root)
   }
 
   /** It may have ended by itself. */
   async #stop(instance: string): Promise<void> {
-    await this.#state(instance, 'stop').catch((err: unknown) =>
-      this.#context.log.debug({ instance, err }, 'an instance could not be stopped')
-    )
-  }
-
-  async #remove(instance: string): Promise<void> {
-    try {
-      await this.#stop(instance)
-      await this.#incus.change('DELETE', `/1.0/instances/${instance}`)
-    } catch (error) {
-      if (!(error instanceof IncusError) || !error.isMissing) throw error
-    }
+    await this.#incus
+      .change('PUT', `/1.0/instances/${instance}/state`, { json: { action: 'stop', force: true } })
+      .catch((err: unknown) => this.#context.log.debug({ instance, err }, 'an instance could not be stopped'))
   }
 }
 
@@ -271,10 +238,3 @@ const readTls = ({ certFile, keyFile, caFile }: NonNullable<IncusOptions['tls']>
   key: readFileSync(keyFile, 'utf8'),
   ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') })
 })
-
-/** What Incus says no to will not be right by being said again. */
-function refusal(error: unknown): unknown {
-  return error instanceof IncusError && error.status < 500 && error.status !== 401
-    ? new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason: error.message })
-    : error
-}

@@ -10,6 +10,13 @@ export const instanceName = (uid: string): string =>
 /** By which an instance is known for this project's, and whose it is. */
 export const marks = { uid: 'user.interlink.uid', root: 'user.interlink.root' } as const
 
+export interface Marked {
+  readonly config: Readonly<Record<string, string>>
+}
+
+export const isMarked = (config: Marked['config'], uid: string, mark: string): boolean =>
+  config[marks.uid] === uid && config[marks.root] === mark
+
 /** `source` of an instance for an image as a pod names it: `<remote>:<alias>`, an alias, or a fingerprint. */
 export function imageSource(
   image: string,

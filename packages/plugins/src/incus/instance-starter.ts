@@ -1,0 +1,150 @@
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PluginError } from '../errors.ts'
+import type { BackendContext, Job } from '../kit/backend.ts'
+import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
+import { packJob } from '../kit/jobs/pack-job.ts'
+import { instanceName, instanceRequest, isMarked, type Marked } from './instance.ts'
+import { programFile, writeIncusFiles } from './job-files.ts'
+import { jobPath } from './job-mirror.ts'
+import type { IncusOptions } from './options.ts'
+import { IncusError, InstanceFiles, type IncusConnection } from './rest/index.ts'
+
+/** As a kubelet: 10 s, doubled to 5 min. */
+const firstMs = 10_000
+const longestMs = 300_000
+
+type Starting = Pick<Job, 'uid' | 'dir' | 'plan'>
+
+/** Makes the instances of pods and starts them; where an image is not to be had, again and again. */
+export class InstanceStarter {
+  readonly #incus: IncusConnection
+  readonly #options: IncusOptions
+  readonly #log: BackendContext['log']
+  /** By UID: when it is tried again. */
+  readonly #waiting = new Map<string, NodeJS.Timeout>()
+
+  constructor(incus: IncusConnection, options: IncusOptions, log: BackendContext['log']) {
+    this.#incus = incus
+    this.#options = options
+    this.#log = log
+  }
+
+  /** Its image is waited for; there is no instance yet. */
+  isWaiting(uid: string): boolean {
+    return this.#waiting.has(uid)
+  }
+
+  /**
+   * Resolves when the instance runs, or its image is waited for.
+   * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good; any other error where a later try may do. No instance is left.
+   */
+  async start(job: Starting, mark: string, pauseMs = firstMs): Promise<void> {
+    await writeIncusFiles(job.plan, job.dir)
+    const name = instanceName(job.uid)
+    try {
+      await this.#incus.change('POST', '/1.0/instances', {
+        json: instanceRequest(job.plan, mark, this.#options)
+      })
+    } catch (error) {
+      if (isOfImage(error))
+        return this.#wait(job, mark, pauseMs, `image ${job.plan.containers[0]!.image}: ${error.message}`)
+      if (!(await this.isOurs(name, job.uid, mark))) throw refusal(error)
+    }
+    try {
+      await this.#fill(name, job.dir)
+      await this.#incus.change('PUT', `/1.0/instances/${name}/state`, { json: { action: 'start' } })
+    } catch (error) {
+      await this.remove(name).catch((err: unknown) =>
+        this.#log.warn({ uid: job.uid, instance: name, err }, 'an instance that did not start is left')
+      )
+      throw refusal(error)
+    }
+    await this.#tell(job, undefined)
+  }
+
+  /** It ends before it has begun. Resolves with whether it did. */
+  async giveUp({ uid, dir }: Pick<Job, 'uid' | 'dir'>): Promise<boolean> {
+    const timer = this.#waiting.get(uid)
+    if (!timer) return false
+    clearTimeout(timer)
+    this.#waiting.delete(uid)
+    await mkdir(join(dir, 'state'), { recursive: true, mode: 0o700 })
+    await replaceMirrored(join(dir, 'state/pod'), Buffer.from(`finished=${Date.now()}\nreason=\nmessage=\n`))
+    return true
+  }
+
+  close(): void {
+    for (const timer of this.#waiting.values()) clearTimeout(timer)
+  }
+
+  async isOurs(name: string, uid: string, mark: string): Promise<boolean> {
+    try {
+      return isMarked((await this.#incus.get<Marked>(`/1.0/instances/${name}`)).config, uid, mark)
+    } catch (error) {
+      if (error instanceof IncusError && error.isMissing) return false
+      throw error
+    }
+  }
+
+  /** Whatever runs in it. */
+  async remove(instance: string): Promise<void> {
+    const path = `/1.0/instances/${instance}`
+    try {
+      await this.#incus
+        .change('PUT', `${path}/state`, { json: { action: 'stop', force: true } })
+        // It has stopped already, or is not there: the deletion tells.
+        .catch((error: unknown) => error)
+      await this.#incus.change('DELETE', path)
+    } catch (error) {
+      if (!(error instanceof IncusError) || !error.isMissing) throw error
+    }
+  }
+
+  async #fill(name: string, dir: string): Promise<void> {
+    const files = new InstanceFiles(this.#incus, name)
+    await files.push(jobPath, { type: 'directory', mode: 0o700 })
+    await files.push(`${jobPath}/job.tar`, { type: 'file', mode: 0o600, content: await packJob(dir) })
+    const init = await readFile(programFile('init.sh'))
+    await files.push(`${jobPath}/init.sh`, { type: 'file', mode: 0o700, content: init })
+  }
+
+  async #wait(job: Starting, mark: string, pauseMs: number, message: string): Promise<void> {
+    await this.#tell(job, message)
+    const again = () => {
+      this.#waiting.delete(job.uid)
+      this.start(job, mark, Math.min(pauseMs * 2, longestMs)).catch((err: unknown) => {
+        this.#log.warn({ uid: job.uid, err }, 'an instance could not be started; tried again')
+        return this.#wait(job, mark, Math.min(pauseMs * 2, longestMs), (err as Error).message)
+      })
+    }
+    const timer = setTimeout(again, pauseMs)
+    timer.unref()
+    this.#waiting.set(job.uid, timer)
+  }
+
+  /** Of all containers, which are of one image; see docs/reference/job-directory.md. */
+  async #tell({ plan, dir }: Starting, message: string | undefined): Promise<void> {
+    await mkdir(join(dir, 'state'), { recursive: true, mode: 0o700 })
+    for (const { name } of plan.containers) {
+      const path = join(dir, 'state', `i.${name}`)
+      if (message === undefined) await rm(path, { force: true })
+      else
+        await replaceMirrored(
+          path,
+          Buffer.from(`reason=ErrImagePull\nmessage=${message.replaceAll('\n', ' ')}\n`)
+        )
+    }
+  }
+}
+
+/** There may be such an image later: unknown aliases and fingerprints, servers that are away. */
+const isOfImage = (error: unknown): error is IncusError =>
+  error instanceof IncusError && /image|alias|fingerprint|simplestreams|registry|skopeo/i.test(error.message)
+
+/** What Incus says no to will not be right by being said again. */
+function refusal(error: unknown): unknown {
+  return error instanceof IncusError && error.status < 500 && error.status !== 401
+    ? new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason: error.message })
+    : error
+}

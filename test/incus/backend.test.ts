@@ -1,0 +1,142 @@
+import t from 'tap'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
+import { eventually } from '../support/eventually.ts'
+import { requireReal } from '../support/require-real.ts'
+import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
+import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+
+const counting = 'i=0; while [ $i -lt 40 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3'
+const lines = Array.from({ length: 40 }, (_, index) => `line ${index}\n`).join('')
+
+void t.test('pods as instances of a real Incus', async (t) => {
+  if (!requireReal(t, incusMissing())) return
+  const lab = await startIncusLab()
+  t.teardown(() => lab.close())
+  const none = async () => (await instancesOf(lab)).length === 0
+
+  t.test('a plugin that is killed and comes again loses nothing, and leaves no instance', async (t) => {
+    const first = await startIncusPlugin(t, lab)
+    const pod = incusPod(counting)
+    await first.client.create(pod)
+    await whenStatus(first.client, pod, isRunning)
+    await first.close()
+    const second = await startIncusPlugin(t, lab, join(first.root, '..'))
+    const { containers } = await whenStatus(second.client, pod, isOver)
+    t.match(containers[0]!.state!.terminated, { exitCode: 3, reason: 'Error' })
+    t.equal(await logOf(second.client, pod), lines)
+    await eventually(none)
+  })
+
+  t.test('what a pod has said while no plugin was there is read from the stopped instance', async (t) => {
+    const first = await startIncusPlugin(t, lab)
+    const pod = incusPod('sleep 2; echo said; exit 4')
+    const { PodJID } = await first.client.create(pod)
+    await whenStatus(first.client, pod, isRunning)
+    await first.close()
+    await eventually(async () => /^STOPPED/.test(await lab.run('list', PodJID, '-f', 'csv', '-c', 's')), {
+      deadlineMs: 90_000
+    })
+    const second = await startIncusPlugin(t, lab, join(first.root, '..'))
+    const { containers } = await whenStatus(second.client, pod, isOver)
+    t.equal(containers[0]!.state!.terminated!.exitCode, 4)
+    t.equal(await logOf(second.client, pod), 'said\n')
+    await eventually(none)
+  })
+
+  t.test('a daemon that is killed takes no pod with it', async (t) => {
+    const { client } = await startIncusPlugin(t, lab)
+    const pod = incusPod(counting)
+    await client.create(pod)
+    await whenStatus(client, pod, isRunning)
+    await lab.kill()
+    await lab.start()
+    const { containers } = await whenStatus(client, pod, isOver)
+    t.equal(containers[0]!.state!.terminated!.exitCode, 3)
+    t.equal(await logOf(client, pod), lines)
+    await eventually(none)
+  })
+
+  t.test(
+    'an image that is not there is waited for, also by the next plugin, and may be given up',
+    async (t) => {
+      const first = await startIncusPlugin(t, lab)
+      const [pod, other] = [0, 1].map(() => incusPod('echo here', { container: { image: 'later' } })) as [
+        ReturnType<typeof incusPod>,
+        ReturnType<typeof incusPod>
+      ]
+      for (const each of [pod, other]) {
+        await first.client.create(each)
+        const { containers } = await whenStatus(first.client, each, ({ containers }) =>
+          containers[0]?.state?.waiting?.reason?.startsWith('ErrImage')
+        )
+        t.match(containers[0]!.state!.waiting!.message, /later|alias|not found/i)
+      }
+      await first.client.delete(refOf(other))
+      await eventually(async () => (await statusOf(first.client, other)) === undefined)
+      await first.close()
+      const second = await startIncusPlugin(t, lab, join(first.root, '..'))
+      await whenStatus(second.client, pod, ({ containers }) => containers[0]?.state?.waiting)
+      await lab.run('image', 'alias', 'create', 'later', await fingerprint())
+      const { containers } = await whenStatus(second.client, pod, isOver, 60_000)
+      t.equal(containers[0]!.state!.terminated!.exitCode, 0)
+      t.equal(await logOf(second.client, pod), 'here\n')
+      await eventually(none)
+    }
+  )
+
+  t.test('an instance that somebody deletes is told as lost', async (t) => {
+    const { client } = await startIncusPlugin(t, lab)
+    const pod = incusPod('sleep 600')
+    const { PodJID } = await client.create(pod)
+    await whenStatus(client, pod, isRunning)
+    await lab.run('delete', '--force', PodJID)
+    const { reason, containers } = await whenStatus(client, pod, isOver)
+    t.equal(reason, 'NodeLost')
+    t.equal(containers[0]!.state!.terminated!.exitCode, 137)
+  })
+
+  t.test('what Incus does not take is refused in its words, and leaves nothing', async (t) => {
+    const { client, root } = await startIncusPlugin(t, lab, undefined, { profiles: ['none'] })
+    await t.rejects(client.create(incusPod('true')), {
+      code: 'PLUGIN_BACKEND_REFUSED',
+      message: /[Pp]rofile/
+    })
+    t.ok(await none())
+    t.same(
+      (await readdir(root)).filter((name) => !name.startsWith('.')),
+      []
+    )
+  })
+
+  t.test(
+    'a pod that is root in its instance reaches no file of the plugin by what it leaves there',
+    async (t) => {
+      const { client, root } = await startIncusPlugin(t, lab)
+      const secret = join(root, '../secret')
+      await mkdir(join(root, '..'), { recursive: true })
+      await writeFile(secret, 'state=terminated\nexit=0\nmessage=canary-of-the-plugin\n', { mode: 0o600 })
+      const job = '/.interlink'
+      const hostile = [
+        `ln -sf ${secret} ${job}/state/c.main.x && mv ${job}/state/c.main.x ${job}/state/c.other`,
+        `ln -s ${secret} ${job}/log/main.7`,
+        `mkdir ${job}/state/..data; echo x >'${job}/state/-rf'; echo x >"${job}/state/a b"`,
+        'echo done; sleep 5'
+      ]
+      const pod = incusPod(hostile.join('; '))
+      await client.create(pod)
+      await whenStatus(client, pod, isOver)
+      const dir = join(root, `default-${pod.pod.metadata.uid}`)
+      const files = [...(await readdir(join(dir, 'state'))), ...(await readdir(join(dir, 'log')))]
+      for (const name of files)
+        for (const kind of ['state', 'log'])
+          t.notMatch(await readFile(join(dir, kind, name), 'utf8').catch(() => ''), /canary/)
+      t.match(await logOf(client, pod), /done/)
+      await eventually(none)
+    }
+  )
+
+  const fingerprint = async () =>
+    (JSON.parse(await lab.run('image', 'list', '--format=json')) as [{ fingerprint: string }])[0].fingerprint
+})

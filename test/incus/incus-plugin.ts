@@ -1,0 +1,56 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import type { IncusLab } from '@interlink-ts/dev-cluster/incus'
+import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
+import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import { startPlugin } from '@interlink-ts/plugins/kit'
+import { incusBackend } from '@interlink-ts/plugins/incus'
+import { scriptPod, type ScriptPod } from '../slurm/slurm-plugin.ts'
+
+export interface IncusPlugin {
+  readonly root: string
+  readonly client: InterlinkClient
+  close(): Promise<void>
+}
+
+let counter = 0
+
+/** A plugin before a lab, in this process; closed after the test. */
+export async function startIncusPlugin(
+  t: Test,
+  lab: IncusLab,
+  dir = join(lab.dir, `plugin-${++counter}`),
+  options: object = {}
+): Promise<IncusPlugin> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const root = join(dir, 'jobs')
+  const plugin = await startPlugin({
+    module: incusBackend,
+    config: {
+      listen: `unix://${join(dir, 'plugin.sock')}`,
+      root,
+      options: { url: `unix://${lab.socket}`, ...options },
+      retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
+      listSeconds: 0.5,
+      lostSeconds: 2
+    },
+    log: pino({ level: 'silent' })
+  })
+  const client = createInterlinkClient({ url: plugin.url, verbs: 'plugin' })
+  let closing: Promise<void> | undefined
+  const close = () => (closing ??= client.close().then(() => plugin.close()))
+  t.teardown(close)
+  return { root, client, close }
+}
+
+/** A pod of one container that runs a script in an instance of the lab's image. */
+export const incusPod = (script: string, { container, ...pod }: ScriptPod = {}): RetrievedPodData =>
+  scriptPod(script, { ...pod, container: { image: 'busybox', ...container } })
+
+/** Names of all instances that the lab has. */
+export async function instancesOf(lab: IncusLab): Promise<string[]> {
+  const list = JSON.parse(await lab.run('list', '--format=json')) as { readonly name: string }[]
+  return list.map(({ name }) => name)
+}
