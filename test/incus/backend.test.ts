@@ -97,17 +97,19 @@ void t.test('pods as instances of a real Incus', async (t) => {
     t.equal(containers[0]!.state!.terminated!.exitCode, 137)
   })
 
-  t.test('what Incus does not take is refused in its words, and leaves nothing', async (t) => {
-    const { client, root } = await startIncusPlugin(t, lab, undefined, { profiles: ['none'] })
-    await t.rejects(client.create(incusPod('true')), {
-      code: 'PLUGIN_BACKEND_REFUSED',
-      message: /[Pp]rofile/
+  t.test('what the site lacks is told in the words of Incus, and no instance is left', async (t) => {
+    const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['default', 'more'] })
+    const pod = incusPod('echo mended')
+    await t.rejects(client.create(pod), {
+      code: 'PLUGIN_BACKEND_FAILED',
+      message: /profile "more" doesn't exist/
     })
     t.ok(await none())
-    t.same(
-      (await readdir(root)).filter((name) => !name.startsWith('.')),
-      []
-    )
+    await lab.run('profile', 'create', 'more')
+    await client.create(pod)
+    await whenStatus(client, pod, isOver)
+    t.equal(await logOf(client, pod), 'mended\n')
+    await eventually(none)
   })
 
   t.test(

@@ -35,7 +35,7 @@ send_log() {
 take_states() {
   rm -f "$seen"/next.*
   for file in state/*; do
-    case $file in *.tmp) ;; *) cp -- "$file" "$seen/next.${file#state/}" 2>/dev/null ;; esac
+    case ${file#state/} in *[!A-Za-z0-9._-]* | *.tmp) ;; *) cp -- "$file" "$seen/next.${file#state/}" 2>/dev/null ;; esac
   done
 }
 send_state() {
@@ -50,7 +50,9 @@ tenths=1
 while :; do
   changed=
   take_states
-  for file in log/*; do [ ! -f "$file" ] || send_log "$file"; done
+  for file in log/*; do
+    case ${file#log/} in *[!A-Za-z0-9._-]*) ;; *) [ ! -f "$file" ] || send_log "$file" ;; esac
+  done
   for file in "$seen"/next.*; do
     case $file in */next.pod | */next.\*) ;; *) send_state "${file#"$seen"/next.}" ;; esac
   done
