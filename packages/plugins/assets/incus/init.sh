@@ -8,6 +8,7 @@ if [ -e job.tar ]; then
   tar -xf job.tar && rm -f job.tar || exit 1
 fi
 hostname "$(cat hostname)"
+ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 while read -r volume size; do
   mount -t tmpfs -o "mode=0777${size:+,size=$size}" tmpfs "volumes/$volume"
 done <memory-volumes 2>/dev/null

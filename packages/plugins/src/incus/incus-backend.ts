@@ -11,6 +11,7 @@ import type {
   HeldJob,
   Job,
   Plan,
+  Streams,
   SubmittedJob
 } from '../kit/backend.ts'
 import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
@@ -18,6 +19,8 @@ import { planFile } from '../kit/jobs/job-directory.ts'
 import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { instanceName, instanceRequest, marks } from './instance.ts'
+import type { HubAccess } from '../kit/streams/hub-access.ts'
+import { incusStreams } from './incus-streams.ts'
 import { InstanceStarter } from './instance-starter.ts'
 import { JobMirror, jobPath } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
@@ -54,6 +57,8 @@ class IncusBackend implements Backend {
   readonly #incus: IncusConnection
   readonly #mirror: JobMirror
   readonly #starter: InstanceStarter
+  readonly #access: HubAccess
+  readonly streams: Streams
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   /** As the last `list` saw them. */
@@ -67,6 +72,9 @@ class IncusBackend implements Backend {
       { url, ...(tls ? { tls: readTls(tls) } : {}) },
       { project, timeoutMs: timeoutSeconds * 1000 }
     )
+    const { streams, access } = incusStreams(this.#incus, timeoutSeconds * 1000)
+    this.streams = streams
+    this.#access = access
     this.#starter = new InstanceStarter(this.#incus, options, context.log)
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => void this.#stop(instance))
   }
@@ -206,6 +214,7 @@ class IncusBackend implements Backend {
 
   async release({ uid, jobId, dir }: SubmittedJob) {
     this.#cancelled.delete(uid)
+    this.#access.close(uid)
     await this.#mirror.collect(jobId, dir).catch(() => {})
     this.#mirror.forget(jobId)
     await this.#starter.remove(jobId)
@@ -216,6 +225,7 @@ class IncusBackend implements Backend {
   }
 
   async close() {
+    this.#access.close()
     this.#starter.close()
     this.#mirror.close()
     await this.#incus.close()
