@@ -10,6 +10,7 @@ import { ensureControlPlane } from './lib/control-plane.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
+import { ensureIncus } from './lib/incus.mjs'
 import { ensureSecondSlurm } from './lib/second-slurm.mjs'
 import { main, root } from './lib/step.mjs'
 
@@ -28,6 +29,7 @@ await main(async () => {
   await ensureDebianPackages({ required })
   await ensureApptainer({ required })
   await ensureSecondSlurm({ required })
+  await ensureIncus({ required })
   await ensureControlPlane({ required })
 
   mkdirSync(dirname(record), { recursive: true })

@@ -7,12 +7,13 @@ import {
   type BackendModule,
   type SitePolicy
 } from '@interlink-ts/plugins/kit'
+import { incusBackend } from '@interlink-ts/plugins/incus'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { UsageError } from './errors.ts'
 import { createLogger } from './log.ts'
 
-const modules: readonly BackendModule[] = [processBackend, slurmBackend]
+const modules: readonly BackendModule[] = [processBackend, slurmBackend, incusBackend]
 
 /**
  * The backend of that name, or of a module at that path, which exports it as its default.

@@ -40,7 +40,7 @@ Examples:
       '--ssh <login>',
       'with --backend slurm: user@host[:port] of a login node, or a host of ~/.ssh/config'
     )
-    .option('--lab', 'with --backend slurm: a private Slurm of this machine’s packages')
+    .option('--lab', 'with --backend slurm or incus: a private one of this machine’s packages')
     .option(
       '--slurm <prefix>',
       'with --lab: of the Slurm that was installed there, as by ./configure --prefix'

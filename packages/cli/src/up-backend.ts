@@ -1,9 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { BackendModule, PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { loadPluginConfig, preflight } from '@interlink-ts/plugins/kit'
 import { readLogin } from '@interlink-ts/plugins/slurm'
+import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { backendModule } from './backends.ts'
 import { UsageError } from './errors.ts'
@@ -15,7 +16,7 @@ export interface UpBackendOptions {
   readonly config?: string
   /** `[user@]host[:port]` of a login node. */
   readonly ssh?: string
-  /** A private Slurm of this machine. */
+  /** A private Slurm or Incus of this machine. */
   readonly lab?: boolean
   /** Where the lab's Slurm is installed, if it is not this machine's. */
   readonly slurm?: string
@@ -57,9 +58,12 @@ const remoteDirectory = '~/.interlink/jobs'
 export async function prepareBackend(options: UpBackendOptions, ground: Ground): Promise<UpBackend> {
   const module = await backendModule(options.backend)
   const { ssh, lab, slurm } = options
-  const flag = ssh === undefined ? lab && '--lab' : '--ssh'
-  if (flag && module.name !== 'slurm')
-    throw new UsageError(`${flag} is of the Slurm backend; add --backend slurm`)
+  for (const [flag, given] of Object.entries({ '--ssh': ssh, '--slurm': slurm }))
+    if (given !== undefined && module.name !== 'slurm')
+      throw new UsageError(`${flag} is of the Slurm backend; add --backend slurm`)
+  const startLab = Object.hasOwn(labs, module.name) ? labs[module.name as keyof typeof labs] : undefined
+  if (lab && !startLab)
+    throw new UsageError(`--lab is of the backends ${Object.keys(labs).join(' and ')}; add --backend`)
   if (ssh !== undefined && lab)
     throw new UsageError('--ssh and --lab: the lab is on this machine; give one of them')
   if (slurm !== undefined && !lab)
@@ -67,7 +71,7 @@ export async function prepareBackend(options: UpBackendOptions, ground: Ground):
   const config = await loadPluginConfig(module, {
     ...(options.config === undefined ? {} : { path: options.config }),
     env: {},
-    options: await (ssh !== undefined ? optionsOfLogin(ssh) : lab ? optionsOfLab(slurm, ground) : noOptions)
+    options: await (ssh !== undefined ? optionsOfLogin(ssh) : lab ? startLab!(ground, slurm) : noOptions)
   })
   const complete: PluginConfigInput = {
     ...config,
@@ -90,7 +94,7 @@ async function optionsOfLogin(login: string) {
   return { given: { ssh: host }, defaults: { ssh: { directory: remoteDirectory, ...found } } }
 }
 
-async function optionsOfLab(slurm: string | undefined, { say, cleanups }: Ground) {
+async function slurmLab({ say, cleanups }: Ground, slurm: string | undefined) {
   const prefix = slurm === undefined ? undefined : resolve(slurm)
   const missing = slurmMissing(prefix)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
@@ -100,3 +104,18 @@ async function optionsOfLab(slurm: string | undefined, { say, cleanups }: Ground
   say.step('slurm', `${lab.nodes.length} nodes of its own  SLURM_CONF=${lab.env.SLURM_CONF} ${squeue}`)
   return { given: lab.options, defaults: {} }
 }
+
+async function incusLab({ say, cleanups }: Ground) {
+  const missing = incusMissing()
+  if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
+  const lab = await startIncusLab()
+  cleanups.push(() => lab.close())
+  say.step(
+    'incus',
+    `a daemon of its own, with the image busybox  INCUS_DIR=${dirname(lab.socket)} incus list`
+  )
+  return { given: { url: `unix://${lab.socket}` }, defaults: {} }
+}
+
+/** By the backend whose options they give. */
+const labs = { slurm: slurmLab, incus: incusLab } as const
