@@ -91,7 +91,7 @@ export class UsageError extends Error {}
 /** A backend of this project, or of a module at that path, which is to know the image `host`. */
 export async function subjectOf(name: string, lab: boolean): Promise<Subject> {
   if (name.includes('/')) {
-    if (lab) throw new UsageError('--lab is of the backends slurm and slurm-ssh')
+    if (lab) throw new UsageError(`--lab is of the backends ${Object.keys(onLab).join(', ')}`)
     const { default: module } = (await import(pathToFileURL(name).href).catch((error: Error) => {
       throw new UsageError(`backend ${name} cannot be imported: ${error.message}`)
     })) as { default: BackendModule }

@@ -99,7 +99,7 @@ if (requireReal(t, slurmMissing())) {
   t.test('options of up that do not fit together are refused in words', async (t) => {
     const wrong: readonly [readonly string[], RegExp][] = [
       [['--ssh', 'me@login'], /--ssh is of the Slurm backend; add --backend slurm/],
-      [['--lab'], /--lab is of the Slurm backend; add --backend slurm/],
+      [['--lab'], /--lab is of the backends slurm and incus; add --backend/],
       [['--backend', 'slurm', '--lab', '--ssh', 'me@login'], /--ssh and --lab: .*give one of them/],
       [
         ['--backend', 'slurm', '--ssh', '-oProxyCommand=true'],

@@ -8,7 +8,9 @@ import { idleBackend } from '../backends.ts'
 import { askRights, nameOf, reachCluster, rightsOfNode } from '../cluster-access.ts'
 import { UsageError, explain } from '../errors.ts'
 
-const roles = ['up', 'vk', 'api', 'plugin', 'slurm'] as const
+const roles = ['up', 'vk', 'api', 'plugin', 'slurm', 'incus'] as const
+/** Asked of only when named: most machines have none of them. */
+const sites: readonly string[] = ['slurm', 'incus']
 type Role = (typeof roles)[number]
 
 interface DoctorOptions {
@@ -25,7 +27,7 @@ export async function doctor(role: string | undefined, options: DoctorOptions): 
   const asked = role
     ? [role as Role]
     : roles.filter((name) =>
-        name === 'vk' ? options.kubeconfig || process.env.KUBECONFIG : name !== 'slurm'
+        name === 'vk' ? options.kubeconfig || process.env.KUBECONFIG : !sites.includes(name)
       )
   let missing = 0
   for (const name of asked) {
@@ -55,7 +57,8 @@ const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>
       await backend.close?.()
     }
   },
-  slurm: (options) => checks.plugin({ ...options, backend: 'slurm' })
+  slurm: (options) => checks.plugin({ ...options, backend: 'slurm' }),
+  incus: (options) => checks.plugin({ ...options, backend: 'incus' })
 }
 
 function nodeVersion(): Check {

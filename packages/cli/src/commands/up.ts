@@ -47,6 +47,8 @@ interface Session {
 }
 
 const examplePod = new URL('../../../../examples/hello.yaml', import.meta.url)
+/** Of the example pod, where a backend cannot run the machine's own file system. */
+const exampleImages: Readonly<Record<string, string>> = { incus: 'busybox' }
 
 /** `interlink up`: every role in this process, an example pod followed to its end, then on until Ctrl-C. */
 export async function up(options: UpOptions): Promise<void> {
@@ -143,10 +145,16 @@ async function bringUp(session: Session, pod: Pod | undefined): Promise<boolean>
 async function podToRun(options: UpOptions): Promise<Pod> {
   const file = typeof options.pod === 'string' ? options.pod : fileURLToPath(examplePod)
   const pod = readPod(await readInput(file), file)
+  const { spec } = pod
+  const image = typeof options.pod === 'string' ? undefined : exampleImages[options.backend]
   return {
     ...pod,
     metadata: { ...pod.metadata, namespace: pod.metadata.namespace ?? 'default' },
-    spec: { ...pod.spec, nodeSelector: { ...pod.spec.nodeSelector, 'kubernetes.io/hostname': options.node } }
+    spec: {
+      ...spec,
+      ...(image && { containers: spec.containers.map((container) => ({ ...container, image })) }),
+      nodeSelector: { ...spec.nodeSelector, 'kubernetes.io/hostname': options.node }
+    }
   }
 }
 

@@ -68,9 +68,12 @@ export class EventStream extends EventEmitter<EventMap> {
   /** An operation at its end. `ask` is for when its end was not heard. */
   async operation(id: string, ask: () => Promise<Operation>): Promise<Operation> {
     await this.open()
+    if (this.#closed) throw new Error('closed')
     const known = this.#ended.get(id)
     if (known) return known
     const ended = new Promise<Operation>((resolve, reject) => this.#waiting.set(id, { resolve, reject, ask }))
+    // It may fail before anybody waits for it below.
+    ended.catch(() => {})
     // It may have ended before anybody listened.
     await this.#ask(id)
     return ended

@@ -17,6 +17,8 @@ export interface Content {
   readonly body: Buffer
 }
 
+const keepAliveMs = 10_000
+
 type Query = Readonly<Record<string, string | number | boolean>>
 
 export interface Request {
@@ -95,12 +97,16 @@ export class IncusConnection {
     if (allProjects) target.searchParams.set('all-projects', 'true')
     else target.searchParams.set('project', this.#project)
     const place = target.pathname + target.search
-    return socketPath === undefined
-      ? new WebSocket(this.#address.url.replace(/^http/, 'ws') + place, {
-          ...tlsOf(this.#address),
-          handshakeTimeout: this.#timeoutMs
-        })
-      : new WebSocket(`ws+unix://${socketPath}:${place}`, { handshakeTimeout: this.#timeoutMs })
+    const handshakeTimeout = this.#timeoutMs
+    if (socketPath !== undefined)
+      return new WebSocket(`ws+unix://${socketPath}:${place}`, { handshakeTimeout })
+    const socket = new WebSocket(this.#address.url.replace(/^http/, 'ws') + place, {
+      ...tlsOf(this.#address),
+      handshakeTimeout
+    })
+    // A server that has gone without a word is heard of by nothing else.
+    socket.on('upgrade', ({ socket }) => socket.setKeepAlive(true, keepAliveMs))
+    return socket
   }
 
   async close(): Promise<void> {

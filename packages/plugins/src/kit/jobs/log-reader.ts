@@ -79,8 +79,8 @@ async function attempts({ dir, container }: LogOptions): Promise<number[]> {
 
 async function chooseAttempt(options: LogOptions): Promise<number> {
   const { dir, container, pod = '', follow } = options
-  const record =
-    options.attempt === undefined ? (await readJobState(dir)).containers.get(container) : undefined
+  const known = options.attempt === undefined ? (await readJobState(dir)).containers : undefined
+  const record = known?.get(container)
   if (options.previous) {
     const latest = options.attempt ?? record?.restarts ?? 0
     const previous = record?.state === 'waiting' && record.last ? latest : latest - 1
@@ -92,11 +92,9 @@ async function chooseAttempt(options: LogOptions): Promise<number> {
   if (options.attempt !== undefined) return options.attempt
   const latest = (await attempts(options)).at(-1)
   if (latest === undefined && !follow && record?.state !== 'running' && options.isRunning()) {
-    throw new PluginError('PLUGIN_NOT_STARTED', {
-      container,
-      pod,
-      reason: record?.reason ?? 'ContainerCreating'
-    })
+    // The first records of a pod tell that its containers wait; from elsewhere they come one by one.
+    const unheard = known?.size ? 'PodInitializing' : 'ContainerCreating'
+    throw new PluginError('PLUGIN_NOT_STARTED', { container, pod, reason: record?.reason ?? unheard })
   }
   return latest ?? 0
 }

@@ -1,0 +1,28 @@
+import t from 'tap'
+import { existsSync } from 'node:fs'
+import { incusMissing } from '@interlink-ts/dev-cluster/incus'
+import { runInterlink } from '../support/interlink.ts'
+import { requireReal } from '../support/require-real.ts'
+
+void t.test('up --backend incus --lab needs no server: it runs a pod on its own, and ends it', async (t) => {
+  if (!requireReal(t, incusMissing())) return
+  const { code, stdout, stderr } = await runInterlink(['up', '--backend', 'incus', '--lab', '--exit'])
+  t.equal(code, 0, stderr)
+  t.match(stdout, /→ Succeeded/)
+  t.match(stdout, /│ .*Hello from hello/)
+  const [, home] = /INCUS_DIR=(\S+) incus list/.exec(stdout)!
+  t.notOk(existsSync(home!), 'its directory is gone')
+})
+
+void t.test('what the Incus backend lacks is said in words, by up and by doctor', async (t) => {
+  const config = t.testdir({ 'plugin.yaml': 'options: { url: "unix:///no/unix.socket" }\n' }) + '/plugin.yaml'
+  const [up, doctor, ssh] = await Promise.all([
+    runInterlink(['up', '--backend', 'incus', '--exit', '--config', config]),
+    runInterlink(['doctor', 'incus', '--config', config]),
+    runInterlink(['up', '--backend', 'incus', '--ssh', 'me@login'])
+  ])
+  t.match([up.code, doctor.code, ssh.code], [1, 1, 1])
+  t.match(up.stderr, /\/no\/unix\.socket.*set options\.url to where the Incus server listens/s)
+  t.match(doctor.stdout, /✗ .*\/no\/unix\.socket/)
+  t.match(ssh.stderr, /--ssh is of the Slurm backend/)
+})
