@@ -1,11 +1,15 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { once } from 'node:events'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { accountingMissing, slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { CallHome } from '@interlink-ts/plugins/kit'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
+import { freePort } from '../support/free-port.ts'
 import { runInterlink } from '../support/interlink.ts'
 import { onPath } from '../support/on-path.ts'
 import { requireReal } from '../support/require-real.ts'
@@ -84,6 +88,29 @@ if (requireReal(t, missing)) {
     t.match((await doctor({ containers: { ...containers, options: ['--no-such-option'] } })).bad, [
       /^apptainer: a container does not start on .*no-such-option/
     ])
+  })
+
+  t.test('a job that would have to call the plugin does, also where the plugin runs already', async (t) => {
+    const port = await freePort()
+    const streams = {
+      via: ['call-home'],
+      startSeconds: 10,
+      callHome: { listen: `http://127.0.0.1:${port}` }
+    }
+    const exec = async () => {
+      const { checks } = await doctor({ containers: { runtime: 'host' }, streams })
+      return checks.find(({ name }) => name === 'exec')
+    }
+    t.match(await exec(), { ok: true, detail: 'reached by call-home' })
+    const runs = new CallHome({ ...streams.callHome, keep: false }, { root: lab.dir, log }, 'callHome')
+    await runs.listen()
+    t.match(await exec(), { ok: true, detail: 'reached by call-home' })
+    await runs.close()
+    const other = createServer().listen(port, '127.0.0.1')
+    await once(other, 'listening')
+    other.on('connection', (socket) => socket.destroy())
+    t.match(await exec(), { ok: false, detail: /^call-home: 127\.0\.0\.1:\d+ does not answer/ })
+    other.close()
   })
 
   t.test('clocks of the login node and of the compute node that are off are told', async (t) => {

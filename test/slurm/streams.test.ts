@@ -143,6 +143,72 @@ t.test('where srun is not to be had, ssh to the node is taken', async (t) => {
   await t.rejects(exec(closed.client, await running(closed.client), 'true'), { code: 'PLUGIN_NOT_OFFERED' })
 })
 
+t.test('where neither is to be had, the job calls the plugin', async (t) => {
+  if (!requireReal(t, slurmMissing() ?? sshdMissing())) return
+  const lab = await startSlurmLab()
+  t.teardown(() => lab.close())
+  const bin = join(lab.dir, 'bin')
+  await mkdir(bin)
+  await writeFile(join(bin, 'srun'), '#!/bin/sh\necho srun is closed here >&2\nexit 1\n', { mode: 0o755 })
+  const streams = {
+    ssh: ['sh', '-c', 'echo ssh is closed here >&2; exit 1'],
+    callHome: { listen: 'http://127.0.0.1:0' }
+  }
+  const { client, root } = await startSlurmPlugin(t, lab, undefined, { bin, streams })
+  t.equal((await client.ping()).parsed?.streams, 'srun, ssh, call-home')
+  const pods = [await running(client), await running(client)] as const
+  const [one] = pods
+  const ofJob = async ({ pod }: RetrievedPodData) => {
+    const pids = (await lab.run('scontrol', 'listpids')).matchAll(/^(\d+) /gm)
+    const commands = [...pids].map(([, pid]) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
+    return (await Promise.all(commands)).filter(
+      (line) => line.includes(pod.metadata.uid!) && line.includes('interlink-hub')
+    )
+  }
+  t.same(await ofJob(one), [], 'an ordinary pod needs none of it')
+  const answers = await Promise.all(
+    pods.flatMap((pod) => [exec(client, pod, 'echo "$0"'), exec(client, pod, 'exit 0')])
+  )
+  t.same(
+    answers.map(({ status }) => status),
+    Array.from({ length: 4 }, () => 'Success')
+  )
+  t.equal((await client.ping()).parsed?.streams, 'call-home')
+  t.same(await steps(lab), [])
+  const bytes = randomBytes(5_000_000)
+  const session = await open(client, one, ['cat'], true)
+  session.input.end(bytes)
+  t.ok((await buffer(session.output)).equals(bytes))
+  const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const forwarded = await client.stream(one.pod.metadata.uid!, { kind: 'portforward', port })
+  forwarded.input.end(bytes)
+  t.ok((await buffer(forwarded.output)).equals(bytes))
+  const held = await open(client, one, ['/bin/sh', '-c', 'echo here; sleep 1000'])
+  await once(held.output, 'data')
+  await client.delete({ metadata: { ...one.pod.metadata } })
+  t.equal((await held.status).status, 'Failure')
+  const log = await readFile(join(root, `default-${pods[1].pod.metadata.uid}`, 'supervisor.log'), 'utf8')
+  t.equal(log, '')
+
+  // Its files are copied there, and back.
+  const sshd = await startSshd()
+  t.teardown(() => sshd.close())
+  const ssh = { ...sshd.options, directory: join(lab.dir, 'remote') }
+  for (const keep of [false, true]) {
+    const callHome = { ...streams.callHome, keep }
+    const remote = await startSlurmPlugin(t, lab, undefined, {
+      ssh,
+      streams: { via: ['call-home'], callHome }
+    })
+    const pod = await running(remote.client)
+    t.match(await exec(remote.client, pod, 'echo here'), { out: 'here\n', status: 'Success' })
+    await remote.close()
+  }
+})
+
 t.test('a login node that is lost loses its sessions, and takes new ones when it is back', async (t) => {
   if (!requireReal(t, slurmMissing() ?? sshdMissing())) return
   const lab = await startSlurmLab()

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
@@ -82,6 +83,47 @@ t.test('a caller that goes ends its program alone; the end of the hub ends them 
   await t.rejects(other.exit, { code: 'PLUGIN_SESSION_LOST' })
   await eventually(() => overs(dir).includes('other'))
   t.ok(hub.isOver)
+})
+
+t.test('a command is hung up on when its caller goes, and killed where that does not do', async (t) => {
+  const { hub, live, dir } = await startHub(t)
+  const left = new AbortController()
+  const polite = `trap 'echo heard >${join(dir, 'polite')}; exit' HUP; while :; do sleep 0.05; done`
+  const beat = join(dir, 'beat')
+  const deaf = `trap '' HUP; (while :; do date +%N >${beat}; sleep 0.05; done) & wait`
+  const one = await hub.command(['/bin/sh', '-c', polite], left.signal)
+  const other = await hub.command(['/bin/sh', '-c', deaf], left.signal)
+  const last = await hub.command(['/bin/sh', '-c', polite.replace('polite', 'last')], never)
+  await eventually(() => overs(dir).includes('beat'))
+  left.abort()
+  await Promise.all([one, other].map(({ exit }) => t.rejects(exit, /left/)))
+  await eventually(() => overs(dir).includes('polite'))
+  let before = ''
+  const stands = async () => {
+    const [now, last] = [await readFile(beat, 'utf8'), before]
+    before = now
+    return now === last
+  }
+  await eventually(stands, { everyMs: 500 })
+  t.notOk(overs(dir).includes('last'))
+  live.stdin.end()
+  await t.rejects(last.exit, { code: 'PLUGIN_SESSION_LOST' })
+  await eventually(() => overs(dir).includes('last'))
+})
+
+t.test('what a command leaves in the background does not keep its streams open', async (t) => {
+  const { hub, dir } = await startHub(t)
+  const script = `(sleep 1; echo on >${join(dir, 'on')}; sleep 1000) & echo $!; head -c 1000000 /dev/zero; exit 3`
+  const { stdin, stdout, exit } = await hub.command(['/bin/sh', '-c', script], never)
+  stdin.end()
+  await once(stdout, 'readable')
+  await eventually(() => stdout.readableLength >= 256 * 1024)
+  const bytes = await buffer(stdout)
+  const pid = Number(bytes.subarray(0, bytes.indexOf('\n')).toString())
+  t.teardown(() => process.kill(pid, 'SIGKILL'))
+  t.equal(bytes.length, bytes.indexOf('\n') + 1 + 1_000_000)
+  t.equal(await exit, 3)
+  await eventually(() => overs(dir).includes('on'))
 })
 
 t.test('a connection has two halves with an end each; what does not listen is told', async (t) => {

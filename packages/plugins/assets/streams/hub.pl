@@ -1,12 +1,16 @@
-# Starts programs and makes connections where a job runs, for whoever holds stdin and stdout: hub.pl DIRECTORY
+# Starts programs and makes connections where a job runs, for whoever holds stdin and stdout: hub.pl DIRECTORY [SECONDS]
 #
-# DIRECTORY is that of the job; programs get the environment of its supervisor. Once it is ready it says a line,
+# DIRECTORY is that of the job; programs get the environment of its supervisor. With SECONDS it ends when it has heard
+# nothing for so long, or the supervisor has ended. Once it is ready it says a line,
 # interlink-hub; from then on both ways consist of frames: a session (4 bytes, big endian), a kind (1 byte), a length
 # (4 bytes), a body.
 #
 #   to here    o  start a program, its words between NULs    p  connect to a port of this machine's loopback
+#              h  the same for a command: its group gets HUP, and KILL after two seconds, when whoever asked has gone,
+#                 and what it leaves in the background is not waited for
 #              i  input; its end where the body is empty      x  whoever asked has gone
 #              c  so many bytes (4 bytes) of 1 or 2 (1 byte, as a character) have been taken
+#              n  nothing; answered with the same
 #   from here  s  connected     1 2  output, error output, or of the connection; its end where the body is empty
 #              e  all has ended: the exit code, or 128 and the signal     f  it cannot be done, and why
 #              c  so many bytes of input have been taken
@@ -18,9 +22,10 @@ use warnings;
 use Fcntl;
 use POSIX ();
 use Socket;
+use Time::HiRes ();
 
-my ($directory) = @ARGV;
-my ($window, $block, $most) = (256 * 1024, 64 * 1024, 250);
+my ($directory, $silence) = @ARGV;
+my ($window, $block, $most, $quiet) = (256 * 1024, 64 * 1024, 250, 0.1);
 
 sub content { local $/; open(my $in, '<', $_[0]) or return ''; return readline($in) // '' }
 my ($supervisor) = content("$directory/state/supervisor") =~ /^pid=(\d+)$/m;
@@ -33,7 +38,7 @@ if ($environment eq '') {
 chdir '/';
 
 sub nonblocking { fcntl($_, F_SETFL, fcntl($_, F_GETFL, 0) | O_NONBLOCK) for @_ }
-my ($leaving, %sessions) = (0);
+my ($leaving, $heard, %sessions) = (0, time);
 my ($frames, $out) = ('', "interlink-hub\n");
 pipe(my $woken, my $waker) or exit 3;
 nonblocking(\*STDIN, \*STDOUT, $woken, $waker);
@@ -45,7 +50,7 @@ $SIG{TERM} = sub { $leaving ||= time; syswrite $waker, '.' };
 sub report { $out .= pack('NaN', $_[0], $_[1], length $_[2]) . $_[2] }
 
 sub start {
-  my ($id, @words) = @_;
+  my ($id, $is_command, @words) = @_;
   pipe(my $in, my $to) && pipe(my $from, my $write_out) && pipe(my $errors, my $write_err) or return report($id, 'f', "no pipe: $!");
   defined(my $pid = fork) or return report($id, 'f', "no process: $!");
   if (!$pid) {
@@ -58,7 +63,7 @@ sub start {
     POSIX::_exit(127);
   }
   nonblocking($to, $from, $errors);
-  $sessions{$id} = { pid => $pid, in => $to, typed => '', from => { 1 => [$from, $window], 2 => [$errors, $window] } };
+  $sessions{$id} = { pid => $pid, is_command => $is_command, in => $to, typed => '', from => { 1 => [$from, $window], 2 => [$errors, $window] } };
 }
 
 # Of both families, one after the other: what listens on localhost may do so on either.
@@ -99,13 +104,17 @@ sub leave {
   @$session{qw(gone typed ended)} = (1, '', 1);
   return delete $sessions{$id} if !$session->{pid};
   end_input($session);
+  return if !$session->{is_command};
+  kill HUP => -$session->{pid};
+  $session->{kill_at} = Time::HiRes::time() + 2;
 }
 
 sub take {
   my ($id, $kind, $body) = @_;
-  if ($kind eq 'o' || $kind eq 'p') {
+  return report($id, 'n', '') if $kind eq 'n';
+  if ($kind =~ /[ohp]/) {
     return report($id, 'f', "there are $most sessions already") if keys %sessions >= $most;
-    return start($id, split /\0/, $body, -1) if $kind eq 'o';
+    return start($id, $kind eq 'h', split /\0/, $body, -1) if $kind ne 'p';
     my $session = $sessions{$id} = { typed => '', from => {} };
     $session->{left} = [ pack_sockaddr_in($body, INADDR_LOOPBACK), pack_sockaddr_in6($body, Socket::IN6ADDR_LOOPBACK()) ];
     return connect_next($id, $session);
@@ -124,6 +133,7 @@ sub take {
 sub read_frames {
   my $got = sysread STDIN, $frames, 2 * $block, length $frames;
   return if !defined $got && ($!{EAGAIN} || $!{EINTR});
+  $heard = time;
   if (!$got) { $leaving ||= time }
   my $at = 0;
   while (length($frames) - $at >= 9) {
@@ -158,13 +168,31 @@ sub read_output {
     delete $session->{from}{$which};
   }
   return if $session->{gone};
+  $session->{quiet_at} &&= Time::HiRes::time() + $quiet;
   $from->[1] -= $got // 0;
   report($id, $which, $bytes // '');
+}
+
+# The end of a command is that of its first process, once nothing more comes; what nobody takes yet is still to come.
+sub settle_command {
+  my ($id, $session) = @_;
+  my $now = Time::HiRes::time();
+  if ($session->{gone}) {
+    kill KILL => -$session->{pid} if defined $session->{code} || $now > $session->{kill_at};
+    $session->{from} = {} if defined $session->{code};
+    return;
+  }
+  return if !defined $session->{code};
+  $session->{quiet_at} ||= $now + $quiet;
+  return if $now < $session->{quiet_at} || grep { $_->[1] <= 0 } values %{ $session->{from} };
+  report($id, $_, '') for keys %{ $session->{from} };
+  $session->{from} = {};
 }
 
 # Whether it is over.
 sub settle {
   my ($id, $session) = @_;
+  settle_command($id, $session) if $session->{is_command};
   end_input($session) if $session->{ended} && $session->{typed} eq '' && $session->{in};
   return if %{ $session->{from} } || $session->{socket} || ($session->{pid} ? !defined $session->{code} : $session->{in} && !$session->{why});
   delete $sessions{$id};
@@ -177,6 +205,7 @@ while (1) {
     my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
     for (values %sessions) { $_->{code} = $code if ($_->{pid} // 0) == $pid }
   }
+  $leaving ||= time if $silence && (time - $heard > $silence || !kill 0, $supervisor);
   if ($leaving) {
     leave($_, $sessions{$_}) for grep { !$sessions{$_}{gone} } keys %sessions;
     last if !%sessions || time - $leaving > 5;
@@ -193,7 +222,8 @@ while (1) {
     next if length $out > 4 * $block;
     for (values %{ $session->{from} }) { vec($in, fileno $_->[0], 1) = 1 if $session->{gone} || $_->[1] > 0 }
   }
-  next if select($in, $writable, undef, $leaving ? 0.2 : undef) <= 0;
+  my $is_ending = $leaving || grep { $_->{quiet_at} || $_->{kill_at} } values %sessions;
+  next if select($in, $writable, undef, $is_ending ? $quiet : $silence ? 5 : undef) <= 0;
 
   sysread($woken, my $dots, 64) if vec($in, fileno $woken, 1);
   if (vec($writable, 1, 1)) {

@@ -27,6 +27,7 @@ finish() {
   tell_time
   # shellcheck disable=SC2086
   kill_marked $containers
+  end_call
   text="finished=$now"
   line reason "$1"
   line message "$2"
@@ -38,7 +39,7 @@ finish() {
 # The clock, the folders, and the pipe by which children wake this process.
 open_job() {
   second=${INTERLINK_SECOND_MS:-1000} run=$DIR/run private= tick_at=0
-  boot=0 resumed= told=
+  boot=0 resumed= told= call_pid=
   set_clock
   tell_time
   begun=$now
@@ -104,6 +105,7 @@ run_job() {
     tell_time
     next=$((now + second))
     look_for_stop
+    look_for_call
     [ "$stopping$started_all" ] || advance
     each take_step
     [ -z "$init_failed" ] && ! all_of main || [ "$stopping" ] || begin_end "$grace"

@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Check } from '../kit/backend.ts'
+import type { CallHome } from '../kit/streams/call-home.ts'
 import { flagText } from './annotations/parse-flags.ts'
 import { flavorFlags } from './flavors.ts'
 import { mergeFlags } from './merge-flags.ts'
@@ -19,6 +20,7 @@ export interface Cluster {
   readonly site: Site
   readonly transport: Transport
   readonly options: SlurmOptions
+  readonly callHome: CallHome | undefined
   /** Of the job directories, as the plugin sees it. */
   readonly root: string
 }
@@ -62,7 +64,7 @@ export async function checkNode(cluster: Cluster): Promise<Check[]> {
 }
 
 async function runJob(
-  { slurm, site, options, transport }: Cluster,
+  { slurm, site, options, transport, callHome }: Cluster,
   dir: string,
   probe: string
 ): Promise<{ readonly report: NodeReport; readonly streams: Check } | { readonly check: Check }> {
@@ -90,7 +92,10 @@ async function runJob(
           fix: 'look again when the cluster is less busy, give more time by options.timeouts.testJobSeconds, or see the reason in squeue(1)'
         }
       }
-    const streams = await checkStreams({ slurm, transport }, options.streams, id)
+    const streams = await checkStreams({ slurm, transport, site, callHome }, options.streams, {
+      jobId: id,
+      dir
+    })
     await transport.run(['touch', join(there, lookedFile)], { timeoutMs: patienceMs })
     job = await until(() => slurm.job(id), isOver, patienceMs)
     if (!/^(COMPLETED|FAILED)$/.test(job.state))

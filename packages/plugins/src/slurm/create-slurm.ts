@@ -1,7 +1,9 @@
 import { userInfo } from 'node:os'
 import { ConfigError } from '@interlink-ts/interlink-api/config'
 import type { Backend, BackendContext, BackendModule } from '../kit/backend.ts'
+import { CallHome } from '../kit/streams/call-home.ts'
 import { slurmEnv } from './commands.ts'
+
 import { completeOptions, SlurmOptions } from './options.ts'
 import { RemoteSite } from '../kit/sites/remote-site.ts'
 import { sharedSite } from '../kit/sites/site.ts'
@@ -24,7 +26,10 @@ function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
   const env = { ...slurmEnv, ...(options.conf === undefined ? {} : { SLURM_CONF: options.conf }) }
   const transport = ssh ? new SshTransport(ssh, env, bin) : localTransport({ ...env, ...pathWith(bin) })
   const site = ssh?.directory === undefined ? sharedSite : new RemoteSite(transport, ssh.directory)
-  if (!users) return new SlurmBackend(options, context, transport, site)
+  const { callHome: home, via } = options.streams
+  const callHome =
+    home && via.includes('call-home') ? new CallHome(home, context, 'options.streams.callHome') : undefined
+  if (!users) return new SlurmBackend(options, context, transport, site, callHome)
   refuseContradictions(options, users)
   const account = ssh?.user ?? userInfo().username
   // sudo keeps none of the variables of the caller, and PATH is its own: secure_path of sudoers(5).
@@ -32,7 +37,7 @@ function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
   return new UsersBackend(
     users,
     context.log,
-    new SlurmBackend(optionsOf(options, account), context, transport, site),
+    new SlurmBackend(optionsOf(options, account), context, transport, site, callHome),
     (user) => {
       const own =
         users.through === 'sudo'
@@ -47,7 +52,13 @@ function createSlurm(options: SlurmOptions, context: BackendContext): Backend {
               bin
             )
       const directory = forUser(users.directory, user)
-      return new SlurmBackend(optionsOf(options, user), context, own, new RemoteSite(own, directory))
+      return new SlurmBackend(
+        optionsOf(options, user),
+        context,
+        own,
+        new RemoteSite(own, directory),
+        callHome
+      )
     }
   )
 }

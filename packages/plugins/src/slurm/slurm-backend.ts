@@ -11,6 +11,7 @@ import type {
   SubmittedJob
 } from '../kit/backend.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
+import type { CallHome } from '../kit/streams/call-home.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
@@ -51,6 +52,7 @@ export class SlurmBackend implements Backend {
   readonly #transport: Transport
   readonly #slurm: SlurmClient
   readonly #site: Site
+  readonly #callHome: CallHome | undefined
   readonly #access: HubAccess | undefined
   readonly #adopted = new AdoptedJobs()
   /** When a job was first asked to end, epoch ms. */
@@ -64,13 +66,20 @@ export class SlurmBackend implements Backend {
   /** Of the root; known once the plugin has begun. */
   #mark: string | undefined
 
-  constructor(options: SlurmOptions, context: BackendContext, transport: Transport, site: Site) {
+  constructor(
+    options: SlurmOptions,
+    context: BackendContext,
+    transport: Transport,
+    site: Site,
+    callHome?: CallHome
+  ) {
+    this.#callHome = callHome
     this.#options = options
     this.#context = context
     this.#transport = transport
     this.#site = site
     this.#slurm = new SlurmClient(transport, options)
-    this.#access = slurmAccess({ slurm: this.#slurm, site, transport }, options.streams)
+    this.#access = slurmAccess({ slurm: this.#slurm, site, transport }, options.streams, callHome)
     this.streams = this.#access
       ? jobStreams({
           ...this.#access,
@@ -93,12 +102,13 @@ export class SlurmBackend implements Backend {
   async adopt() {
     const { adopt, ssh } = this.#options
     if (adopt) await adoptAll(adopt, this.#context, ssh?.directory)
+    if (this.#callHome?.keep) await this.#callHome.listen()
   }
 
   check() {
     return checkSlurm({
       ...{ slurm: this.#slurm, site: this.#site, transport: this.#transport },
-      ...{ options: this.#options, root: this.#context.root }
+      ...{ options: this.#options, root: this.#context.root, callHome: this.#callHome }
     })
   }
 
@@ -139,6 +149,7 @@ export class SlurmBackend implements Backend {
     const files = await (jobScript === undefined
       ? apptainerFiles(job.plan, this.#options.images)
       : scriptFiles(jobScript))
+    if (this.#callHome?.keep) files.push(await this.#callHome.keptFile(job.uid))
     await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
     const dir = await this.#site.seenAs(job.dir)
     const { args, script } = this.#batch(job.plan, dir)
@@ -275,7 +286,7 @@ export class SlurmBackend implements Backend {
   close() {
     this.#access?.close()
     this.#site.close()
-    return this.#transport.close()
+    return Promise.all([this.#transport.close(), this.#callHome?.close()]).then(() => {})
   }
 }
 

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import type { SubmittedJob } from '../kit/backend.ts'
+import { CallHomeOptions, errandBy, type CallHome } from '../kit/streams/call-home.ts'
 import { hubArgv, type LiveProcess } from '../kit/streams/hub.ts'
 import { hubAccess, type HubAccess, type Way } from '../kit/streams/hub-access.ts'
 import { shellWords } from '../kit/supervisor/quote.ts'
@@ -13,11 +14,12 @@ const closed = { additionalProperties: false } as const
 /** How exec, attach, cp and port-forward reach a job. */
 export const StreamOptions = Type.Object(
   {
-    via: Type.Array(Type.Union([Type.Literal('srun'), Type.Literal('ssh')]), {
-      default: ['srun', 'ssh'],
+    via: Type.Array(Type.Union([Type.Literal('srun'), Type.Literal('ssh'), Type.Literal('call-home')]), {
+      default: ['srun', 'ssh', 'call-home'],
       description:
-        'ways to the node of a job, the first that works: a step by srun --overlap, or ssh from where Slurm’s clients are; [] offers none of exec, attach, cp and port-forward'
+        'ways to the node of a job, the first that works: a step by srun --overlap, ssh from where Slurm’s clients are, or a connection that the job makes to callHome; [] offers none of exec, attach, cp and port-forward'
     }),
+    callHome: Type.Optional(CallHomeOptions),
     ssh: Type.Array(Type.String(), {
       minItems: 1,
       default: ['ssh', '-T', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=10'],
@@ -39,22 +41,35 @@ interface Cluster {
   readonly transport: Transport
 }
 
+export type WayName = StreamOptions['via'][number]
+
+/** What comes into question: jobs call only where they have been told whom. */
+export const waysOf = ({ via, callHome }: StreamOptions): WayName[] =>
+  via.filter((name) => name !== 'call-home' || callHome)
+
 /** The ways to jobs of one account; nothing where the site offers none. */
-export function slurmAccess(cluster: Cluster, options: StreamOptions): HubAccess | undefined {
-  if (options.via.length === 0) return undefined
-  const ways = options.via.map((name): Way => ({
-    name,
-    open: async (job) =>
-      openOn(cluster, options, name, job, await hubArgv(await cluster.site.seenAs(job.dir)))
-  }))
-  return hubAccess({ ways, timeoutMs: options.startSeconds * 1000 })
+export function slurmAccess(
+  cluster: Cluster,
+  options: StreamOptions,
+  callHome: CallHome | undefined
+): HubAccess | undefined {
+  const { site } = cluster
+  const timeoutMs = options.startSeconds * 1000
+  const ways = waysOf(options).map((name): Way => {
+    if (name === 'call-home') return callHome!.way(errandBy(site), timeoutMs)
+    return {
+      name,
+      open: async (job) => openOn(cluster, options, name, job, await hubArgv(await site.seenAs(job.dir)))
+    }
+  })
+  return ways.length === 0 ? undefined : hubAccess({ ways, timeoutMs })
 }
 
 /** Starts a program on the first node of a job, where its batch script runs. */
 export async function openOn(
   { slurm, transport }: Pick<Cluster, 'slurm' | 'transport'>,
   { ssh, startSeconds }: StreamOptions,
-  way: 'srun' | 'ssh',
+  way: Exclude<WayName, 'call-home'>,
   { jobId }: Pick<SubmittedJob, 'jobId'>,
   argv: readonly string[]
 ): Promise<LiveProcess> {

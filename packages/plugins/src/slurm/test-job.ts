@@ -1,6 +1,7 @@
 /** The job by which `interlink doctor` finds out what a compute node has. Pure. */
 import { shellQuote, shellWords } from '../kit/supervisor/quote.ts'
 import type { SlurmOptions } from './options.ts'
+import { waysOf } from './slurm-streams.ts'
 
 /** What is missing, as bits of the exit code: they are seen even where the directory of the job is not shared. */
 const missing = { directory: 1, runtime: 2, container: 4, sessions: 8 } as const
@@ -21,6 +22,7 @@ export function testJobScript(
   probe: string
 ): string {
   const { runtime, tool = runtime, shell, options } = containers
+  const ways = waysOf(streams).length
   return [
     `#!${shell}`,
     batch.preamble,
@@ -29,7 +31,7 @@ export function testJobScript(
     ...(runtime === 'apptainer' || runtime === 'singularity' ? [versionOf, containerTrial(options)] : []),
     ...(runtime === 'enroot' ? [versionOf.replace('--version', 'version')] : []),
     ...(runtime === 'pyxis' ? [pyxisTrial] : []),
-    ...(streams.via.length > 0 ? [lingering(streams.startSeconds * streams.via.length)] : []),
+    ...(ways > 0 ? [lingering(streams.startSeconds * ways)] : []),
     'mv "$dir/report.tmp" "$dir/report" 2>/dev/null',
     'exit "$code"',
     ''
@@ -50,6 +52,7 @@ const trial = [
 
 const lingering = (seconds: number): string => `left=${Math.ceil(seconds)}
 until [ -e "$dir/${lookedFile}" ] || [ "$left" -le 0 ] || [ "$((code & ${missing.directory}))" != 0 ]; do
+  [ -e "$dir/call" ] && mv "$dir/call" "$dir/calling" && { perl "$dir/calling" "$dir" 2>"$dir/call.log" & }
   sleep 1
   left=$((left - 1))
 done`

@@ -3,20 +3,42 @@ import { link, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { flushDirectory, writeDurable } from './durable-file.ts'
 
-const shape = /^interlink-[0-9a-f]{16}$/
-
 /**
  * A name of this root that no other has, for jobs to bear: jobs of another plugin of the same account, or of a root
  * whose file system is not mounted, bear another one. Made once, and kept in the root.
  */
-export async function rootMark(root: string): Promise<string> {
-  const path = join(root, '.mark')
+export const rootMark = (root: string): Promise<string> =>
+  madeOnce(
+    root,
+    '.mark',
+    /^interlink-[0-9a-f]{16}$/,
+    () => `interlink-${randomBytes(8).toString('hex')}`,
+    'no job of before is known any more'
+  )
+
+/** What only this root knows, in hexadecimal. Made once, and kept in the root. */
+export const rootSecret = (root: string, name: string): Promise<string> =>
+  madeOnce(
+    root,
+    name,
+    /^[0-9a-f]{64}$/,
+    () => randomBytes(32).toString('hex'),
+    'jobs of before no longer call'
+  )
+
+async function madeOnce(
+  root: string,
+  name: string,
+  shape: RegExp,
+  make: () => string,
+  loss: string
+): Promise<string> {
+  const path = join(root, name)
   const read = async () => (await readFile(path, 'utf8').catch(() => '')).trim()
   const before = await read()
   if (shape.test(before)) return before
-  const name = randomBytes(8).toString('hex')
-  const draft = `${path}.${name}`
-  await writeDurable(draft, `interlink-${name}\n`, { flushDirectory: false })
+  const draft = `${path}.${randomBytes(8).toString('hex')}`
+  await writeDurable(draft, `${make()}\n`, { flushDirectory: false })
   try {
     // Whoever asks at the same time gets the same: the first link holds.
     await link(draft, path).catch((error: NodeJS.ErrnoException) => {
@@ -26,8 +48,7 @@ export async function rootMark(root: string): Promise<string> {
     await unlink(draft)
   }
   await flushDirectory(root)
-  const mark = await read()
-  if (!shape.test(mark))
-    throw new Error(`${path} is damaged; remove it, and no job of before is known any more`)
-  return mark
+  const kept = await read()
+  if (!shape.test(kept)) throw new Error(`${path} is damaged; remove it, and ${loss}`)
+  return kept
 }

@@ -28,7 +28,7 @@ done`
 /** Whole or not at all: a name that begins with a dot is no job directory yet. */
 const unpacking = `umask 077; mkdir -p -- "$0" && cd -- "$0" && rm -rf -- ".up-$1" && mkdir -- ".up-$1" && tar -xpof - -C ".up-$1" &&
   { [ ! -e "$1/submit.lock" ] || mv -- "$1/submit.lock" ".up-$1/"; } && rm -rf -- "$1" && mv -- ".up-$1" "$1"`
-const writing = `umask 077; cd -- "$0" 2>/dev/null || exit 0; cat >stop.tmp && mv -- stop.tmp stop`
+const writing = `umask 077; cd -- "$0" 2>/dev/null || exit 0; cat >"$1.tmp" && mv -- "$1.tmp" "$1"`
 
 interface Found {
   readonly path: string
@@ -156,7 +156,11 @@ export class RemoteSite implements Site {
 
   async stop(dir: string, graceSeconds: number): Promise<void> {
     await sharedSite.stop(dir, graceSeconds)
-    await this.#run(['sh', '-c', writing, await this.seenAs(dir)], `${graceSeconds}\n`, fetchMs)
+    await this.write(dir, 'stop', `${graceSeconds}\n`)
+  }
+
+  async write(dir: string, name: string, text: string): Promise<void> {
+    await this.#run(['sh', '-c', writing, await this.seenAs(dir), name], text, fetchMs)
   }
 
   async read(dir: string, name: string): Promise<string | undefined> {

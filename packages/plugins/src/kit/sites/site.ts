@@ -14,6 +14,8 @@ export interface Site {
   fetch(dirs: readonly string[]): Promise<void>
   /** Asks the supervisor to end. */
   stop(dir: string, graceSeconds: number): Promise<void>
+  /** Puts a private file into a directory, whole or not at all. */
+  write(dir: string, name: string, text: string): Promise<void>
   /** A file of a directory, as the nodes have left it. */
   read(dir: string, name: string): Promise<string | undefined>
   /** The job has ended: only the plugin's directory is needed any more. */
@@ -28,6 +30,7 @@ export const sharedSite: Site = {
   ensure: async () => {},
   fetch: async () => {},
   stop: (dir, graceSeconds) => writeDurable(join(dir, 'stop'), `${graceSeconds}\n`),
+  write: (dir, name, text) => writeDurable(join(dir, name), text),
   read: (dir, name) => readFile(join(dir, name), 'utf8').catch(() => undefined),
   release: async () => {},
   close: () => {}

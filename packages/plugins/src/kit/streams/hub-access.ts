@@ -1,11 +1,13 @@
 import { PluginError } from '../../errors.ts'
 import type { SubmittedJob } from '../backend.ts'
-import { Hub, type LiveProcess } from './hub.ts'
+import { Hub, type Beat, type LiveProcess } from './hub.ts'
 import type { JobAccess } from './job-streams.ts'
 
 /** A way to the machine that runs a job. */
 export interface Way {
   readonly name: string
+  /** Where a connection may be dead without a word of it. */
+  readonly beat?: Beat
   /** Starts hub.pl there, see `hubArgv`. */
   open(job: SubmittedJob): Promise<LiveProcess>
 }
@@ -19,7 +21,7 @@ export interface HubAccessOptions {
   readonly idleMs?: number
 }
 
-export interface HubAccess extends Pick<JobAccess, 'run' | 'connect'> {
+export interface HubAccess extends Required<Pick<JobAccess, 'run' | 'command' | 'connect'>> {
   /** Names of the ways that come into question: one alone, once it has worked. */
   readonly via: readonly string[]
   /** Ends the sessions of a job, or all. */
@@ -49,7 +51,7 @@ export function hubAccess({ ways, timeoutMs, idleMs = 60_000 }: HubAccessOptions
     const reasons: string[] = []
     for (const way of worked ? [worked, ...ways.filter((each) => each !== worked)] : ways) {
       try {
-        const hub = new Hub(await way.open(job))
+        const hub = new Hub(await way.open(job), way.beat)
         await hub.ready(timeoutMs)
         worked = way
         return hub
@@ -80,6 +82,7 @@ export function hubAccess({ ways, timeoutMs, idleMs = 60_000 }: HubAccessOptions
 
   return {
     run: async (job, argv, signal) => (await hubOf(job)).run(argv, signal),
+    command: async (job, argv, signal) => (await hubOf(job)).command(argv, signal),
     connect: async (job, port, signal) => (await hubOf(job)).connect(port, signal),
     get via() {
       return (worked ? [worked] : ways).map(({ name }) => name)

@@ -5,14 +5,17 @@ import type { Started } from './job-streams.ts'
 
 /** Bytes that either side sends ahead of what has been taken; hub.pl has the same. */
 const window = 256 * 1024
-const longestBody = 64 * 1024
+export const longestBody = 64 * 1024
+/** Of what has been taken is told in parts of this size. */
+const worthTelling = window / 4
 
 /** A frame to the hub; `done` once it may be followed by more. */
 export type Send = (kind: string, body: Buffer, done?: (error?: Error | null) => void) => void
 
 /** One end of a session: what the hub says of it. */
 export interface Session {
-  take(kind: string, body: Buffer): void
+  /** @returns false where no hub would say that */
+  take(kind: string, body: Buffer): boolean
   /** The hub is gone. */
   lose(why: Error): void
 }
@@ -36,11 +39,14 @@ export function programSession(send: Send): Session & { readonly started: Starte
     lose,
     leave: () => lose(new Error('the session was left')),
     take(kind, body) {
-      if (kind === 'c') input.grant(body.readUInt32BE())
-      else if (kind === '1') outputs[1].take(stdout, body)
-      else if (kind === '2') outputs[2].take(stderr, body)
-      else if (kind === 'e') settle.resolve(Number(body.toString()))
-      else if (kind === 'f') lose(new PluginError('PLUGIN_SESSION_LOST', { reason: body.toString() }))
+      if (kind === 'c') return input.grant(body)
+      if (kind === '1') return outputs[1].take(stdout, body)
+      if (kind === '2') return outputs[2].take(stderr, body)
+      const said = words(body)
+      if (kind === 'f') lose(new PluginError('PLUGIN_SESSION_LOST', { reason: said }))
+      else if (kind === 'e' && /^\d{1,3}$/.test(said)) settle.resolve(Number(said))
+      else return false
+      return true
     }
   }
 }
@@ -69,10 +75,11 @@ export function connectionSession(send: Send): Session & { readonly made: Promis
     made,
     lose,
     take(kind, body) {
+      if (kind === 'c') return input.grant(body)
+      if (kind === '1') return output.take(connection, body)
       if (kind === 's') settle.resolve(connection)
-      else if (kind === 'c') input.grant(body.readUInt32BE())
-      else if (kind === '1') output.take(connection, body)
-      else if (kind === 'f') lose(new Error(body.toString()))
+      else if (kind === 'f') lose(new Error(words(body)))
+      return /[sfe]/.test(kind)
     }
   }
 }
@@ -96,11 +103,13 @@ function inputTo(send: Send) {
   return {
     write,
     end: (done: (error?: Error | null) => void) => send('i', Buffer.alloc(0), done),
-    grant(bytes: number) {
-      room += bytes
+    grant(body: Buffer): boolean {
+      room += body.length === 4 ? body.readUInt32BE() : Infinity
+      if (room > window) return false
       const resume = waiting
       waiting = undefined
       resume?.()
+      return true
     }
   }
 }
@@ -109,7 +118,7 @@ function inputTo(send: Send) {
 function outputFrom(send: Send, which: '1' | '2') {
   let owed = 0
   const acknowledge = () => {
-    if (owed === 0) return
+    if (owed < worthTelling) return
     const body = Buffer.alloc(5, which)
     body.writeUInt32BE(owed, 1)
     owed = 0
@@ -117,10 +126,13 @@ function outputFrom(send: Send, which: '1' | '2') {
   }
   return {
     source: { highWaterMark: window, read: acknowledge },
-    take(into: Readable, body: Buffer): void {
-      if (body.length === 0) return void into.push(null)
+    take(into: Readable, body: Buffer): boolean {
       owed += body.length
-      if (into.destroyed || into.push(body)) acknowledge()
+      if (owed > window) return false
+      if (into.destroyed || into.push(body.length === 0 ? null : body)) acknowledge()
+      return true
     }
   }
 }
+
+const words = (body: Buffer): string => body.subarray(0, 1024).toString()

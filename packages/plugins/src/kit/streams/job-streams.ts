@@ -22,6 +22,11 @@ export interface JobAccess {
    * this process ends; it then ends by itself.
    */
   run(job: SubmittedJob, argv: readonly string[], signal: AbortSignal): Promise<Started>
+  /**
+   * The same for a command: when `signal` is aborted or this process ends, its process group gets HUP, and KILL after
+   * two seconds. What it leaves in the background does not keep its streams open. @default by session.pl
+   */
+  command?(job: SubmittedJob, argv: readonly string[], signal: AbortSignal): Promise<Started>
   /** A connection to a port on the loopback of the job's network. */
   connect(job: SubmittedJob, port: number, signal: AbortSignal): Promise<Duplex>
   /** The directory of a job as the machine that runs it sees it. @default as the plugin does */
@@ -44,6 +49,12 @@ export function jobStreams(access: JobAccess): Streams {
   return {
     async exec(job, { container, command, stdin, tty, signal }) {
       const enter = join(await seenAs(job), 'c', container, 'enter')
+      if (access.command && !tty) {
+        const started = await access.command(job, [shell, enter, ...command], signal)
+        const { stdin: input, ...outputs } = started
+        if (!stdin) input.end()
+        return stdin ? started : outputs
+      }
       const session = [perl, '-e', await sessionProgram(), '--', tty ? 'terminal' : 'pipes']
       const started = await access.run(job, [...session, shell, enter, ...command], signal)
       const input = frames(started.stdin)

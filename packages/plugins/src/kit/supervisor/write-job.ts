@@ -17,6 +17,7 @@ export const supervisorParts = [
   'container',
   'memory',
   'order',
+  'call',
   'again',
   'main'
 ].map((name) => new URL(`../../../assets/supervisor/${name}.sh`, import.meta.url))
