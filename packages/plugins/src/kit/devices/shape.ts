@@ -24,6 +24,8 @@ export interface Shape {
   /** Parts that count as size; bits above them stand for engines that a card has once. */
   readonly parts: number
   readonly resources: readonly string[]
+  /** Users of one card slow each other down, so they are kept apart while there is room. */
+  readonly spreads: boolean
   readonly placements: ReadonlyMap<string, readonly Placement[]>
 }
 
@@ -40,7 +42,13 @@ export function shapeOf(card: Pick<Card, 'vendor' | 'sharing'>): Shape {
     if (others) others.push(placement)
     else byResource.set(placement.resource, [placement])
   }
-  const shape: Shape = { key, parts, placements: byResource, resources: [...byResource.keys()] }
+  const shape: Shape = {
+    key,
+    parts,
+    placements: byResource,
+    resources: [...byResource.keys()],
+    spreads: card.sharing.type === 'timeslice'
+  }
   shapes.set(key, shape)
   return shape
 }

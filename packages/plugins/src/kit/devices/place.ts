@@ -1,0 +1,176 @@
+import { bestFit, type Fit } from './best-fit.ts'
+import type { Card } from './card.ts'
+import type { CardGroup, CardPool } from './card-pool.ts'
+import { legalPlacements } from './one-card.ts'
+import { packCards } from './pack-cards.ts'
+import { bitCount, type Placement } from './shape.ts'
+
+/** Devices that are given together or not at all. */
+export interface Wish {
+  /** One name for each device, such as `['nvidia.com/gpu', 'nvidia.com/gpu']`. */
+  readonly resources: readonly string[]
+  /** `host`: all in one machine. @default any */
+  readonly together?: 'host' | 'any'
+  /** How well cards of a group suit, lower is better; undefined: not these. @default all alike */
+  readonly rank?: (group: CardGroup) => number | undefined
+}
+
+/** A device of a card, chosen but not taken. */
+export interface Placed {
+  readonly card: Card
+  readonly placement: Placement
+}
+
+interface Candidate {
+  readonly group: CardGroup
+  readonly state: number
+  readonly cards: ReadonlyMap<string, Card>
+  readonly fit: Fit
+  readonly rank: number
+}
+
+/** On how many cards every way is tried when the quick one fails. */
+const searched = 16
+
+/**
+ * Where the devices of a wish go, or undefined where they cannot all be given: first by rank, then where the least of
+ * what others may ask for is lost, then on the fullest card and host. The pool is left as it was.
+ */
+export function choose(pool: CardPool, wish: Wish): readonly Placed[] | undefined {
+  if (wish.resources.length === 1) return greedy(pool, wish)
+  if (wish.together === 'host') return onOneHost(pool, wish)
+  return greedy(pool, wish) ?? chooseJointly(pool, [wish])?.[0]
+}
+
+export function take(pool: CardPool, placed: readonly Placed[]): void {
+  for (const { card, placement } of placed) pool.take(card.id, placement.mask)
+}
+
+export function giveBack(pool: CardPool, placed: readonly Placed[]): void {
+  for (const { card, placement } of placed) pool.give(card.id, placement.mask)
+}
+
+export const rankOf = ({ rank }: Wish, group: CardGroup): number | undefined => (rank ? rank(group) : 0)
+
+function onOneHost(pool: CardPool, wish: Wish): readonly Placed[] | undefined {
+  const hosts = [...new Set([...pool.groups()].map(({ host }) => host))]
+    .sort((a, b) => pool.inUse(b) - pool.inUse(a) || a.localeCompare(b))
+    .map((host) => ({
+      resources: wish.resources,
+      rank: (group: CardGroup) => (group.host === host ? rankOf(wish, group) : undefined)
+    }))
+  for (const how of [greedy, (pool: CardPool, host: Wish) => chooseJointly(pool, [host])?.[0]])
+    for (const host of hosts) {
+      const found = how(pool, host)
+      if (found) return found
+    }
+  return undefined
+}
+
+/** One after the other, the big ones first. */
+function greedy(pool: CardPool, wish: Wish): Placed[] | undefined {
+  const single = wish.resources.length === 1
+  const order = wish.resources
+    .map((resource, index) => ({ resource, index, size: single ? 0 : largestShare(pool, resource) }))
+    .sort((a, b) => b.size - a.size)
+  const placed: Placed[] = []
+  let numa: number | undefined
+  try {
+    for (const { resource, index } of order) {
+      const found = best(pool, resource, wish)
+      if (!found) return undefined
+      const card = nearest(found.cards, numa)
+      numa = card.numa
+      placed[index] = { card, placement: found.fit.placement }
+      pool.take(card.id, found.fit.placement.mask)
+    }
+    return placed
+  } finally {
+    giveBack(
+      pool,
+      placed.filter((each) => each !== undefined)
+    )
+  }
+}
+
+function best(pool: CardPool, resource: string, wish: Wish): Candidate | undefined {
+  let found: Candidate | undefined
+  for (const group of pool.groups()) {
+    if (!group.shape.placements.has(resource)) continue
+    const rank = rankOf(wish, group)
+    if (rank === undefined || (found && rank > found.rank)) continue
+    for (const [state, cards] of group.byState) {
+      const fit = bestFit(group.shape, state, resource)
+      if (!fit) continue
+      const candidate = { group, state, cards, fit, rank }
+      if (!found || isBetter(candidate, found, pool)) found = candidate
+    }
+  }
+  return found
+}
+
+function isBetter(a: Candidate, b: Candidate, pool: CardPool): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank
+  if (a.fit.loss !== b.fit.loss) return a.fit.loss < b.fit.loss
+  const fuller = bitCount(a.state) - bitCount(b.state)
+  // Replicas have nothing of their own, so the emptiest card serves best.
+  if (fuller !== 0) return a.group.shape.spreads ? fuller < 0 : fuller > 0
+  return pool.inUse(a.group.host) > pool.inUse(b.group.host)
+}
+
+function nearest(cards: ReadonlyMap<string, Card>, numa: number | undefined): Card {
+  let first: Card | undefined
+  for (const card of cards.values()) {
+    if (numa === undefined || card.numa === numa) return card
+    first ??= card
+  }
+  return first!
+}
+
+/**
+ * Where all devices of all these wishes go, or undefined. Every way is tried on the cards that have room for some of
+ * them, the emptiest ones if there are many; `together` is not looked at.
+ */
+export function chooseJointly(
+  pool: CardPool,
+  wishes: readonly Wish[],
+  budget?: number
+): readonly (readonly Placed[])[] | undefined {
+  const wanted = new Set(wishes.flatMap(({ resources }) => resources))
+  const cards = [...pool.groups()].flatMap((group, index) =>
+    wishes.every((wish) => rankOf(wish, group) === undefined)
+      ? []
+      : [...group.byState].flatMap(([state, cards]) =>
+          [...wanted].some((resource) => legalPlacements(group.shape, state, resource).length > 0)
+            ? [...cards.values()].map((card) => ({
+                card,
+                group,
+                kind: String(index),
+                shape: group.shape,
+                state
+              }))
+            : []
+        )
+  )
+  cards.sort((a, b) => bitCount(a.state) - bitCount(b.state)).splice(searched)
+  const items = wishes.flatMap((wish) =>
+    wish.resources.map((resource) => ({
+      resource,
+      suits: (card: number) => rankOf(wish, cards[card]!.group) !== undefined
+    }))
+  )
+  const found = packCards(cards, items, budget)
+  if (!found || found === 'gave up') return undefined
+  const rest = found.map(({ card, placement }) => ({ card: cards[card]!.card, placement }))
+  return wishes.map(({ resources }) => rest.splice(0, resources.length))
+}
+
+/** The share of a card that a resource takes where it takes the most. */
+function largestShare(pool: CardPool, resource: string): number {
+  let most = 0
+  for (const { shape } of pool.groups()) {
+    const first = shape.placements.get(resource)?.[0]
+    if (first) most = Math.max(most, first.size / shape.parts)
+  }
+  return most
+}
