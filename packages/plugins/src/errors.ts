@@ -96,6 +96,12 @@ export const errorTable = {
     retry: 'yes'
   },
   PLUGIN_SESSION_LOST: { status: 502, message: 'the session was lost: {reason}', retry: 'yes' },
+  PLUGIN_DEVICES_INVALID: { status: 400, message: 'devices: {field}: {reason}', retry: 'no' },
+  PLUGIN_DEVICES_REFUSED: { status: 422, message: 'devices of {uid}: {reason}', retry: 'no' },
+  PLUGIN_DEVICES_BUSY: { status: 409, message: 'devices of {uid}: {reason}', retry: 'yes' },
+  PLUGIN_DEVICES_UNKNOWN: { status: 404, message: 'there is no {kind} {id}', retry: 'no' },
+  PLUGIN_DEVICES_IN_USE: { status: 409, message: 'card {card}: {reason}', retry: 'yes' },
+  PLUGIN_DEVICES_JOURNAL: { status: 500, message: 'journal of the devices {path}: {reason}', retry: 'yes' },
   PLUGIN_CLOSING: { status: 503, message: 'the plugin is closing', retry: 'yes' }
 } as const satisfies Record<string, ErrorEntry>
 

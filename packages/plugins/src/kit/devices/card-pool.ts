@@ -39,7 +39,7 @@ export class CardPool {
   }
 
   add(card: Card, state = 0): void {
-    this.remove(card.id)
+    this.#forget(card.id)
     const entry = { card, group: this.#groupOf(card), state, open: true }
     this.#entries.set(card.id, entry)
     this.#count(entry, 0, state)
@@ -47,10 +47,7 @@ export class CardPool {
   }
 
   remove(id: string): void {
-    const entry = this.#entries.get(id)
-    if (!entry) return
-    this.#unindex(entry)
-    this.#count(entry, entry.state, 0)
+    this.#forget(id)
     this.#entries.delete(id)
   }
 
@@ -91,6 +88,13 @@ export class CardPool {
 
   inUse(host: string): number {
     return this.#inUse.get(host) ?? 0
+  }
+
+  #forget(id: string): void {
+    const entry = this.#entries.get(id)
+    if (!entry) return
+    this.#unindex(entry)
+    this.#count(entry, entry.state, 0)
   }
 
   #entry(id: string): Entry {

@@ -10,6 +10,8 @@ export interface Placement {
   readonly start: number
   readonly size: number
   readonly mask: number
+  /** Of the card, for what is counted: the larger of its shares of memory and computing. */
+  readonly share: number
   /** What it is worth beside others of its card: compute slices, or 1. */
   readonly weight: number
 }
@@ -98,6 +100,7 @@ const slots = (resource: string, count: number) => ({
     start,
     size: 1,
     mask: 1 << start,
+    share: 1 / count,
     weight: 1
   }))
 })
@@ -128,6 +131,7 @@ export function migPlacements(geometry: MigGeometry, vendor: string): Placement[
       start,
       size: profile.size,
       mask: (((1 << profile.size) - 1) << start) | (profile.media ? media : 0),
+      share: Math.max(profile.size / geometry.memorySlices, profile.compute / geometry.computeSlices),
       weight: profile.compute
     }))
   )

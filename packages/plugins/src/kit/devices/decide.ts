@@ -1,0 +1,97 @@
+import { CardPool } from './card-pool.ts'
+import type { DeviceState } from './device-state.ts'
+import { wishOf } from './device-request.ts'
+import { resourceList, type DeviceRequest, type Lease } from './lease.ts'
+import { choose, type Placed } from './place.ts'
+import { chooseAhead, planQueue } from './plan-queue.ts'
+import type { DevicePolicy, PolicyView } from './policy.ts'
+import { cardsOf, chooseVictims, type Reclaimable } from './reclaim.ts'
+import { planRepartition } from './repartition.ts'
+
+export interface Deciding {
+  readonly state: DeviceState
+  readonly policy: DevicePolicy
+  readonly view: PolicyView
+}
+
+/** Of those that go first, how many are given their place before one that comes behind them. */
+const maxAhead = 32
+
+/** The devices of a lease, after those who wait and go before it have theirs, and with an eye on those behind. */
+export function placeFor(
+  deciding: Deciding,
+  { request, requestedAt }: Lease,
+  waiting: readonly Lease[]
+): readonly Placed[] | undefined {
+  const { state, policy, view } = deciding
+  const order = ({ request: a, requestedAt: since }: Lease) =>
+    policy.compare(a, request, view) || since - requestedAt
+  const others = waiting
+    .filter((other) => other.request.uid !== request.uid && !policy.refuse(other.request, view))
+    .sort((a, b) => order(a) - order(b))
+  const wish = (lease: Pick<Lease, 'request'>) => wishOf(lease.request, policy, view)
+  const ahead = others.filter((other) => order(other) < 0).slice(0, maxAhead)
+  const behind = others.filter((other) => order(other) >= 0)
+  return withoutHeld(state, request.uid, view.now, (pool) =>
+    ahead.length === 0
+      ? chooseAhead(pool, wish({ request }), behind.map(wish))
+      : planQueue(pool, [...ahead.map(wish), wish({ request })], 100).placed.at(-1)
+  )
+}
+
+/** Looks at the pool as if what is kept for others were taken. */
+export function withoutHeld<T>(
+  { ledger, pool }: DeviceState,
+  uid: string | undefined,
+  now: number,
+  look: (pool: CardPool) => T
+): T {
+  const held: { card: string; mask: number }[] = []
+  for (const hold of ledger.holds(now)) {
+    const mask = hold.mask & ~(pool.get(hold.card)?.state ?? ~0)
+    if (hold.for === uid || mask === 0) continue
+    pool.take(hold.card, mask)
+    held.push({ card: hold.card, mask })
+  }
+  try {
+    return look(pool)
+  } finally {
+    for (const { card, mask } of held) pool.give(card, mask)
+  }
+}
+
+/** Who would have to go for a request, by policy; those who have been told already are none. */
+export function victimsFor(
+  { state, policy, view }: Deciding,
+  request: DeviceRequest
+): readonly Reclaimable[] | undefined {
+  const candidates = [...state.ledger.leases()].flatMap((lease) => {
+    if (lease.phase !== 'bound' || lease.notice) return []
+    const words = cardsOf(state.pool, lease).map((card) => policy.reclaim(request, lease, card, view))
+    const [first] = words
+    return first && words.every((each) => each !== undefined) ? [{ lease, ...first }] : []
+  })
+  return chooseVictims(state.pool, wishOf(request, policy, view), candidates)
+}
+
+/** Why a request could not be served if nobody else had anything; undefined: it could. */
+export function refusalForEver(
+  { state, policy, view }: Deciding,
+  request: DeviceRequest
+): string | undefined {
+  const refused = policy.refuse(request, view)
+  if (refused?.final) return refused.reason
+  const empty = new CardPool([...state.pool.cards()].map(({ card }) => card))
+  const wish = wishOf(request, policy, view)
+  if (choose(empty, wish) || planRepartition(empty, wish)) return undefined
+  const offered = new Set([...empty.groups()].flatMap(({ shape }) => shape.resources))
+  const unknown = resourceList(request).find((resource) => !offered.has(resource))
+  return unknown === undefined
+    ? `no cards that ${request.project} may use have ${asked(request)} together; ask for less, or for other hosts, models or labels`
+    : `no card here offers ${unknown}; expected one of ${[...offered].sort().join(', ') || 'none'}`
+}
+
+const asked = ({ resources }: DeviceRequest): string =>
+  Object.entries(resources)
+    .map(([resource, count]) => `${count} of ${resource}`)
+    .join(' and ')
