@@ -1,4 +1,4 @@
-/** `npm run bench -- core|scale|slurm|streams [--json]`: progress on standard error, figures on standard output. */
+/** `npm run bench -- core|scale|placement|slurm|streams [--json]`: progress on standard error, figures on standard output. */
 import { parseArgs } from 'node:util'
 import { ensureControlPlane } from '../kube/binary.ts'
 import { machine, type Figures } from './figures.ts'
@@ -9,7 +9,8 @@ const benches: Record<string, () => Promise<Bench>> = {
   core: async () => (await onControlPlane(import('./core.ts'))).benchCore,
   scale: async () => (await onControlPlane(import('./scale.ts'))).benchScale,
   slurm: async () => (await import('./slurm.ts')).benchSlurm,
-  streams: async () => (await import('./streams.ts')).benchStreams
+  streams: async () => (await import('./streams.ts')).benchStreams,
+  placement: async () => (await import('./placement.ts')).benchPlacement
 }
 
 const onControlPlane = <T>(bench: Promise<T>): Promise<T> => {
@@ -26,7 +27,7 @@ const load = benches[name]
 const share = Number(values.share)
 if (!load || positionals.length > 1 || !(share > 0) || (share !== 1 && !/^s(lurm|treams)$/.test(name))) {
   process.stderr.write(
-    `usage: npm run bench -- core|scale [--json]\n       npm run bench -- slurm|streams [--json] [--share 0.1]\n`
+    `usage: npm run bench -- core|scale|placement [--json]\n       npm run bench -- slurm|streams [--json] [--share 0.1]\n`
   )
   process.exit(2)
 }

@@ -301,11 +301,13 @@ export class DeviceBroker {
   #deciding(): Deciding {
     const { ledger } = this.#state
     const now = this.#now()
-    const view = {
-      now,
-      leases: () => ledger.leases(),
-      usage: (project: string) => ledger.usage(project, now)
+    const used = new Map<string, number>()
+    const usage = (project: string) => {
+      const known = used.get(project) ?? ledger.usage(project, now)
+      used.set(project, known)
+      return known
     }
+    const view = { now, leases: () => ledger.leases(), usage }
     return { state: this.#state, policy: this.#policy, view }
   }
 

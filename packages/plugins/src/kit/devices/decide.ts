@@ -28,14 +28,19 @@ export function placeFor(
     policy.compare(a, request, view) || since - requestedAt
   const others = waiting
     .filter((other) => other.request.uid !== request.uid && !policy.refuse(other.request, view))
-    .sort((a, b) => order(a) - order(b))
+    .map((other) => ({ other, order: order(other) }))
+    .sort((a, b) => a.order - b.order)
   const wish = (lease: Pick<Lease, 'request'>) => wishOf(lease.request, policy, view)
-  const ahead = others.filter((other) => order(other) < 0).slice(0, maxAhead)
-  const behind = others.filter((other) => order(other) >= 0)
+  const ahead = others.filter(({ order }) => order < 0).slice(0, maxAhead)
+  const behind = others.filter(({ order }) => order >= 0)
   return withoutHeld(state, request.uid, view.now, (pool) =>
     ahead.length === 0
-      ? chooseAhead(pool, wish({ request }), behind.map(wish))
-      : planQueue(pool, [...ahead.map(wish), wish({ request })], 100).placed.at(-1)
+      ? chooseAhead(
+          pool,
+          wish({ request }),
+          behind.map(({ other }) => wish(other))
+        )
+      : planQueue(pool, [...ahead.map(({ other }) => wish(other)), wish({ request })], 100).placed.at(-1)
   )
 }
 
