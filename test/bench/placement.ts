@@ -191,6 +191,9 @@ function decisionTimes(count: number): Figures {
       [`${name}P99Us`]: round(percentile(samples, 0.99) * 1000)
     }
   }
+  // The first pass meets code that has never run.
+  times(0)
+  times(8)
   return { cards: 1000, ...times(0), ...times(8) }
 }
 

@@ -3,7 +3,7 @@ import type { DeviceState } from './device-state.ts'
 import { wishOf } from './device-request.ts'
 import { resourceList, type DeviceRequest, type Lease } from './lease.ts'
 import { choose, type Placed } from './place.ts'
-import { chooseAhead, planQueue } from './plan-queue.ts'
+import { chooseAhead, chooseBehind } from './plan-queue.ts'
 import type { DevicePolicy, PolicyView } from './policy.ts'
 import { cardsOf, chooseVictims, type Reclaimable } from './reclaim.ts'
 import { planRepartition } from './repartition.ts'
@@ -40,7 +40,11 @@ export function placeFor(
           wish({ request }),
           behind.map(({ other }) => wish(other))
         )
-      : planQueue(pool, [...ahead.map(({ other }) => wish(other)), wish({ request })], 100).placed.at(-1)
+      : chooseBehind(
+          pool,
+          ahead.map(({ other }) => wish(other)),
+          wish({ request })
+        )
   )
 }
 

@@ -33,7 +33,10 @@ export function packCards(
     .map((item, index) => ({ item, index, size: largestShare(cards, item.resource) }))
     .sort((a, b) => b.size - a.size || a.item.resource.localeCompare(b.item.resource))
   const states = cards.map(({ state }) => state)
-  const kinds = cards.map(({ kind, shape }) => kind ?? shape.key)
+  const names = cards.map(({ kind, shape }) => kind ?? shape.key)
+  const kinds = names.map((name) => names.indexOf(name))
+  /** The same number for cards that are alike. */
+  const likeness = (card: number) => kinds[card]! * 2 ** 31 + states[card]!
   const failed = new Set<string>()
   let steps = 0
 
@@ -41,14 +44,14 @@ export function packCards(
     const next = order[at]
     if (!next) return []
     const key = `${at} ${states
-      .map((state, card) => `${kinds[card]} ${state}`)
-      .sort()
+      .map((_, card) => likeness(card))
+      .sort((a, b) => a - b)
       .join()}`
     if (failed.has(key)) return undefined
-    const tried = new Set<string>()
+    const tried = new Set<number>()
     for (const [card, { shape }] of cards.entries()) {
       const state = states[card]!
-      const alike = `${kinds[card]} ${state}`
+      const alike = likeness(card)
       if (tried.has(alike) || next.item.suits?.(card) === false) continue
       tried.add(alike)
       for (const placement of legalPlacements(shape, state, next.item.resource)) {

@@ -1,9 +1,8 @@
 import { bestFit, type Fit } from './best-fit.ts'
 import type { Card } from './card.ts'
 import type { CardGroup, CardPool } from './card-pool.ts'
-import { legalPlacements } from './one-card.ts'
 import { packCards } from './pack-cards.ts'
-import { bitCount, type Placement } from './shape.ts'
+import { bitCount, type Placement, type Shape } from './shape.ts'
 
 /** Devices that are given together or not at all. */
 export interface Wish {
@@ -129,7 +128,7 @@ function nearest(cards: ReadonlyMap<string, Card>, numa: number | undefined): Ca
 
 /**
  * Where all devices of all these wishes go, or undefined. Every way is tried on the cards that have room for some of
- * them, the emptiest ones if there are many; `together` is not looked at.
+ * them, as long as these are few: with many, the quick way misses little. `together` is not looked at.
  */
 export function chooseJointly(
   pool: CardPool,
@@ -137,22 +136,18 @@ export function chooseJointly(
   budget?: number
 ): readonly (readonly Placed[])[] | undefined {
   const wanted = new Set(wishes.flatMap(({ resources }) => resources))
-  const cards = [...pool.groups()].flatMap((group, index) =>
-    wishes.every((wish) => rankOf(wish, group) === undefined)
-      ? []
-      : [...group.byState].flatMap(([state, cards]) =>
-          [...wanted].some((resource) => legalPlacements(group.shape, state, resource).length > 0)
-            ? [...cards.values()].map((card) => ({
-                card,
-                group,
-                kind: String(index),
-                shape: group.shape,
-                state
-              }))
-            : []
-        )
-  )
-  cards.sort((a, b) => bitCount(a.state) - bitCount(b.state)).splice(searched)
+  const cards: { card: Card; group: CardGroup; kind: string; shape: Shape; state: number }[] = []
+  for (const [index, group] of [...pool.groups()].entries()) {
+    const { shape } = group
+    const offered = [...wanted].filter((resource) => shape.placements.has(resource))
+    if (offered.length === 0 || wishes.every((wish) => rankOf(wish, group) === undefined)) continue
+    for (const [state, alike] of group.byState) {
+      if (!offered.some((resource) => bestFit(shape, state, resource))) continue
+      if (cards.length + alike.size > searched) return undefined
+      for (const card of alike.values()) cards.push({ card, group, kind: String(index), shape, state })
+    }
+  }
+  cards.sort((a, b) => bitCount(a.state) - bitCount(b.state))
   const items = wishes.flatMap((wish) =>
     wish.resources.map((resource) => ({
       resource,

@@ -12,20 +12,10 @@ export interface QueuePlan {
 
 /**
  * What would be given to whom if these were placed now, the first ones first. Where one finds no room, those before it
- * are moved together if that makes room: nobody has them yet. That search ends after `budget` steps for each. The pool
- * is left as it was.
+ * are moved together if that makes room: nobody has them yet. The pool is left as it was.
  */
-export function planQueue(pool: CardPool, wishes: readonly Wish[], budget = 20_000): QueuePlan {
-  const bound = mostPlaceable(pool, wishes)
-  let placed: (readonly Placed[] | undefined)[] = []
-  for (const wish of wishes) {
-    const found = choose(pool, wish)
-    if (found) take(pool, found)
-    placed.push(found)
-    if (!found) placed = moveTogether(pool, wishes, placed, budget)
-  }
-  for (const found of placed) if (found) giveBack(pool, found)
-  return { placed, bound }
+export function planQueue(pool: CardPool, wishes: readonly Wish[]): QueuePlan {
+  return { placed: placeInOrder(pool, wishes, thoroughly), bound: mostPlaceable(pool, wishes) }
 }
 
 /** With an eye on those who wait behind: the place that leaves room for most of them, in their order. */
@@ -33,9 +23,41 @@ export const chooseAhead = (
   pool: CardPool,
   wish: Wish,
   waiting: readonly Wish[]
-): readonly Placed[] | undefined => planQueue(pool, [wish, ...waiting.slice(0, lookAhead)], 100).placed[0]
+): readonly Placed[] | undefined => placeInOrder(pool, [wish, ...waiting.slice(0, lookAhead)], quickly)[0]
 
+/** After those who go first have their places, and these may be moved together for it. */
+export const chooseBehind = (
+  pool: CardPool,
+  ahead: readonly Wish[],
+  wish: Wish
+): readonly Placed[] | undefined => placeInOrder(pool, [...ahead, wish], quickly).at(-1)
+
+interface Effort {
+  /** How often wishes are moved together. */
+  readonly moves: number
+  /** Steps of each of these searches. */
+  readonly budget: number
+}
+const thoroughly: Effort = { moves: Infinity, budget: 20_000 }
+const quickly: Effort = { moves: 1, budget: 50 }
 const lookAhead = 8
+
+function placeInOrder(
+  pool: CardPool,
+  wishes: readonly Wish[],
+  { moves, budget }: Effort
+): readonly (readonly Placed[] | undefined)[] {
+  let placed: (readonly Placed[] | undefined)[] = []
+  let left = moves
+  for (const wish of wishes) {
+    const found = choose(pool, wish)
+    if (found) take(pool, found)
+    placed.push(found)
+    if (!found && left-- > 0) placed = moveTogether(pool, wishes, placed, budget)
+  }
+  for (const found of placed) if (found) giveBack(pool, found)
+  return placed
+}
 
 /** Places anew what was placed, with the last wish among them, or leaves it. */
 function moveTogether(
