@@ -82,7 +82,7 @@ function deviceOf(holding: Holding, card: Card): BoundDevice {
       const accelerator = sharing.accelerators?.[start]
       return {
         ...common,
-        pci: sharing.user,
+        ...(sharing.user === undefined ? {} : { pci: sharing.user }),
         paths: sharing.renderNode ? [sharing.renderNode] : card.paths,
         ...(accelerator === undefined ? {} : { accelerator })
       }

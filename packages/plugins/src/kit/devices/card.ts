@@ -90,7 +90,7 @@ const FpgaSharing = Type.Object(
     type: Type.Literal('fpga'),
     shell: Type.String({ minLength: 1, description: 'VBNV, such as xilinx_u55c_gen3x16_xdma_base_3' }),
     management: Type.Optional(pci),
-    user: pci,
+    user: Type.Optional(pci),
     renderNode: Type.Optional(device),
     xrt: Type.Optional(Type.String({ description: 'version of the driver' })),
     accelerators: Type.Optional(

@@ -18,3 +18,7 @@ export { createPolicy, PolicyOptions, type DevicePolicy, type PolicyView } from 
 export { planRepartition, type Repartition } from './repartition.ts'
 export { resourceSlices, type ResourceSlice } from './resource-slices.ts'
 export { bitCount, resourcesOf, shapeOf, type Placement, type Shape } from './shape.ts'
+export { incusCards, type IncusResources } from './discovery/incus-resources.ts'
+export { nvidiaCards, type FoundCards, type NvidiaSmiOutput } from './discovery/nvidia-smi.ts'
+export { mergeCards, scanPci, sysfsCards, type PciFunction } from './discovery/sysfs.ts'
+export { xbutilCards } from './discovery/xbutil.ts'
