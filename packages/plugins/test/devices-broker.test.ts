@@ -333,6 +333,20 @@ t.test('a card that came back cut in another way takes nobody until its holders 
   await devices.bind('a-2')
 })
 
+t.test('a card that came back under another id takes nobody until its holders have gone', async (t) => {
+  const card = aCard({ type: 'whole' }, { id: 'XFL1', pci: '0000:af:00.1' })
+  const { get, disk } = await broker([card])
+  await get('a-1', 'nvidia.com/gpu')
+  const { broker: next, get: getNext } = await broker(
+    [{ ...card, id: 'h0/0000:af:00.1' }],
+    {},
+    disk.takenUp()
+  )
+  await t.rejects(getNext('a-2', 'nvidia.com/gpu'), { code: 'PLUGIN_DEVICES_BUSY' })
+  await next.release('a-1')
+  await next.bind('a-2')
+})
+
 t.test('a plan shows who would get what, and changes idle cards only on a word', async (t) => {
   const card = aCard({ type: 'whole', geometry: 'a100-40gb' })
   const { broker: devices, get } = await broker([card])

@@ -6,8 +6,8 @@ import type { CardPool } from './card-pool.ts'
 import type { Card } from './card.ts'
 import { placeFor, refusalForEver, victimsFor, type Deciding } from './decide.ts'
 import { checkRequest, requestOf } from './device-request.ts'
-import { DeviceState, type DeviceStateOptions } from './device-state.ts'
-import type { DeviceRequest, Lease, LeaseRecord, Notice } from './lease.ts'
+import { DeviceState, placeOf, type DeviceStateOptions } from './device-state.ts'
+import type { DeviceRequest, Holding, Lease, LeaseRecord, Notice } from './lease.ts'
 import { planFor, type DevicePlan } from './plan-devices.ts'
 import type { Placed } from './place.ts'
 import type { DevicePolicy } from './policy.ts'
@@ -385,8 +385,9 @@ export class DeviceBroker {
 
 const noticeTo = (uid: string, notice: Notice): NoticeRecord => ({ type: 'notice', uid, notice })
 
-const holdingOf = ({ card, placement }: Placed) => ({
+const holdingOf = ({ card, placement }: Placed): Holding => ({
   card: card.id,
+  ...(card.pci === undefined ? {} : { place: placeOf(card)! }),
   resource: placement.resource,
   start: placement.start,
   mask: placement.mask,

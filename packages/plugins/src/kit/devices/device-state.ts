@@ -73,7 +73,8 @@ export class DeviceState {
       if (record.type === 'bind') for (const { card } of record.holdings) touched.add(card)
       this.ledger.apply(record)
     }
-    for (const id of touched) this.#mirror(id)
+    const all = [...touched].every((id) => this.#cards.has(id)) ? touched : this.#cards.keys()
+    for (const id of all) this.#mirror(id)
     const { records: written } = this.#journal
     if (written < this.#compactAt || written < 8 * this.ledger.size) return
     await this.#journal.compact(this.ledger.snapshot(now))
@@ -112,14 +113,19 @@ export class DeviceState {
     this.pool.setOpen(id, this.ledger.drained(id) === undefined && this.#isAsBound(card))
   }
 
-  /** A card that came back cut in another way has parts whose holders are not where its parts are now. */
+  /** A card that came back under another id or cut in another way takes nobody before its holders have gone. */
   #isAsBound(card: Card): boolean {
-    if (this.ledger.taken(card.id) === 0) return true
     const { placements } = shapeOf(card)
-    return this.holdersOf(card.id)
-      .flatMap(({ holdings }) => holdings.filter((held) => held.card === card.id))
-      .every(({ resource, start, mask }) =>
-        placements.get(resource)?.some((legal) => legal.start === start && legal.mask === mask)
-      )
+    const place = placeOf(card)
+    for (const { holdings } of this.ledger.leases())
+      for (const held of holdings) {
+        if (held.card !== card.id && (place === undefined || held.place !== place)) continue
+        const legal = placements.get(held.resource)?.find(({ start }) => start === held.start)
+        if (held.card !== card.id || legal?.mask !== held.mask) return false
+      }
+    return true
   }
 }
+
+export const placeOf = ({ host, pci }: Card): string | undefined =>
+  pci === undefined ? undefined : `${host} ${pci}`

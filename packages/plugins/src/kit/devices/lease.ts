@@ -34,6 +34,8 @@ export type DeviceRequest = Static<typeof DeviceRequest>
 export const Holding = Type.Object(
   {
     card: name,
+    /** Host and PCI address, by which a card is known again that came back under another id. */
+    place: Type.Optional(name),
     resource: name,
     start: Type.Integer({ minimum: 0 }),
     mask: Type.Integer({ minimum: 1 }),

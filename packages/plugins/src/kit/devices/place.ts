@@ -101,20 +101,19 @@ function best(pool: CardPool, resource: string, wish: Wish): Candidate | undefin
     for (const [state, cards] of group.byState) {
       const fit = bestFit(group.shape, state, resource)
       if (!fit) continue
-      const candidate = { group, state, cards, fit, rank }
-      if (!found || isBetter(candidate, found, pool)) found = candidate
+      if (!found || rank < found.rank || isBetter(fit, state, group, found, pool))
+        found = { group, state, cards, fit, rank }
     }
   }
   return found
 }
 
-function isBetter(a: Candidate, b: Candidate, pool: CardPool): boolean {
-  if (a.rank !== b.rank) return a.rank < b.rank
-  if (a.fit.loss !== b.fit.loss) return a.fit.loss < b.fit.loss
-  const fuller = bitCount(a.state) - bitCount(b.state)
+function isBetter(fit: Fit, state: number, group: CardGroup, than: Candidate, pool: CardPool): boolean {
+  if (fit.loss !== than.fit.loss) return fit.loss < than.fit.loss
+  const fuller = bitCount(state) - bitCount(than.state)
   // Replicas have nothing of their own, so the emptiest card serves best.
-  if (fuller !== 0) return a.group.shape.spreads ? fuller < 0 : fuller > 0
-  return pool.inUse(a.group.host) > pool.inUse(b.group.host)
+  if (fuller !== 0) return group.shape.spreads ? fuller < 0 : fuller > 0
+  return pool.inUse(group.host) > pool.inUse(than.group.host)
 }
 
 function nearest(cards: ReadonlyMap<string, Card>, numa: number | undefined): Card {

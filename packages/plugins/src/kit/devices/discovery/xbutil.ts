@@ -40,9 +40,6 @@ export function xbutilCards(json: string, host: string): { cards: Card[]; notice
     }
     const detail = devices.find(({ device_id: id }) => id === bdf)
     const serial = detail?.platforms?.[0]?.controller?.card_mgmt_controller?.serial_number
-    const kernels = detail?.dynamic_regions?.flatMap(({ compute_units: units = [] }) =>
-      units.flatMap(({ name }) => name ?? [])
-    )
     const render = /inst=(\d+)/.exec(instance ?? '')?.[1]
     const user = bdf.toLowerCase()
     return [
