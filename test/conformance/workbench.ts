@@ -21,6 +21,7 @@ export interface Objects {
   readonly projected?: readonly ConfigMap[]
   readonly annotations?: Record<string, string>
   readonly name?: string
+  readonly namespace?: string
   readonly uid?: string
 }
 
@@ -201,7 +202,7 @@ export function createWorkbench(url: string, image: string): Workbench {
 let counter = 0
 
 /** The fields that an API server fills in, as far as a backend sees them. */
-function complete(spec: Spec, { annotations, name, uid }: Objects): Pod {
+function complete(spec: Spec, { annotations, name, namespace = 'conformance', uid }: Objects): Pod {
   const defaults = (container: Spec): Spec => ({
     imagePullPolicy: 'IfNotPresent',
     terminationMessagePath: '/dev/termination-log',
@@ -213,7 +214,7 @@ function complete(spec: Spec, { annotations, name, uid }: Objects): Pod {
   return {
     metadata: {
       name: name ?? `case-${++counter}`,
-      namespace: 'conformance',
+      namespace,
       uid: uid ?? randomUUID(),
       annotations: { [expandedAnnotation]: 'env', ...annotations },
       creationTimestamp: new Date().toISOString()

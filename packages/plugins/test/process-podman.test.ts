@@ -1,5 +1,5 @@
 import t from 'tap'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { of } from '../../../test/conformance/workbench.ts'
 import { eventually } from '../../../test/support/eventually.ts'
@@ -36,8 +36,17 @@ t.test('Podman, under root', async (t) => {
   const dir = await workDirectory(t)
   await writeFile(join(dir, 'containers.conf'), configuration)
   const environment = { CONTAINERS_CONF: join(dir, 'containers.conf') }
+  const node = `/dev/interlink-test-${process.pid}`
+  await call('mknod', [node, 'c', '1', '3'])
+  t.teardown(() => rm(node))
+  const card = { id: 'one', vendor: 'xilinx.com', model: 'U55C', paths: [node] }
+  const cards = { cards: [{ ...card, sharing: { type: 'fpga', shell: 'xilinx_u55c' } }] }
+  await writeFile(join(dir, 'cards.yaml'), JSON.stringify(cards))
   const site = await startSite(t, {
-    config: { options: { images: { apptainer: '', podman, environment } } }
+    config: {
+      devices: { inventory: join(dir, 'cards.yaml') },
+      options: { images: { apptainer: '', podman, environment } }
+    }
   })
   const env = { ...process.env, ...environment }
   const root = await unpackedImage(join(site.dir, 'little'))
@@ -56,6 +65,16 @@ t.test('Podman, under root', async (t) => {
       containers: [site.shell('true', { image, env: [{ name: 'LD_PRELOAD', value }] })]
     })
     t.match(refusal.message, /containers\[0\]\.env.*LD_PRELOAD would change/)
+  })
+
+  await t.test('a container has the nodes of the devices it was given, and no others', async (t) => {
+    const look = (more = {}) => site.shell(`test -c ${node} && echo there || echo none`, { image, ...more })
+    const pod = await site.run({
+      containers: [look({ resources: { limits: { 'xilinx.com/fpga': '1' } } }), { ...look(), name: 'other' }]
+    })
+    await pod.ended()
+    t.equal(await pod.log(), 'there\n')
+    t.equal(await pod.log('other'), 'none\n')
   })
 
   await t.test('an image that is not to be pulled, or cannot be, is said', async (t) => {

@@ -89,6 +89,10 @@ export interface BackendState {
   readonly message?: string
   /** When it ended, where the backend knows; epoch ms. */
   readonly endedAt?: number
+  /** Why the job is being ended before its time: that is then the reason of the pod, whatever the job says itself. */
+  readonly taken?: Notice
+  /** For the events of the pod. */
+  readonly notices?: readonly Notice[]
 }
 
 /** A job that bears the mark of this root. */
@@ -210,6 +214,8 @@ export interface BackendModule {
   readonly name: string
   /** TypeBox schema of the backend's own section of the plugin configuration; defaults included. */
   readonly options: TSchema
+  /** Jobs get their devices of the system behind it, so that none are lent by the plugin. @default false */
+  readonly givesDevices?: boolean
   create(options: unknown, context: BackendContext): Backend
 }
 

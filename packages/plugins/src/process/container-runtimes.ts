@@ -1,7 +1,7 @@
 /** Launches for images that another runtime unpacks. */
 import { join } from 'node:path'
 import type { Launch } from '../kit/backend.ts'
-import type { Refusal } from '../kit/plan/plan.ts'
+import type { PlannedContainer, Refusal } from '../kit/plan/plan.ts'
 import { bindMount, type Placement } from '../kit/runtimes/placements.ts'
 import { instanceMark, refuseForApptainer, runtimeVariables } from '../kit/runtimes/variables.ts'
 import type { Runtime } from './image.ts'
@@ -144,6 +144,8 @@ export function apptainerLaunch(
       '--no-home',
       '--cleanenv',
       '--no-eval',
+      ...(has(container, 'nvidia.com/') ? ['--nv'] : []),
+      ...(has(container, 'amd.com/') ? ['--rocm'] : []),
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       '--pwd',
       container.workingDir ?? '/',
@@ -245,6 +247,7 @@ export function podmanLaunch(
       join(dir, 'c', container.name, 'podman.env'),
       ...odd.flatMap(({ name }) => ['--env', name]),
       ...mounts.options,
+      ...deviceNodes(container).flatMap((path) => ['--device', path]),
       ...(container.command ? ['--entrypoint', JSON.stringify(container.command)] : []),
       image,
       ...(container.args ?? [])
@@ -266,6 +269,13 @@ export function podmanLaunch(
     notices: []
   }
 }
+
+const has = ({ devices = [] }: PlannedContainer, vendor: string): boolean =>
+  devices.some(({ resource }) => resource.startsWith(vendor))
+
+const deviceNodes = ({ devices = [] }: PlannedContainer): string[] => [
+  ...new Set(devices.flatMap(({ paths }) => paths))
+]
 
 /** What a container writes or reads of its job's directory, and how it is opened: "a+rx" goes for directories below as well. */
 const openedPaths = ({ plan, dir, container }: Rendering): (readonly [string, string])[] => [

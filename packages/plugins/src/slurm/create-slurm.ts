@@ -18,6 +18,7 @@ import { UsersBackend } from './users-backend.ts'
 export const slurmBackend: BackendModule = {
   name: 'slurm',
   options: SlurmOptions,
+  givesDevices: true,
   create: (options, context) => createSlurm(completeOptions(options), context)
 }
 

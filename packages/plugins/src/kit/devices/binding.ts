@@ -1,4 +1,5 @@
-import type { Card } from './card.ts'
+import type { Card, Sharing } from './card.ts'
+import { deviceEnvironment } from './device-environment.ts'
 import type { Holding, Lease } from './lease.ts'
 import { migGeometries } from './mig-geometry.ts'
 
@@ -6,6 +7,7 @@ import { migGeometries } from './mig-geometry.ts'
 export interface BoundDevice {
   readonly card: string
   readonly host: string
+  readonly vendor: string
   readonly model: string
   readonly resource: string
   readonly sharing: Card['sharing']['type']
@@ -20,6 +22,8 @@ export interface BoundDevice {
   readonly start: number
   readonly profile?: string
   readonly accelerator?: string
+  /** Of the server that a replica is used through. */
+  readonly timeslice?: Extract<Sharing, { type: 'timeslice' }>
   /** Makes the device on its host, as argv; then {@link DeviceBroker.realised} is told its UUID. */
   readonly create?: readonly string[]
 }
@@ -44,14 +48,13 @@ export function bindingOf(lease: Lease, cardOf: (id: string) => Card | undefined
     const card = cardOf(holding.card)
     return card ? [deviceOf(holding, card)] : []
   })
-  const cards = lease.holdings.flatMap(({ card }) => cardOf(card) ?? [])
   return {
     uid: lease.request.uid,
     token: lease.token!,
     ...(lease.until === undefined ? {} : { until: lease.until }),
     devices,
     paths: [...new Set(devices.flatMap(({ paths }) => paths))],
-    env: environment(devices, cards)
+    env: deviceEnvironment(devices)
   }
 }
 
@@ -61,6 +64,7 @@ function deviceOf(holding: Holding, card: Card): BoundDevice {
   const common = {
     card: card.id,
     host: card.host,
+    vendor: card.vendor,
     model: card.model,
     resource,
     sharing: sharing.type,
@@ -72,8 +76,9 @@ function deviceOf(holding: Holding, card: Card): BoundDevice {
   }
   switch (sharing.type) {
     case 'whole':
-    case 'timeslice':
       return { ...common, ...uuidIs(card.uuid) }
+    case 'timeslice':
+      return { ...common, ...uuidIs(card.uuid), timeslice: sharing }
     case 'mdev':
       return { ...common, profile: sharing.profile, ...uuidIs(holding.uuid) }
     case 'sriov':
@@ -105,33 +110,3 @@ function deviceOf(holding: Holding, card: Card): BoundDevice {
 }
 
 const uuidIs = (uuid: string | undefined) => (uuid === undefined ? {} : { uuid })
-
-function environment(devices: readonly BoundDevice[], cards: readonly Card[]): Record<string, string> {
-  const uuids = (vendor: string) => [
-    ...new Set(devices.filter((_, at) => cards[at]!.vendor === vendor).flatMap(({ uuid }) => uuid ?? []))
-  ]
-  const nvidia = uuids('nvidia.com').join()
-  const amd = uuids('amd.com').join()
-  return {
-    ...(nvidia === '' ? {} : { CUDA_VISIBLE_DEVICES: nvidia, NVIDIA_VISIBLE_DEVICES: nvidia }),
-    ...(amd === '' ? {} : { ROCR_VISIBLE_DEVICES: amd }),
-    ...mps(cards)
-  }
-}
-
-/** Memory caps of the MPS server are by index among the visible devices; nvidia-cuda-mps-control(1). */
-function mps(cards: readonly Card[]): Record<string, string> {
-  const own = [...new Set(cards)]
-  const served = own.flatMap(({ sharing }, index) =>
-    sharing.type === 'timeslice' && sharing.mps ? [{ ...sharing, mps: sharing.mps, index }] : []
-  )
-  const [first] = served
-  if (!first) return {}
-  const caps = served.flatMap(({ memoryMiB, index }) => (memoryMiB ? [`${index}=${memoryMiB}M`] : []))
-  const threads = first.mps.activeThreadPercentage
-  return {
-    CUDA_MPS_PIPE_DIRECTORY: first.mps.pipeDirectory,
-    ...(caps.length > 0 ? { CUDA_MPS_PINNED_DEVICE_MEM_LIMIT: caps.join() } : {}),
-    ...(threads === undefined ? {} : { CUDA_MPS_ACTIVE_THREAD_PERCENTAGE: String(threads) })
-  }
-}

@@ -7,6 +7,7 @@ import type { Card } from './card.ts'
 import { placeFor, refusalForEver, victimsFor, type Deciding } from './decide.ts'
 import { checkRequest, requestOf } from './device-request.ts'
 import { DeviceState, placeOf, type DeviceStateOptions } from './device-state.ts'
+import type { LeaseLedger } from './lease-ledger.ts'
 import type { DeviceRequest, Holding, Lease, LeaseRecord, Notice } from './lease.ts'
 import { planFor, type DevicePlan } from './plan-devices.ts'
 import type { Placed } from './place.ts'
@@ -269,6 +270,10 @@ export class DeviceBroker {
 
   status(): BrokerStatus {
     return statusOf(this.#state, this.#fresh())
+  }
+
+  get leases(): Pick<LeaseLedger, 'get' | 'leases'> {
+    return this.#state.ledger
   }
 
   /** The cards as they are shared now and what of them is taken, for what the node is told. */

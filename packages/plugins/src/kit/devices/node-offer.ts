@@ -15,15 +15,16 @@ export interface NodeOffer {
   readonly taints: readonly { readonly key: string; readonly value: string; readonly effect: string }[]
 }
 
+export interface NodeOfferOptions {
+  /** Keeps ordinary pods off nodes that have FPGAs. @default false */
+  readonly fpgaTaint?: boolean
+}
+
 /**
  * What a node is told. The slices of a card take room from each other, so that the sum over all resources is more than
  * there is: what does not fit any more is refused when it is bound, and `free` says how many of each fit now.
- * @param fpgaTaint keeps ordinary pods off nodes that have FPGAs
  */
-export function nodeOffer(
-  pool: CardPool,
-  { fpgaTaint = false }: { readonly fpgaTaint?: boolean } = {}
-): NodeOffer {
+export function nodeOffer(pool: CardPool, { fpgaTaint = false }: NodeOfferOptions = {}): NodeOffer {
   const totals = new Map<string, { available: number; free: number; models: Set<string> }>()
   const models = new Map<string, number>()
   const fpgas = new Set<string>()

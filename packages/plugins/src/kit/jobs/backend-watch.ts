@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { BackendState } from '../backend.ts'
-import { removeEnd, writeEnd } from './job-directory.ts'
+import { removeEnd, writeEnd, type End } from './job-directory.ts'
 import { hasStopped, isUnderWay, submittedJob, type JobEntry } from './job-entry.ts'
 import type { JobKeeperOptions } from './job-keeper-options.ts'
 import { JobLister, type Standing } from './job-lister.ts'
@@ -92,7 +92,7 @@ export class BackendWatch {
 
   /** `begun`: its supervisor had been seen before the question. Resolves with whether more is to be expected soon. */
   async #seen(entry: JobEntry, said: BackendState, begun: boolean): Promise<boolean> {
-    const seen = said.phase === 'gone' || entry.end ? await this.#keepEnd(entry, said) : said
+    const seen = said.phase === 'gone' || said.taken || entry.end ? await this.#keepEnd(entry, said) : said
     const changed = !isDeepStrictEqual(seen, entry.backend)
     entry.backend = seen
     if (seen.phase === 'gone') {
@@ -115,19 +115,19 @@ export class BackendWatch {
 
   /** The first reason that is said of an end stays. */
   async #keepEnd(entry: JobEntry, seen: BackendState): Promise<BackendState> {
-    if (seen.phase !== 'gone') {
+    const end = endOf(seen)
+    if (seen.phase !== 'gone' && !end) {
       await removeEnd(entry.dir)
       delete entry.end
-      return seen
+    } else if (end && !entry.end) {
+      entry.end = end
+      await writeEnd(entry.dir, end).catch((err: unknown) =>
+        this.#options.log.warn({ uid: entry.uid, err }, 'the end of a job could not be kept')
+      )
     }
-    if (entry.end) return entry.end
-    const { phase, reason } = seen
-    if (reason === undefined) return seen
-    entry.end = { ...seen, phase, reason }
-    await writeEnd(entry.dir, entry.end).catch((err: unknown) =>
-      this.#options.log.warn({ uid: entry.uid, err }, 'the end of a job could not be kept')
-    )
-    return entry.end
+    if (seen.phase !== 'gone' || !entry.end) return seen
+    const { early: _, ...kept } = entry.end
+    return kept
   }
 
   /** The backend has no such job: it is lost unless its supervisor says otherwise for a while. */
@@ -156,5 +156,16 @@ export class BackendWatch {
   #explained(entry: JobEntry): void {
     delete entry.unexplainedSince
     this.#jobs.publish(entry)
+  }
+}
+
+function endOf({ phase, reason, message, endedAt, taken }: BackendState): End | undefined {
+  if (taken) return { phase: 'gone', ...taken, early: true }
+  if (phase !== 'gone' || reason === undefined) return undefined
+  return {
+    phase,
+    reason,
+    ...(message === undefined ? {} : { message }),
+    ...(endedAt === undefined ? {} : { endedAt })
   }
 }

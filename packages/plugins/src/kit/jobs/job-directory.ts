@@ -13,13 +13,14 @@ const End = Type.Object({
   phase: Type.Literal('gone'),
   reason: Type.String(),
   message: Type.Optional(Type.String()),
-  endedAt: Type.Optional(Type.Number())
+  endedAt: Type.Optional(Type.Number()),
+  early: Type.Optional(Type.Literal(true))
 })
 /** Epochs in milliseconds. */
 export type Intent = Static<typeof Intent>
 export type Submission = Static<typeof Submission>
 export type Deletion = Static<typeof Deletion>
-/** Why the backend says that the job has ended. */
+/** Why the backend says that the job has ended, or, with `early`, is being ended before its time. */
 export type End = Static<typeof End>
 
 /** What a job directory says of its job; without an intent nothing was ever handed to the backend. */

@@ -327,7 +327,10 @@ export class JobKeeper {
       try {
         const plan = (await readJson(planFile(entry.dir))) as Plan
         const jobId = await this.#found(entry, plan)
-        if (jobId === undefined) return this.#retire(entry)
+        if (jobId === undefined) {
+          this.#release(entry)
+          return this.#retire(entry)
+        }
         await this.#submitted(entry, jobId)
       } catch (err) {
         this.#options.log.warn({ uid: entry.uid, err }, 'a deleted job cannot be looked for; tried again')
@@ -358,7 +361,7 @@ export class JobKeeper {
       if (entry.retiredAt === undefined || this.#now() - entry.retiredAt < deletedSeconds * 1000) continue
       try {
         await this.#tombstones.add(entry.uid)
-        if (entry.jobId !== undefined) this.#release(entry)
+        this.#release(entry)
         await removeJobDirectory(root, entry.dir)
         this.#jobs.delete(entry.uid)
       } catch (err) {

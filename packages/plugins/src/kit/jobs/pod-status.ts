@@ -1,6 +1,7 @@
 import type { ContainerState, ContainerStatus, PodStatus } from '@interlink-ts/interlink-api/wire'
 import type { BackendState } from '../backend.ts'
 import type { Notice, Plan, PlannedContainer } from '../plan/plan.ts'
+import type { End } from './job-directory.ts'
 import { TOLD_TO_END, type ContainerRecord, type JobState } from './job-state.ts'
 
 /** What is kept of a plan to report its job: no environment, no files. */
@@ -42,6 +43,8 @@ export interface JobFacts {
   readonly createdAt: number
   readonly state?: JobState
   readonly backend?: BackendState
+  /** Why it ended, as the backend said first. */
+  readonly end?: End
   /** When the backend was found to have lost the job: no finish record and nothing that could still write one. */
   readonly lostAt?: number
   /** The job has run and waits in the backend's queue to be run again. */
@@ -68,7 +71,7 @@ export function podStatus(outline: Outline, known: JobFacts): PodStatus {
   const status = (container: Outline['containers'][number]): ContainerStatus =>
     containerStatus(outline.uid, container, facts, initialised)
   const why = podReason(facts)
-  const notices = [...outline.notices, ...(facts.told ?? [])]
+  const notices = [...outline.notices, ...(facts.told ?? []), ...(facts.backend?.notices ?? [])]
   return {
     name: outline.name,
     namespace: outline.namespace,
@@ -130,7 +133,8 @@ const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kin
     ? record?.state === 'terminated' && record.exitCode === 0
     : record?.state === 'running' && record.up
 
-function podReason({ state, backend, lostAt }: JobFacts): { reason?: string; message?: string } {
+function podReason({ state, backend, lostAt, end }: JobFacts): { reason?: string; message?: string } {
+  if (end?.early && (state?.finished || lostAt !== undefined)) return end
   const why = backend?.phase === 'gone' && backend.reason !== undefined ? backend : undefined
   if (state?.finished) return state.finished.reason === TOLD_TO_END && why ? why : state.finished
   if (lostAt !== undefined) return endOf(backend)

@@ -59,7 +59,14 @@ export interface PlannedContainer {
   /** The last one of a name wins. Names need not be shell names; no NUL anywhere. */
   readonly env: readonly { readonly name: string; readonly value: string }[]
   readonly mounts: readonly PlannedMount[]
-  readonly limits: { readonly cpuMillis?: number; readonly memoryBytes?: number }
+  readonly limits: {
+    readonly cpuMillis?: number
+    readonly memoryBytes?: number
+    /** Extended resources. Absent where it has none. */
+    readonly extended?: Readonly<Record<string, number>>
+  }
+  /** What of them it was given by name. Absent before its start, and where nobody names them. */
+  readonly devices?: readonly PlannedDevice[]
   readonly probes: {
     readonly startup?: PlannedProbe
     readonly liveness?: PlannedProbe
@@ -82,6 +89,14 @@ export interface PlannedContainer {
   /** Standard input ends with the first client that leaves it. */
   readonly stdinOnce?: boolean
   readonly tty: boolean
+}
+
+/** A device of the machine that is the container's alone, or a part of it. */
+export interface PlannedDevice {
+  /** `nvidia.com/mig-1g.5gb`, `xilinx.com/fpga`, … */
+  readonly resource: string
+  /** Nodes below /dev. */
+  readonly paths: readonly string[]
 }
 
 /** How a registry is told who asks. */

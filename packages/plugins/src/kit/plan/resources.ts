@@ -120,21 +120,29 @@ function checkLimits(
 }
 
 function planned(total: Amounts): PlannedResources {
-  const extended = [...total].filter(([name, amount]) => !native.includes(name) && amount > 0n)
   return {
     cpuMillis: toMillis(total.get('cpu') ?? 0n),
     memoryBytes: toUnits(total.get('memory') ?? 0n),
     ephemeralBytes: toUnits(total.get('ephemeral-storage') ?? 0n),
-    extended: Object.fromEntries(extended.map(([name, amount]) => [name, toUnits(amount)]))
+    extended: extendedOf(total)
   }
 }
+
+const extendedOf = (total: Amounts): Record<string, number> =>
+  Object.fromEntries(
+    [...total].flatMap(([name, amount]) =>
+      native.includes(name) || amount === 0n ? [] : [[name, toUnits(amount)]]
+    )
+  )
 
 function plannedLimits(own: Amounts, whole: Amounts): PlannedContainer['limits'] {
   const cpu = own.get('cpu') ?? whole.get('cpu')
   const memory = own.get('memory') ?? whole.get('memory')
+  const extended = extendedOf(own)
   return {
     ...(cpu === undefined ? {} : { cpuMillis: toMillis(cpu) }),
-    ...(memory === undefined ? {} : { memoryBytes: toUnits(memory) })
+    ...(memory === undefined ? {} : { memoryBytes: toUnits(memory) }),
+    ...(Object.keys(extended).length === 0 ? {} : { extended })
   }
 }
 

@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path'
 import { Type, type Static, type TSchema } from 'typebox'
 import { ConfigError, loadYamlConfig, parseYamlConfig } from '@interlink-ts/interlink-api/config'
 import type { BackendModule } from '../backend.ts'
+import { DevicesOptions } from '../devices/devices-options.ts'
 import { OrphanPolicy } from '../jobs/orphans.ts'
 import { SitePolicy } from '../plan/policy.ts'
 
@@ -24,6 +25,7 @@ export const pluginConfigSchema = (options: TSchema = Type.Unknown()) =>
         })
       ),
       policy: SitePolicyPart,
+      devices: Type.Optional(DevicesOptions),
       options: { ...options, default: {} } as TSchema,
       retention: Type.Object(
         {
@@ -134,6 +136,10 @@ export function resolvePluginConfig(
     pluginConfigSchema(module.options),
     'configuration'
   ) as PluginConfig
+  if (config.devices && module.givesDevices)
+    throw new ConfigError(`devices: ${module.name} chooses devices itself; remove this section`, {
+      field: 'devices'
+    })
   const state = env.XDG_STATE_HOME
   const home = state && isAbsolute(state) ? state : join(homedir(), '.local', 'state')
   return { ...config, root: config.root ?? join(home, 'interlink', module.name) }

@@ -4,7 +4,9 @@ import { isAbsolute } from 'node:path'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { ownDirectory } from '@interlink-ts/interlink-api/config'
 import { PluginError } from '../../errors.ts'
-import type { BackendModule } from '../backend.ts'
+import type { Backend, BackendModule } from '../backend.ts'
+import { openBroker } from '../devices/devices-options.ts'
+import { lendDevices } from '../devices/lend-devices.ts'
 import { JobKeeper } from '../jobs/job-keeper.ts'
 import { policyOf } from '../jobs/prepare-job.ts'
 import { lockRoot } from '../jobs/root-lock.ts'
@@ -33,7 +35,7 @@ const version = (
 
 /**
  * Runs a backend as a plugin: takes up the jobs of its root where they are, then serves.
- * @throws ConfigError, PluginError `PLUGIN_INSECURE`, `PLUGIN_ROOT`, `PLUGIN_ROOT_IN_USE`, `PLUGIN_LISTEN`
+ * @throws ConfigError, PluginError `PLUGIN_DEVICES_JOURNAL`, `PLUGIN_INSECURE`, `PLUGIN_ROOT`, `PLUGIN_ROOT_IN_USE`, `PLUGIN_LISTEN`
  */
 export async function startPlugin({
   module,
@@ -48,7 +50,7 @@ export async function startPlugin({
   await makeRoot(config.root)
   const lock = await lockRoot(config.root)
   try {
-    const backend = module.create(config.options, { root: config.root, log })
+    const backend = await createBackend(module, config, log)
     await backend.adopt?.()
     const keeper = await JobKeeper.open({
       backend,
@@ -89,6 +91,21 @@ export async function startPlugin({
     }
   } catch (error) {
     await lock.release()
+    throw error
+  }
+}
+
+async function createBackend(
+  module: BackendModule,
+  { devices, options, root }: ReturnType<typeof resolvePluginConfig>,
+  log: FastifyBaseLogger
+): Promise<Backend> {
+  const backend = module.create(options, { root, log })
+  if (!devices) return backend
+  try {
+    return lendDevices(backend, await openBroker(devices, root), devices)
+  } catch (error) {
+    await backend.close?.()
     throw error
   }
 }
