@@ -147,5 +147,5 @@ t.test('a plugin does not start on devices that it could not keep apart', async 
       }
     })
   await t.rejects(start(cards('')), /cards\[0\]\.sharing: .*make them, and name each with the UUID/)
-  await t.rejects(start(cards(), slurmBackend), /devices: slurm chooses devices itself; remove this section/)
+  await t.rejects(start(cards(), slurmBackend), /devices: containers of backend slurm get none/)
 })

@@ -114,7 +114,11 @@ t.test('requests fall back to limits, devices are whole numbers, memory is bytes
     ephemeralBytes: 0,
     extended: { 'nvidia.com/gpu': 2 }
   })
-  t.strictSame(plan.containers[0]!.limits, { cpuMillis: 2000, memoryBytes: 1073741824 })
+  t.strictSame(plan.containers[0]!.limits, {
+    cpuMillis: 2000,
+    memoryBytes: 1073741824,
+    extended: { 'nvidia.com/gpu': 2 }
+  })
   const at = 'spec.containers[0].resources'
   const bad = (resources: object) => refusedFields({ container: { resources } })
   t.strictSame(bad({ limits: { 'nvidia.com/gpu': '500m' } }), [`${at}.limits.nvidia.com/gpu`])

@@ -214,8 +214,8 @@ export interface BackendModule {
   readonly name: string
   /** TypeBox schema of the backend's own section of the plugin configuration; defaults included. */
   readonly options: TSchema
-  /** Jobs get their devices of the system behind it, so that none are lent by the plugin. @default false */
-  readonly givesDevices?: boolean
+  /** Its containers get the `devices` of the plan, so that a plugin can lend some. @default false */
+  readonly takesDevices?: boolean
   create(options: unknown, context: BackendContext): Backend
 }
 

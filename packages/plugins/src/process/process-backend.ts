@@ -30,6 +30,7 @@ import { prepareScratch, removeScratch } from './scratch.ts'
 export const processBackend: BackendModule = {
   name: 'process',
   options: ProcessOptions,
+  takesDevices: true,
   create: (options, context) => new ProcessBackend(options as Partial<ProcessOptions>, context)
 }
 

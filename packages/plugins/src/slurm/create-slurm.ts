@@ -18,7 +18,6 @@ import { UsersBackend } from './users-backend.ts'
 export const slurmBackend: BackendModule = {
   name: 'slurm',
   options: SlurmOptions,
-  givesDevices: true,
   create: (options, context) => createSlurm(completeOptions(options), context)
 }
 

@@ -13,6 +13,7 @@ import { planFor, type DevicePlan } from './plan-devices.ts'
 import type { Placed } from './place.ts'
 import type { DevicePolicy } from './policy.ts'
 import type { Repartition } from './repartition.ts'
+import { WaitingRequests } from './waiting-requests.ts'
 
 /** A holder that has to go: who and why, and until when; a pod's DisruptionTarget condition and event. */
 export interface Preemption extends Notice {
@@ -35,9 +36,6 @@ export interface BrokerOptions extends DeviceStateOptions {
 
 type NoticeRecord = LeaseRecord & { readonly type: 'notice' }
 
-/** Who was refused for want of room counts as waiting for this long, unless it asks again. */
-const waitMs = 60_000
-
 /**
  * Places devices and says who has them. Nothing is handed over before it is on the disk, and what was handed over is
  * given to nobody else before it is released, whatever has crashed in between.
@@ -46,8 +44,7 @@ export class DeviceBroker {
   readonly #state: DeviceState
   readonly #policy: DevicePolicy
   readonly #now: () => number
-  /** UIDs that found no room, and when they last asked. */
-  readonly #waiting = new Map<string, number>()
+  readonly #waiting: WaitingRequests
   readonly #listeners = new Set<(event: BrokerEvent) => void>()
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -55,6 +52,7 @@ export class DeviceBroker {
     this.#state = state
     this.#policy = policy
     this.#now = now
+    this.#waiting = new WaitingRequests(state.ledger, now)
   }
 
   /** @throws PluginError `PLUGIN_DEVICES_JOURNAL`, `PLUGIN_ROOT_IN_USE` */
@@ -97,7 +95,7 @@ export class DeviceBroker {
       const { view, policy, state } = deciding
       const refusal = policy.refuse(lease.request, view)
       if (refusal) throw new PluginError('PLUGIN_DEVICES_BUSY', { uid, reason: refusal.reason })
-      const placed = placeFor(deciding, lease, this.#fresh())
+      const placed = placeFor(deciding, lease, this.#waiting.leases())
       if (!placed) throw await this.#wait(lease, deciding)
       const until = policy.until(
         lease.request,
@@ -269,7 +267,7 @@ export class DeviceBroker {
   }
 
   status(): BrokerStatus {
-    return statusOf(this.#state, this.#fresh())
+    return statusOf(this.#state, this.#waiting.leases())
   }
 
   get leases(): Pick<LeaseLedger, 'get' | 'leases'> {
@@ -326,20 +324,10 @@ export class DeviceBroker {
     return bindingOf(this.#lease(uid), (id) => this.#state.card(id))
   }
 
-  #fresh(): Lease[] {
-    const since = this.#now() - waitMs
-    return [...this.#waiting].flatMap(([uid, at]) => {
-      const lease = this.#state.ledger.get(uid)
-      if (lease?.phase === 'requested' && at >= since) return [lease]
-      this.#waiting.delete(uid)
-      return []
-    })
-  }
-
   async #wait({ request }: Lease, deciding: Deciding): Promise<PluginError> {
     const { uid } = request
     const { now } = deciding.view
-    this.#waiting.set(uid, now)
+    this.#waiting.add(uid)
     const leaving = [...this.#state.ledger.leases()].filter(({ notice }) => notice?.for === uid)
     const victims = leaving.length > 0 ? [] : (victimsFor(deciding, request) ?? [])
     const notices = victims.map(({ lease, graceSeconds, message }) =>

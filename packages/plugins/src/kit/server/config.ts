@@ -136,10 +136,11 @@ export function resolvePluginConfig(
     pluginConfigSchema(module.options),
     'configuration'
   ) as PluginConfig
-  if (config.devices && module.givesDevices)
-    throw new ConfigError(`devices: ${module.name} chooses devices itself; remove this section`, {
-      field: 'devices'
-    })
+  if (config.devices && !module.takesDevices)
+    throw new ConfigError(
+      `devices: containers of backend ${module.name} get none of a plugin; remove this section`,
+      { field: 'devices' }
+    )
   const state = env.XDG_STATE_HOME
   const home = state && isAbsolute(state) ? state : join(homedir(), '.local', 'state')
   return { ...config, root: config.root ?? join(home, 'interlink', module.name) }
