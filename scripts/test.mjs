@@ -11,6 +11,7 @@ import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
 import { ensureIncus } from './lib/incus.mjs'
+import { ensureJupyterLab } from './lib/jupyterlab.mjs'
 import { ensureSecondSlurm } from './lib/second-slurm.mjs'
 import { main, root } from './lib/step.mjs'
 
@@ -29,6 +30,7 @@ await main(async () => {
   await ensureDebianPackages({ required })
   await ensureApptainer({ required })
   await ensureSecondSlurm({ required })
+  await ensureJupyterLab({ required })
   await ensureIncus({ required })
   await ensureControlPlane({ required })
 

@@ -70,6 +70,9 @@ t.test('kubectl goes into a container on a node of Slurm, behind SSH', async (t)
     const big = randomBytes(5_000_000)
     await writeFile(join(there, 'big'), big)
     await symlink('../big', join(there, 'a directory', 'link'))
+    // kubectl itself takes names for patterns of path/filepath: no backslash, no bracket.
+    const odd = [' a  b ', '-n', '$(id)', "'", '"', 'a\nb', 'ü\u0007', '#', '%2f', '`id`', ';id']
+    for (const name of odd) await writeFile(join(there, 'a directory', name), name)
     const put = await kubectl(['cp', there, 'box:/data/there'])
     t.equal(put.code, 0, put.stderr)
     t.equal(
@@ -79,6 +82,8 @@ t.test('kubectl goes into a container on a node of Slurm, behind SSH', async (t)
     const got = await kubectl(['cp', 'box:/data/there', join(dir, 'back')])
     t.equal(got.code, 0, got.stderr)
     t.ok((await readFile(join(dir, 'back', 'big'))).equals(big))
+    for (const name of odd)
+      t.equal(await readFile(join(dir, 'back', 'a directory', name), 'utf8'), name, JSON.stringify(name))
   })
 
   await t.test('port-forward', async (t) => {
