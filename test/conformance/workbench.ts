@@ -152,9 +152,10 @@ export class RunningPod {
   }
 }
 
-/** A container of a status, of either kind. */
+/** A container of a status, of whatever kind. */
 export function of(status: PodStatus, container = 'main'): ContainerStatus {
-  const found = [...status.containers, ...status.initContainers].find(({ name }) => name === container)
+  const all = [...status.containers, ...status.initContainers, ...(status.ephemeralContainers ?? [])]
+  const found = all.find(({ name }) => name === container)
   if (!found) throw new Error(`no container ${container} in ${JSON.stringify(status)}`)
   return found
 }

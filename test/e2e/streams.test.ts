@@ -12,6 +12,7 @@ import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'nod
 import { pino } from 'pino'
 import { createWebSocketStream, WebSocket } from 'ws'
 import { startApi } from '@interlink-ts/interlink-api/server'
+import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { loadVkConfig } from '@interlink-ts/vk-core/config'
@@ -158,6 +159,64 @@ t.test('on the real control plane', async (t) => {
       'Running'
     )
     t.match((await kubectl(['logs', 'talker'])).stdout.toString(), /out one\n[^]*out two\n/)
+  })
+
+  await t.test('kubectl debug adds a container to a pod that runs', async (t) => {
+    const dir = t.testdir({
+      'mounts.json': JSON.stringify({ volumeMounts: [{ name: 'data', mountPath: '/mnt' }] })
+    })
+    const debug = (container: string, ...args: string[]) =>
+      kubectl(['debug', 'box', '--image=host', `--container=${container}`, ...args])
+    const stateOf = async (container: string) => {
+      const { stdout } = await kubectl(['get', 'pod', 'box', '-o', 'json'])
+      const { status } = JSON.parse(stdout.toString()) as Pod
+      t.equal(status?.phase, 'Running')
+      return status?.ephemeralContainerStatuses?.find(({ name }) => name === container)?.state ?? {}
+    }
+    const ended = (container: string) =>
+      eventually(async () => (await stateOf(container)).terminated, { deadlineMs: 60_000 })
+    await kubectl(['exec', 'box', '--', 'sh', '-c', 'echo kept >/data/note'])
+
+    const typed = onTerminal(
+      [
+        ...[kubectlPath()!, 'debug', '-it', 'box', '--image=host', '--container=typed', '--target=main'],
+        ...['--profile=general', '--', 'sh', '-c', 'while read -r line; do echo "<$line>"; done; exit 5']
+      ],
+      cluster.env
+    )
+    t.teardown(() => typed.kill())
+    await eventually(async () => (await stateOf('typed')).running)
+    typed.type('hello\n')
+    await typed.shows(/<hello>/)
+    typed.type('\u0004')
+    await typed.ended
+    t.match(await ended('typed'), { exitCode: 5, reason: 'Error' })
+
+    const custom = `--custom=${join(dir, 'mounts.json')}`
+    const script = 'cat /mnt/note; pwd; until [ -e /mnt/over ]; do sleep 0.2; done; exit 7'
+    const added = await debug('reader', custom, '--', 'sh', '-c', script)
+    t.equal(added.code, 0, added.stderr)
+    await eventually(async () => (await stateOf('reader')).running)
+    const inside = await kubectl(['exec', 'box', '-c', 'reader', '--', 'cat', '/mnt/note'])
+    t.equal(inside.stdout.toString(), 'kept\n')
+    await kubectl(['exec', 'box', '--', 'touch', '/data/over'])
+    t.match(await ended('reader'), { exitCode: 7, startedAt: String, finishedAt: String })
+    t.equal((await kubectl(['logs', 'box', '-c', 'reader'])).stdout.toString(), 'kept\n/\n')
+
+    t.equal((await debug('silent')).code, 0)
+    await eventually(async () => (await stateOf('silent')).waiting?.reason === 'Refused')
+    t.match((await stateOf('silent')).waiting?.message, /ephemeralContainers\[2\]\.command: .*give a command/)
+    const { stdout } = await kubectl(['get', 'events', '--field-selector=reason=Refused'])
+    t.match(stdout.toString(), /give a command/)
+
+    await stack.kill('vk')
+    await debug('late', custom, '--', 'sh', '-c', 'echo "$$" >>/mnt/late')
+    await stack.restart('vk')
+    t.match(await ended('late'), { exitCode: 0 })
+    await stack.restart('vk')
+    await debug('last', custom, '--', 'sh', '-c', 'exec wc -l </mnt/late')
+    t.match(await ended('last'), { exitCode: 0 })
+    t.equal((await kubectl(['logs', 'box', '-c', 'last'])).stdout.toString().trim(), '1', 'it was added once')
   })
 
   await t.test(
@@ -357,6 +416,15 @@ t.test('on the real control plane', async (t) => {
         t.not(code, 0)
         t.match(stderr, new RegExp(`${what} is not offered by the backend plain of node plain`))
       }
+    await kubectl(['debug', 'plain', '--image=host', '--container=look', '--', 'true'])
+    const query = 'jsonpath={.status.ephemeralContainerStatuses[0].state.waiting}'
+    const { reason, message } = await eventually(async () => {
+      const { stdout } = await kubectl(['get', 'pod', 'plain', '-o', query])
+      const state = JSON.parse(stdout.toString()) as { reason?: string; message?: string }
+      return state.reason !== 'ContainerCreating' && state
+    })
+    t.equal(reason, 'NotSupported')
+    t.match(message, /backend plain takes no ephemeral containers/)
   })
 
   await t.test('frames that are none harm nobody', async (t) => {

@@ -5,6 +5,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { createServer, connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
 import { kubectlPath } from '../support/kubectl.ts'
@@ -109,6 +110,42 @@ t.test('kubectl goes into a container on a node of Slurm, behind SSH', async (t)
       })
     )
     for (const [index, bytes] of sent.entries()) t.ok(echoes[index]!.equals(bytes))
+  })
+
+  await t.test('debug', async (t) => {
+    const dir = t.testdir({ 'mounts.json': '{"volumeMounts":[{"name":"data","mountPath":"/mnt"}]}' })
+    const debug = (container: string) => [
+      ...['debug', 'box', `--image=${ground.image}`, '--profile=general', `--container=${container}`],
+      `--custom=${join(dir, 'mounts.json')}`
+    ]
+    const state = async (container: string) => {
+      const { stdout } = await kubectl(['get', 'pod', 'box', '-o', 'json'])
+      const { ephemeralContainerStatuses = [] } = (JSON.parse(stdout) as Pod).status ?? {}
+      return ephemeralContainerStatuses.find(({ name }) => name === container)?.state ?? {}
+    }
+    await kubectl(['exec', 'box', '--', 'sh', '-c', 'echo kept >/data/note'])
+    const args = [...debug('typed'), '-it', '--target=main', '--', 'sh']
+    const shell = onTerminal([kubectlPath()!, ...args], cluster.env)
+    t.teardown(() => shell.kill())
+    await eventually(async () => (await state('typed')).running, { deadlineMs: 120_000 })
+    shell.type(
+      'cat /mnt/note; grep -l "[w]hile read -r line" /proc/[0-9]*/cmdline | sed "s,^,sees ,"; exit 4\n'
+    )
+    await shell.shows(/kept\r\n/)
+    await shell.shows(/sees \/proc\/\d+\/cmdline/)
+    await shell.ended
+    t.match(await eventually(async () => (await state('typed')).terminated), { exitCode: 4 })
+
+    await kubectl([...debug('piped'), '--', 'sh', '-c', 'cat /mnt/note; exit 6'])
+    t.match(await eventually(async () => (await state('piped')).terminated, { deadlineMs: 120_000 }), {
+      exitCode: 6,
+      startedAt: String,
+      finishedAt: String
+    })
+    t.equal((await kubectl(['logs', 'box', '-c', 'piped'])).stdout, 'kept\n')
+    await kubectl(['debug', 'box', '--image=host', '-c', 'beside', '--', 'sh', '-c', 'exec sleep 1000'])
+    await eventually(async () => (await state('beside')).running)
+    t.equal((await kubectl(['exec', 'box', '-c', 'beside', '--', 'pwd'])).stdout, '/\n')
   })
 
   await t.test('attach', async (t) => {

@@ -86,7 +86,6 @@ export const invalidOption = (field: string, why: string) =>
     causes: [{ field, message: why, reason: 'FieldValueInvalid' }]
   })
 export const unavailable = (message: string) => new ApiError(503, 'ServiceUnavailable', message)
-export const notImplemented = (message: string) => new ApiError(501, 'NotImplemented', message)
 export const gone = (message: string) => new ApiError(410, 'Expired', message)
 export const unroutable = () =>
   new ApiError(404, 'NotFound', 'the server could not find the requested resource')

@@ -105,7 +105,10 @@ void t.test('what the node refuses reaches the caller in its words', async (t) =
     status: 400,
     body: { message: 'container nope is not valid for pod p' }
   })
-  t.match(await fixture.api('POST', `${podsPath}/p/exec?command=ls`), { status: 501 })
+  t.match(await fixture.api('POST', `${podsPath}/p/exec?command=ls`), {
+    status: 400,
+    body: { message: 'Upgrade request required' }
+  })
 })
 
 void t.test('a node that cannot be reached is an error that says where', async (t) => {

@@ -91,3 +91,23 @@ everywhere('a job that had finished is not run again, whatever its policy', asyn
   t.match((await again.state()).containers.get('main'), { exitCode: 0, restarts: 0 })
   t.equal(text(await again.log('main')), 'up\n')
 })
+
+everywhere('an ephemeral container is not started again with its job', async (t, world) => {
+  const first = await startJob(t, world, {
+    restartPolicy: 'OnFailure',
+    containers: [{ name: 'main', run: twice }]
+  })
+  await until(async () => text(await first.log('main').catch(() => '')) === 'up\n', 'up')
+  await first.add({ name: 'over', run: 'exit 4' })
+  await first.add({ name: 'debug', run: 'echo here; while :; do sleep 0.1; done' })
+  await first.container('over', ({ state }) => state === 'terminated')
+  await until(async () => text(await first.log('debug').catch(() => '')) === 'here\n', 'here')
+  process.kill(first.pid, 'SIGKILL')
+  await first.ended
+  const job = await runJob(t, world, first.dir, first.uid, { args: ['again'] })
+  t.equal(await job.ended, 0, world.name)
+  const { containers } = await job.state()
+  t.match(containers.get('over'), { exitCode: 4, restarts: 0 })
+  t.match(containers.get('debug'), { exitCode: 137, reason: 'ContainerStatusUnknown', restarts: 0 })
+  t.equal(text(await job.log('debug')), 'here\n')
+})

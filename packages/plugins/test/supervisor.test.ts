@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { isAbandoned, STALE_BEAT_MS } from '../src/kit/jobs/job-state.ts'
@@ -327,3 +327,48 @@ everywhere(
     t.equal(text(await job.log('c')), '')
   }
 )
+
+everywhere(
+  'an ephemeral container joins a job that runs, once, and is no part of its end',
+  async (t, world) => {
+    const job = await startJob(t, world, {
+      restartPolicy: 'OnFailure',
+      containers: [
+        { name: 'side', kind: 'sidecar', run: LOOP },
+        { name: 'main', run: 'until [ -e "$JOB/go" ]; do sleep 0.02; done' }
+      ]
+    })
+    await job.container('main', ({ state }) => state === 'running')
+    await job.add({ name: 'short', run: 'echo looked; exit 3' })
+    await job.add({ name: 'long', run: `trap 'exit 9' TERM; echo here; ${LOOP}` })
+    const short = await job.container('short', ({ state }) => state === 'terminated')
+    t.match(short, { exitCode: 3, reason: 'Error', restarts: 0 }, world.name)
+    t.equal(text(await job.log('short')), 'looked\n')
+    await until(async () => text(await job.log('long').catch(() => '')) === 'here\n', 'here')
+    t.match((await job.state()).containers.get('main'), { state: 'running' })
+    await writeFile(join(job.dir, 'go'), '')
+    t.equal(await job.ended, 0, 'what it ended with is not of the pod')
+    const { containers, finished } = await job.state()
+    t.ok(finished)
+    t.match(containers.get('short'), { exitCode: 3, restarts: 0 }, 'it is never restarted')
+    t.match(containers.get('long'), { exitCode: 9, restarts: 0 }, 'it ends with the pod')
+    t.same(await marked(job.uid), [])
+  }
+)
+
+everywhere('an ephemeral container runs beside an init container that does not end', async (t, world) => {
+  const job = await startJob(t, world, {
+    containers: [
+      { name: 'init', kind: 'init', run: LOOP },
+      { name: 'main', run: 'echo never' }
+    ]
+  })
+  await job.container('init', ({ state }) => state === 'running')
+  await job.add({ name: 'look', run: LOOP })
+  await job.container('look', ({ state }) => state === 'running')
+  t.match((await job.state()).containers.get('main'), { state: 'waiting' }, world.name)
+  await job.stop(0)
+  await job.ended
+  t.match((await job.state()).containers.get('look'), { state: 'terminated', signal: Number })
+  t.same(await marked(job.uid), [])
+})

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import type { Test } from 'tap'
 import type { Launch } from '../src/kit/backend.ts'
 import { readJobState, type ContainerRecord, type JobState } from '../src/kit/jobs/job-state.ts'
 import type { Plan, PlannedContainer } from '../src/kit/plan/plan.ts'
-import { writeJob } from '../src/kit/supervisor/write-job.ts'
+import { writeContainer, writeJob } from '../src/kit/supervisor/write-job.ts'
 
 /** A shell, and the tools beside it. */
 export interface World {
@@ -121,6 +121,8 @@ export interface RunningJob {
   /** The record once it is as wanted. */
   container(name: string, wanted?: (record: ContainerRecord) => boolean): Promise<ContainerRecord>
   log(name: string, attempt?: number): Promise<string>
+  /** Starts an ephemeral container beside the others. */
+  add(container: Container): Promise<void>
   stop(graceSeconds: number): Promise<void>
 }
 
@@ -177,8 +179,19 @@ export async function runJob(
       return record as ContainerRecord
     },
     log: (name, attempt = 0) => readFile(join(dir, 'log', `${name}.${attempt}`), 'utf8'),
+    add: (container) => addContainer(dir, uid, container),
     stop: (graceSeconds) => writeFile(join(dir, 'stop'), String(graceSeconds))
   }
+}
+
+async function addContainer(dir: string, uid: string, given: Container): Promise<void> {
+  const { plan, launches } = planOf(uid, dir, { containers: [{ ...given, kind: 'ephemeral' }] })
+  const [container] = plan.containers
+  await writeContainer(plan, container!, launches[given.name]!, dir)
+  const additions = join(dir, 'additions')
+  const before = await readFile(additions, 'utf8').catch(() => '')
+  await writeFile(`${additions}.tmp`, `${before}${given.name}\n`)
+  await rename(`${additions}.tmp`, additions)
 }
 
 /** The text of a log without its heads, both streams. */

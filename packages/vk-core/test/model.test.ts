@@ -491,9 +491,24 @@ t.test('a container that has ended for good stays ended, for the API refuses any
   t.ok(one.containerStatuses?.[0]?.state?.terminated)
 })
 
-t.test('ephemeral containers are answered for', async (t) => {
-  const one = status(makePod({ ephemeralContainers: [container('debug')] }), undefined)
-  t.match(one.ephemeralContainerStatuses, [{ name: 'debug', state: { waiting: { reason: 'NotSupported' } } }])
+t.test('ephemeral containers are told of, and a pod has not ended while one runs', async (t) => {
+  const pod = makePod({ restartPolicy: 'Never', ephemeralContainers: [container('debug')] })
+  const debug = (state: ContainerState | undefined, main: ContainerState = running) => {
+    const told = { containers: [{ name: 'main', state: main }] }
+    return status(pod, state ? { ...told, ephemeralContainers: [{ name: 'debug', state }] } : told)
+  }
+  const refused = new Map([['debug', { reason: 'Refused', message: 'no' }]])
+  t.match(status(pod, undefined, { notAdded: refused }).ephemeralContainerStatuses, [
+    { name: 'debug', state: { waiting: { reason: 'Refused', message: 'no' } } }
+  ])
+  t.match(debug(undefined).ephemeralContainerStatuses, [
+    { name: 'debug', ready: false, state: { waiting: { reason: 'ContainerCreating' } } }
+  ])
+  const over = { terminated: { exitCode: 0 } }
+  t.equal(debug(running, over).phase, 'Running')
+  const ended = debug({ terminated: { exitCode: 7 } }, over)
+  t.equal(ended.phase, 'Succeeded', 'what it ended with is not of the pod')
+  t.match(ended.ephemeralContainerStatuses, [{ state: { terminated: { exitCode: 7 } } }])
 })
 
 t.test('a condition that says the same keeps its time, another takes the new one', async (t) => {

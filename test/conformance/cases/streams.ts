@@ -3,14 +3,18 @@ import { randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { StreamAsk, StreamSession } from '@interlink-ts/interlink-api/client'
 import type { InterlinkError } from '@interlink-ts/interlink-api/errors'
-import type { StreamKind } from '@interlink-ts/interlink-api/wire'
+import type { Container, PodStatus, StreamKind } from '@interlink-ts/interlink-api/wire'
 import { eventually } from '../../support/eventually.ts'
 import { freePort } from '../../support/free-port.ts'
 import { Skipped, type Case } from '../run-cases.ts'
-import type { RunningPod, Workbench } from '../workbench.ts'
+import { of, type RunningPod, type Workbench } from '../workbench.ts'
 
 /** A case of a backend that offers the streams it uses. */
-const offered = (kind: StreamKind, name: string, run: (bench: Workbench) => Promise<void>): Case => ({
+const offered = (
+  kind: StreamKind | 'ephemeral',
+  name: string,
+  run: (bench: Workbench) => Promise<void>
+): Case => ({
   name: `streams: ${name}`,
   async run(bench) {
     if (!(await bench.client.ping()).capabilities.has(kind)) throw new Skipped(`no ${kind} is offered`)
@@ -202,5 +206,45 @@ export const streams: readonly Case[] = [
       equal(error.code, 'PLUGIN_PORT')
       return true
     })
+  }),
+  offered('ephemeral', 'a container joins a pod that runs, once, and is talked to', async (bench) => {
+    const volumeMounts = [{ name: 'data', mountPath: '/mnt' }]
+    const script = 'echo from main >/mnt/note; until [ -e /mnt/go ]; do sleep 0.2; done; exit 3'
+    const pod = await bench.run({
+      terminationGracePeriodSeconds: 1,
+      volumes: [{ name: 'data', emptyDir: {} }],
+      containers: [bench.shell(script, { volumeMounts })]
+    })
+    await pod.running()
+    const words = 'cat /mnt/note; while read -r word; do echo "<$word>"; done; exit 6'
+    const debug = bench.shell(words, { name: 'debug', stdin: true, stdinOnce: true, volumeMounts })
+    const spec = { ...pod.pod.spec, ephemeralContainers: [debug as unknown as Container] }
+    const ask = { pod: { ...pod.pod, spec }, container: 'debug' }
+    await Promise.all([bench.client.addEphemeral(ask), bench.client.addEphemeral(ask)])
+    await pod.running('debug')
+    const session = await open(bench, pod, { kind: 'attach', container: 'debug', stdin: true, tty: false })
+    session.input.end('hello\n')
+    equal((await hear(session)).out, 'from main\n<hello>\n')
+    const isOver = (status: PodStatus) => of(status, 'debug').state?.terminated !== undefined
+    const { state, restartCount } = of(await pod.until(isOver, 'ended (debug)'), 'debug')
+    equal(state!.terminated!.exitCode, 6)
+    equal(restartCount, 0)
+    await bench.client.addEphemeral(ask)
+    equal(await pod.log('debug'), 'from main\n<hello>\n')
+    await hear(await exec(bench, pod, ['touch', '/mnt/go']))
+    equal((await pod.ended()).containers[0]!.state!.terminated!.exitCode, 3)
+  }),
+  offered('ephemeral', 'a container that cannot join is refused by its field', async (bench) => {
+    const pod = await idle(bench)
+    const debug = bench.shell('true', { name: 'debug', targetContainerName: 'nobody' })
+    const spec = { ...pod.pod.spec, ephemeralContainers: [debug as unknown as Container] }
+    await rejects(
+      bench.client.addEphemeral({ pod: { ...pod.pod, spec }, container: 'debug' }),
+      (error: InterlinkError) => {
+        equal(error.code, 'PLUGIN_REFUSED')
+        equal(error.details.refusals?.[0]?.field, 'spec.ephemeralContainers[0].targetContainerName')
+        return true
+      }
+    )
   })
 ]

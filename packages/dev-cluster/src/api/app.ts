@@ -7,17 +7,18 @@ import {
   type FastifyRequest
 } from 'fastify'
 import { parse } from 'yaml'
-import { ApiError, badRequest, forbidden, notAllowed, statusBody, unroutable } from '../errors.ts'
+import { ApiError, badRequest, notAllowed, statusBody, unroutable } from '../errors.ts'
 import type { Attributes, User } from '../access.ts'
 import type { Json } from '../object.ts'
 import type { ApiContext, Call, Query } from './context.ts'
-import { isTrue } from './context.ts'
+import { assertAllowed, attributesOf } from './authorize.ts'
 import { fromProtobuf } from '../schema/protobuf.ts'
 import { discovery } from './discovery.ts'
 import { read } from './read.ts'
 import { review } from './reviews.ts'
+import { routeUpgrades } from './streams.ts'
 import { subresource } from './subresources.ts'
-import { targetOf, type Target } from './target.ts'
+import { targetOf } from './target.ts'
 import { create, patch, remove, replace } from './write.ts'
 
 /** The HTTP side of the cluster. */
@@ -65,6 +66,7 @@ export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefi
   app.setNotFoundHandler(() => {
     throw unroutable()
   })
+  routeUpgrades(app)
   void app.register(discovery)
 
   const serve =
@@ -86,8 +88,7 @@ export function buildApp(context: ApiContext, logger: FastifyBaseLogger | undefi
         request,
         reply
       }
-      const asked = attributesOf(call)
-      if (!context.access.allowed(user, asked)) throw forbidden(refusal(user.username, asked))
+      assertAllowed(context, call, attributesOf(call))
       return dispatch(context, call)
     }
   app.route({
@@ -131,7 +132,7 @@ async function reviewed(
     resource: parts.at(-1)!,
     ...(parts.length > 2 ? { namespace: parts[1]! } : {})
   }
-  if (!context.access.allowed(user, asked)) throw forbidden(refusal(user.username, asked))
+  assertAllowed(context, { user }, asked)
   return review(context, asked.resource, user, (body ?? {}) as Json)
 }
 
@@ -152,32 +153,3 @@ function dispatch(context: ApiContext, call: Call): unknown {
       throw notAllowed(call.request.method)
   }
 }
-
-const verbs: Readonly<Record<string, string>> = {
-  POST: 'create',
-  PUT: 'update',
-  PATCH: 'patch',
-  DELETE: 'delete'
-}
-
-function attributesOf({ target, request, query }: Call): Attributes {
-  const { resource, namespace, name, subresource: sub }: Target = target
-  const reading = name === undefined ? (isTrue(query.watch) ? 'watch' : 'list') : 'get'
-  const verb =
-    request.method === 'GET'
-      ? reading
-      : request.method === 'DELETE' && name === undefined
-        ? 'deletecollection'
-        : verbs[request.method]!
-  return {
-    verb,
-    group: resource.group,
-    resource: resource.plural,
-    ...(sub ? { subresource: sub } : {}),
-    ...(namespace ? { namespace } : {}),
-    ...(name ? { name } : {})
-  }
-}
-
-const refusal = (user: string, { verb, group, resource, subresource: sub, namespace }: Attributes) =>
-  `${resource}${group ? `.${group}` : ''} is forbidden: User "${user}" cannot ${verb} resource "${resource}${sub ? `/${sub}` : ''}" in API group "${group}" ${namespace ? `in the namespace "${namespace}"` : 'at the cluster scope'}`

@@ -11,6 +11,16 @@ const nodes = known('v1', 'Node')
 // a connection per call: a log that is followed never gives its connection back
 const agent = new Agent({ keepAlive: false })
 
+/** How the kubelet port of a node is reached, with the API server's own certificate. */
+export function kubeletOf({ cluster, pki }: ApiContext, nodeName: string) {
+  const node = cluster.store.get(nodes, undefined, nodeName)
+  const host = at<Json[]>(node, 'status', 'addresses')?.find((one) => one.type === 'InternalIP')?.address
+  const port = at<number>(node, 'status', 'daemonEndpoints', 'kubeletEndpoint', 'Port')
+  if (typeof host !== 'string' || !port)
+    throw unavailable(`node ${nodeName} names no kubelet port in its status`)
+  return { host, port, ...pki.client, rejectUnauthorized: false }
+}
+
 /** The answer of a node's kubelet, streamed; it ends when the caller goes. An error answer becomes a Status. */
 export async function kubelet(
   context: ApiContext,
@@ -19,27 +29,19 @@ export async function kubelet(
   path: string,
   query: Call['query']
 ): Promise<unknown> {
-  const node = context.cluster.store.get(nodes, undefined, nodeName)
-  const host = at<Json[]>(node, 'status', 'addresses')?.find((one) => one.type === 'InternalIP')?.address
-  const port = at<number>(node, 'status', 'daemonEndpoints', 'kubeletEndpoint', 'Port')
-  if (typeof host !== 'string' || !port)
-    throw unavailable(`node ${nodeName} names no kubelet port in its status`)
+  const address = kubeletOf(context, nodeName)
   const pairs = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)
   const search = pairs.length > 0 ? `?${new URLSearchParams(pairs)}` : ''
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = httpsRequest(
-      {
-        host,
-        port,
-        path: path + search,
-        ...context.pki.client,
-        rejectUnauthorized: false,
-        agent
-      },
-      resolve
-    )
+    const outgoing = httpsRequest({ ...address, path: path + search, agent }, resolve)
     outgoing.once('error', (error) =>
-      reject(new ApiError(500, 'InternalError', `Get "https://${host}:${port}${path}": ${error.message}`))
+      reject(
+        new ApiError(
+          500,
+          'InternalError',
+          `Get "https://${address.host}:${address.port}${path}": ${error.message}`
+        )
+      )
     )
     call.reply.raw.once('close', () => outgoing.destroy())
     outgoing.end()
@@ -57,7 +59,8 @@ export async function kubelet(
 
 const longestError = 64 << 10
 
-async function refusal(answer: IncomingMessage, status: number, node: string): Promise<ApiError> {
+/** What the node says, as the API says it. */
+export async function refusal(answer: IncomingMessage, status: number, node: string): Promise<ApiError> {
   let text = ''
   for await (const chunk of answer.setEncoding('utf8')) {
     text += chunk as string

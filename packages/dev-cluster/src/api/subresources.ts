@@ -1,9 +1,12 @@
 /** What is done to an object by its subresources: bind, evict, ask for a token, approve, read its log. */
-import { badRequest, conflict, notAllowed, notImplemented } from '../errors.ts'
+import { badRequest, conflict, notAllowed } from '../errors.ts'
 import { at, now, type Json, type KubeObject } from '../object.ts'
 import { known } from '../resources.ts'
+import { containerOf, nodeOf } from './containers.ts'
 import { kubelet } from './kubelet.ts'
+import { assertAllowed, attributesOf } from './authorize.ts'
 import { read } from './read.ts'
+import { stream, type StreamKind } from './streams.ts'
 import { patch, replace } from './write.ts'
 import { scaleOf } from './scale.ts'
 import type { ApiContext, Call } from './context.ts'
@@ -12,6 +15,19 @@ type Handler = (context: ApiContext, call: Call) => unknown
 
 const pods = known('v1', 'Pod')
 const json = (call: Call): Json => (call.request.body ?? {}) as Json
+
+/** Whoever may only get them may not begin one: a WebSocket begins with GET. */
+const streaming =
+  (kind: StreamKind): Handler =>
+  (context, call) => {
+    assertAllowed(context, call, { ...attributesOf(call), verb: 'create' })
+    return stream(context, call, kind)
+  }
+const streams: Readonly<Record<StreamKind, Handler>> = {
+  exec: streaming('exec'),
+  attach: streaming('attach'),
+  portforward: streaming('portforward')
+}
 
 const posts: Readonly<Record<string, Handler>> = {
   binding: (context, call) => {
@@ -44,15 +60,13 @@ const posts: Readonly<Record<string, Handler>> = {
       status
     }
   },
-  exec: notYet,
-  attach: notYet,
-  portforward: notYet
+  ...streams
 }
 
 const gets: Readonly<Record<string, Handler>> = {
   log: (context, call) => {
     const pod = context.cluster.store.get(call.target.resource, call.target.namespace, call.target.name!)
-    const container = logContainer(pod, call.query.container)
+    const container = containerOf(pod, call.query.container)
     const { container: _container, insecureSkipTLSVerifyBackend: _skip, ...query } = call.query
     const path = `/containerLogs/${pod.metadata.namespace}/${pod.metadata.name}/${container}`
     return kubelet(context, call, nodeOf(pod), path, query)
@@ -61,9 +75,7 @@ const gets: Readonly<Record<string, Handler>> = {
     kubelet(context, call, call.target.name!.replace(/:\d+$/, ''), `/${call.target.rest}`, call.query),
   scale: (context, call) =>
     scaleOf(context.cluster.store.get(call.target.resource, call.target.namespace, call.target.name!)),
-  exec: notYet,
-  attach: notYet,
-  portforward: notYet
+  ...streams
 }
 
 /** Serves a call to a subresource. */
@@ -117,30 +129,4 @@ export function bind(context: Pick<ApiContext, 'cluster'>, pod: KubeObject, node
     },
     pod.metadata.resourceVersion
   )
-}
-
-function notYet(_context: ApiContext, call: Call): never {
-  throw notImplemented(`pods/${call.target.subresource} is not offered by the development cluster yet`)
-}
-
-function nodeOf(pod: KubeObject): string {
-  const node = at<string>(pod, 'spec', 'nodeName')
-  if (!node) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
-  return node
-}
-
-function logContainer(pod: KubeObject, asked: string | undefined): string {
-  const names = ['containers', 'initContainers', 'ephemeralContainers'].flatMap((list) =>
-    (at<Json[]>(pod, 'spec', list) ?? []).map((one) => String(one.name))
-  )
-  if (asked) {
-    if (!names.includes(asked))
-      throw badRequest(`container ${asked} is not valid for pod ${pod.metadata.name}`)
-    return asked
-  }
-  if (at<Json[]>(pod, 'spec', 'containers')!.length > 1)
-    throw badRequest(
-      `a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(' ')}]`
-    )
-  return names[0]!
 }

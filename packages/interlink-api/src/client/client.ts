@@ -19,6 +19,7 @@ import {
   nodeHeader,
   sessionHeader,
   type CreateStruct,
+  type EphemeralRequest,
   type LogStruct,
   type PingResponse,
   type PodCreateRequests,
@@ -105,6 +106,8 @@ export interface InterlinkClient {
   watch(options?: WatchOptions): AsyncGenerator<WatchEvent, void, undefined>
   /** The raw answer to `GET /watch`, to be passed on. */
   openWatch(options?: WatchOptions): Promise<IncomingMessage>
+  /** Adds an ephemeral container to a pod that is with the backend; only of one with the capability `ephemeral`. */
+  addEphemeral(request: EphemeralRequest, options?: CallOptions): Promise<string>
   /** What the containers of the backend's pods use; only of one with the capability `usage`. */
   usage(options?: CallOptions): Promise<PodUsage[]>
   /** Opens an exec, attach or port-forward in a pod; the signal ends it at any time. */
@@ -325,6 +328,18 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
         capabilities: new Set(parsed?.capabilities)
       }
     },
+    addEphemeral: ({ pod, container }, callOptions) =>
+      text(
+        {
+          name: 'AddEphemeral',
+          span: 'Ephemeral',
+          method: 'POST',
+          path: '/ephemeral',
+          body: { pod: encodePod(pod), container },
+          idempotent: true
+        },
+        callOptions
+      ),
     usage: async (callOptions) =>
       decode(
         'UsageResponse',

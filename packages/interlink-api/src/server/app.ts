@@ -16,6 +16,7 @@ import { measure } from './measure.ts'
 import { httpsOptions, type ServerTls } from './tls.ts'
 import { createRoutes } from './routes/create.ts'
 import { deleteRoutes } from './routes/delete.ts'
+import { ephemeralRoutes } from './routes/ephemeral.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/logs.ts'
 import { metricsRoutes } from './routes/metrics.ts'
@@ -101,6 +102,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
     await guarded.register(createRoutes, context)
     await guarded.register(statusRoutes, context)
     await guarded.register(deleteRoutes, context)
+    await guarded.register(ephemeralRoutes, context)
     await guarded.register(logRoutes, context)
     await guarded.register(pingRoutes, context)
     await guarded.register(updateCacheRoutes, context)

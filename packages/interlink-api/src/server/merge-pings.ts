@@ -4,7 +4,8 @@ import { addQuantities } from '../wire/quantity.ts'
 
 /**
  * One answer for the plugins of one node: resources are added up, taints are united, a capability counts only where
- * all have it, but for streams, which are asked of the plugin that has the pod, and usage, which those tell that have it.
+ * all have it, but for streams and additions, which are asked of the plugin that has the pod, and usage, which those tell
+ * that have it.
  */
 export function mergePings(pings: readonly PingResult[]): PingResponse {
   const answers = pings.map(({ parsed }) => parsed ?? {})
@@ -27,7 +28,8 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
   }
 }
 
-const isOfEach = (name: string) => name === 'usage' || (streamKinds as readonly string[]).includes(name)
+const isOfEach = (name: string) =>
+  name === 'usage' || name === 'ephemeral' || (streamKinds as readonly string[]).includes(name)
 
 type Resources = NonNullable<PingResponse['resources']>
 

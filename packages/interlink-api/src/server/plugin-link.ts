@@ -117,6 +117,30 @@ export async function createPluginLink(config: PluginConfig, options: LinkOption
   }
 }
 
+/** Asks the plugin that has a pod: the first one that offers it and does not say 404. */
+export async function atOwner<T>(
+  plugins: readonly PluginLink[],
+  capability: Capability,
+  options: CallOptions,
+  ask: (plugin: PluginLink) => Promise<T>
+): Promise<T> {
+  let refused: unknown
+  for (const plugin of plugins) {
+    if (!(await plugin.offers(capability, options))) {
+      refused ??= new InterlinkError('IL_NOT_OFFERED', { plugin: plugin.name, capability, status: 501 })
+      continue
+    }
+    try {
+      return await ask(plugin)
+    } catch (error) {
+      const relayed = relay(error, plugin.name)
+      if (!(relayed instanceof InterlinkError) || relayed.status !== 404) throw relayed
+      refused = relayed
+    }
+  }
+  throw refused
+}
+
 /**
  * A plugin's failure as the caller of this server gets it: the plugin's own code and words where it has any, its
  * status, and its name. That it refused our credentials is our failure, not the caller's.

@@ -3,6 +3,7 @@ import { InterlinkError } from '../errors.ts'
 import {
   CreateOutcome,
   CreateStruct,
+  EphemeralRequest,
   ErrorBody,
   LogStruct,
   PingResponse,
@@ -25,6 +26,7 @@ export const messages = {
   CreateOutcomes: Type.Array(CreateOutcome),
   StatusRequest: Type.Array(PodRef),
   StatusResponse: Type.Array(PodStatus),
+  EphemeralRequest,
   UsageResponse: Type.Array(PodUsage),
   Pod,
   LogStruct,

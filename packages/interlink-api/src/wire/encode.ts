@@ -155,7 +155,10 @@ export const encodeStatus = (status: PodStatus) => ({
   ...status,
   JID: status.JID ?? '',
   containers: status.containers.map(encodeContainerStatus),
-  initContainers: slice(status.initContainers, encodeContainerStatus)
+  initContainers: slice(status.initContainers, encodeContainerStatus),
+  ...(status.ephemeralContainers && {
+    ephemeralContainers: status.ephemeralContainers.map(encodeContainerStatus)
+  })
 })
 
 const encodeContainerStatus = (status: ContainerStatus) => ({

@@ -30,6 +30,7 @@ export {
   capabilities,
   CreateOutcome,
   CreateStruct,
+  EphemeralRequest,
   ErrorBody,
   expandedAnnotation,
   LogOpts,

@@ -110,7 +110,7 @@ export type CreateStruct = Static<typeof CreateStruct>
  * One pod in the answer to `/status`. The fields after `initContainers` are extensions:
  * `reason`/`message` say why the whole pod ended or waits (`DeadlineExceeded`, `Priority`, …),
  * `nodeName` is the virtual node it was created for, `podIP` the job's address where it has one,
- * `notices` are sentences to be shown once as events.
+ * `ephemeralContainers` are those that were added by `/ephemeral`, `notices` are sentences to be shown once as events.
  */
 export const PodStatus = Type.Object(
   {
@@ -124,11 +124,19 @@ export const PodStatus = Type.Object(
     message: str(),
     nodeName: str(),
     podIP: str(),
+    ephemeralContainers: Type.Optional(Type.Array(ContainerStatus)),
     notices: Type.Optional(Type.Array(Type.Object({ reason: Type.String(), message: Type.String() }, open)))
   },
   open
 )
 export type PodStatus = Static<typeof PodStatus>
+
+/**
+ * `POST /ephemeral`: adds `container`, the name of one of `spec.ephemeralContainers`, to the job of a pod, once. That
+ * container's environment is resolved as for `/create`, the others' need not be.
+ */
+export const EphemeralRequest = Type.Object({ pod: Pod, container: Type.String() }, open)
+export type EphemeralRequest = Static<typeof EphemeralRequest>
 
 /** A pod in a `/status` request; with the `status.refs` capability its metadata is enough. */
 export const PodRef = Type.Object({ metadata: ObjectMeta }, open)
@@ -231,6 +239,7 @@ export type PingResponse = Static<typeof PingResponse>
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
  * - `create.pullSecrets`: `/create` takes the Secrets that the pod names in `imagePullSecrets`.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
+ * - `ephemeral`: `POST /ephemeral`, {@link EphemeralRequest}.
  * - `usage`: `GET /usage`, what the containers that run use.
  * - {@link streamKinds}: `GET /exec`, `GET /attach` and `GET /portforward`, each as a WebSocket.
  */
@@ -245,7 +254,7 @@ export const capabilities = [
 ] as const
 export const streamKinds = ['exec', 'attach', 'portforward'] as const
 export type StreamKind = (typeof streamKinds)[number]
-export type Capability = (typeof capabilities)[number] | 'usage' | StreamKind
+export type Capability = (typeof capabilities)[number] | 'ephemeral' | 'usage' | StreamKind
 
 /** Subprotocol of the WebSockets of {@link streamKinds}. */
 export const streamProtocol = 'v1.stream.interlink.io'

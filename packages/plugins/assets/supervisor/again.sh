@@ -81,8 +81,7 @@ resume_container() {
     # What has ended with the run, be it with 0, has not come to its own end.
     if [ "$kind$restart_policy$was_code" = mainOnFailure0 ] &&
       { [ -z "$ended" ] || [ "$was_finished" -lt $((ended - 3000)) ]; }; then
-      phase=done state=terminated code=0 reason=$was_reason message=$was_message
-      started=$was_started finished=$was_finished
+      stay_ended
       return 0
     fi
     ;;
@@ -92,8 +91,17 @@ resume_container() {
     return 0
     ;;
   esac
+  if [ "$kind" = ephemeral ]; then
+    stay_ended
+    return 0
+  fi
   restarts=$((was_restarts + 1))
   last_code=$was_code last_signal=$was_signal last_reason=$was_reason last_message=$was_message
   last_started=$was_started last_finished=$was_finished
   if [ "$last_finished" -lt "${last_started:-0}" ]; then last_finished=$last_started; fi
+}
+
+stay_ended() {
+  phase=done state=terminated code=$was_code signal=$was_signal reason=$was_reason message=$was_message
+  started=$was_started finished=$was_finished
 }

@@ -133,6 +133,7 @@ join_records() {
 should_restart() {
   [ "$stopping" ] && return 1
   case $kind in
+  ephemeral) return 1 ;;
   sidecar) return 0 ;;
   init) [ "$code" != 0 ] && [ "$restart_policy" != Never ] ;;
   main) [ "$restart_policy" = Always ] || { [ "$restart_policy" = OnFailure ] && [ "$code" != 0 ]; } ;;
@@ -149,6 +150,7 @@ give_up() {
 }
 
 step() {
+  [ "$kind$phase$stopping" = ephemeralidle ] && launch
   [ "$phase" = make ] && is_made && begin
   case $phase in
   make | hook | run | stop) step_exit ;;

@@ -68,7 +68,16 @@ declare_containers() {
     i=$((count += 1))
     declare_container "$name"
     [ -z "$resumed" ] || { resume_container && save; }
-    case $kind in main) ;; *) ordered=1 ;; esac
+    case $kind in main | ephemeral) ;; *) ordered=1 ;; esac
+  done
+}
+
+# Those that were added meanwhile start beside what runs.
+take_additions() {
+  find_additions
+  for name in $added; do
+    i=$((count += 1))
+    declare_container "$name"
   done
 }
 
@@ -84,7 +93,7 @@ take_step() {
 
 conclude() {
   insist write_state
-  [ "$kind" = sidecar ] || [ "$code" = 0 ] || failed=1
+  case $kind in init | main) [ "$code" = 0 ] || failed=1 ;; esac
 }
 
 run_job() {
@@ -95,6 +104,7 @@ run_job() {
   cd /
   # shellcheck source=/dev/null
   . "$DIR/conf"
+  find_additions
   open_job
   declare_containers
   each announce
@@ -106,6 +116,7 @@ run_job() {
     next=$((now + second))
     look_for_stop
     look_for_call
+    [ "$stopping" ] || take_additions
     [ "$stopping$started_all" ] || advance
     each take_step
     [ -z "$init_failed" ] && ! all_of main || [ "$stopping" ] || begin_end "$grace"
@@ -148,6 +159,7 @@ action)
 reap)
   # shellcheck source=/dev/null
   . "$DIR/conf"
+  find_additions
   # shellcheck disable=SC2086
   kill_marked $containers
   ;;

@@ -6,6 +6,7 @@ advance() {
   i=0
   while [ $((i += 1)) -le "$count" ]; do
     load "$i"
+    [ "$kind" != ephemeral ] || continue
     if [ "$phase" = idle ]; then
       launch
       save

@@ -31,6 +31,17 @@ declare_container() {
   eval "$saving"
 }
 
+# Sets `added` to the containers that the file of additions has and `containers` has not, and adds them to it. Their
+# files were there before their names.
+find_additions() {
+  added=
+  [ -f "$DIR/additions" ] || return 0
+  while IFS= read -r name; do
+    case " $containers $added " in *" $name "*) ;; *) added="$added $name" ;; esac
+  done <"$DIR/additions"
+  containers=$containers$added
+}
+
 load() { i=$1 && eval "eval \"\$load_$1\""; }
 save() { eval "eval \"\$save_$i\""; }
 

@@ -194,6 +194,13 @@ export interface Backend {
   abandon?(job: HeldJob): Promise<void>
   /** Ends what the backend holds for a finished job (mounts, scratch). Optional. */
   release?(job: SubmittedJob): Promise<void>
+  /**
+   * Makes the files of a container that joins a job visible where that runs: the plan of `addition` has it alone, its
+   * files lie in the job's directory. The supervisor starts it once its name stands in the file `additions` there, which
+   * the kit writes into the plugin's directory after this. Safe to call again. Optional: what takes no ephemeral
+   * containers has none.
+   */
+  add?(job: SubmittedJob, addition: Job): Promise<void>
   /** What the backend honours beyond what every one does; what it does not is told as a notice. Asked at start. */
   honours?(): Promise<Partial<SitePolicy['backend']>>
   /**

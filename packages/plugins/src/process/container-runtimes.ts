@@ -102,6 +102,18 @@ exec "$tool" exec --interactive $terminal --env "INTERLINK_SESSION=$$.$(cut -d '
 `
 
 /**
+ * The processes that a container is to see: those of another one of Podman's, or of the machine, where all others run.
+ * Arguments: Podman, the name of the other, what follows in a call of Podman.
+ */
+const seeProcesses = `
+tool=$1 target=$2
+shift 2
+view=host
+! "$tool" container exists "$target" || view=container:$target
+exec "$tool" run "--pid=$view" "$@"
+`
+
+/**
  * See apptainer-exec(1): nothing of the machine but what is asked for. `placements` are those that Apptainer is to
  * make; the machine's `/dev` is the container's.
  */
@@ -223,8 +235,12 @@ export function podmanLaunch(
       ...[machine.shell, '-c', pullForPodman, 'pull', dir, container.name, tool, image, policy],
       String(opened.length),
       ...opened.flat(),
-      tool,
-      'run',
+      ...(container.target === undefined
+        ? [tool, 'run']
+        : [
+            ...[machine.shell, '-c', seeProcesses, 'see', tool],
+            `interlink-${plan.pod.uid}-${container.target}`
+          ]),
       '--rm',
       '--replace',
       '--quiet',

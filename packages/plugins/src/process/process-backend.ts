@@ -123,6 +123,9 @@ class ProcessBackend implements Backend {
     )
   }
 
+  /** It lies where the job runs. */
+  async add() {}
+
   async release(job: SubmittedJob) {
     await removeScratch(job)
   }

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PluginError } from '../errors.ts'
 import type {
   Backend,
   BackendContext,
@@ -173,6 +174,17 @@ export class SlurmBackend implements Backend {
       .catch((err: unknown) =>
         this.#context.log.warn({ uid: job.plan.pod.uid, err }, 'the images of a job were not asked for')
       )
+  }
+
+  /** Its image is asked for as those of the job were. */
+  async add({ dir }: SubmittedJob, { plan }: Job) {
+    if (await this.#adopted.has(dir))
+      throw new PluginError('PLUGIN_BACKEND_REFUSED', {
+        backend: this.name,
+        reason: 'nothing can join a job that another plugin has started; restart the pod'
+      })
+    for (const { name } of plan.containers) await this.#site.add(dir, name)
+    await this.#pull({ plan, dir: await this.#site.seenAs(dir) })
   }
 
   /** Were there ever two jobs, the first is kept and the others end. */

@@ -151,6 +151,10 @@ export class UsersBackend implements Backend {
     await [...this.#backends.values()].find(isOf)?.abandon!(job)
   }
 
+  async add(job: SubmittedJob, addition: Job) {
+    return this.#as(await this.#ownerOf(job.dir)).add!(job, addition)
+  }
+
   async cancel(job: SubmittedJob, graceSeconds: number) {
     return this.#as(await this.#ownerOf(job.dir)).cancel(job, graceSeconds)
   }

@@ -1,6 +1,12 @@
 /** A pod and what it refers to, as they travel to a backend; or what is missing for that. */
 import { expandedAnnotation } from '@interlink-ts/interlink-api/wire'
-import type { Container, Pod, PodCreateRequests, Secret } from '@interlink-ts/interlink-api/wire'
+import type {
+  Container,
+  EphemeralRequest,
+  Pod,
+  PodCreateRequests,
+  Secret
+} from '@interlink-ts/interlink-api/wire'
 import { resolveEnvironment } from './environment.ts'
 import { expand } from './expand.ts'
 import type { Findings, Missing, Remark, Resolution } from './resolution.ts'
@@ -38,17 +44,11 @@ export function createRequest(from: Resolution, options: CreateRequestOptions = 
     remarks,
     request: {
       pod: {
-        ...bare,
-        metadata: {
-          ...bare.metadata,
-          annotations: { ...bare.metadata.annotations, [expandedAnnotation]: 'env,args' }
-        },
-        spec: {
-          ...bare.spec,
+        ...expandedPod(bare, {
           ...(initContainers && { initContainers }),
           containers,
           ...(bare.spec.volumes && { volumes: bare.spec.volumes.map(travellingVolume) })
-        },
+        }),
         status: { ...bare.status, hostIP: from.addresses.hostIP, podIP: from.addresses.podIP }
       },
       ...volumes,
@@ -57,6 +57,38 @@ export function createRequest(from: Resolution, options: CreateRequestOptions = 
     }
   }
 }
+
+export interface AdditionRequest extends Pick<CreateRequest, 'missing' | 'remarks'> {
+  /** Set when nothing is missing. */
+  readonly request?: EphemeralRequest
+}
+
+/** An ephemeral container with what it refers to resolved, in its pod, of which the rest travels as the API has it. */
+export function additionRequest(from: Resolution, name: string): AdditionRequest {
+  const findings: Findings = { missing: [], remarks: [] }
+  const bare = strip(from.pod)
+  const ephemeralContainers = bare.spec.ephemeralContainers?.map((container) =>
+    container.name === name ? resolveContainer(container, from, findings) : container
+  )
+  const missing = unique(findings.missing)
+  const remarks = unique(findings.remarks)
+  if (missing.length > 0) return { missing, remarks }
+  return {
+    missing,
+    remarks,
+    request: { container: name, pod: expandedPod(bare, { ephemeralContainers }) }
+  }
+}
+
+/** Says that what was expanded need not be again. */
+const expandedPod = (pod: Pod, spec: Partial<Pod['spec']>): Pod => ({
+  ...pod,
+  metadata: {
+    ...pod.metadata,
+    annotations: { ...pod.metadata.annotations, [expandedAnnotation]: 'env,args' }
+  },
+  spec: { ...pod.spec, ...spec }
+})
 
 /** As with a kubelet, a pull is tried without those that are not there. */
 function resolvePullSecrets({ pod, secrets }: Resolution, findings: Findings): Secret[] {

@@ -19,6 +19,8 @@ export interface PodStatusInput {
   readonly verdict?: Verdict
   /** Why the pod is not with the backend yet, or not yet started there. */
   readonly waiting?: Waiting
+  /** Why ephemeral containers do not start, by name. */
+  readonly notAdded?: ReadonlyMap<string, Waiting>
   /** The pod is being deleted and the backend has stopped. */
   readonly stopped: boolean
   /** The backend restarts containers by policy. Those of the reference do not: what ended has ended for good. */
@@ -64,8 +66,9 @@ export function computePodStatus(input: PodStatusInput): PodStatusObject {
   const all = [...init.values(), ...main.values()]
   const jobEnded = remote !== undefined && ended(pod, main, init, remote)
   const disrupted = jobEnded && remote.reason !== undefined && remote.reason !== 'Completed'
+  const ephemeral = ephemeralStatuses(input)
   const everStarted = old?.phase === 'Running' || [...main.values()].some((one) => one.state?.running)
-  const phase: Phase =
+  const ownPhase: Phase =
     verdict || disrupted
       ? 'Failed'
       : computePhase({
@@ -75,6 +78,8 @@ export function computePodStatus(input: PodStatusInput): PodStatusObject {
           ending: input.stopped || (jobEnded && !input.restarts),
           initialized: everStarted
         })
+  // As with a kubelet: it has not ended while something of it runs.
+  const phase = isTerminal(ownPhase) && ephemeral.some((one) => one.state?.running) ? 'Running' : ownPhase
   const sandbox = !isTerminal(phase) && all.some((one) => one.state?.running || one.state?.terminated)
   const podIP = sandbox || isTerminal(phase) ? (remote?.podIP ?? address(input)) : undefined
   const reason = verdict?.reason ?? (phase === 'Running' ? undefined : remote?.reason)
@@ -96,9 +101,7 @@ export function computePodStatus(input: PodStatusInput): PodStatusObject {
     ],
     ...(init.size > 0 && { initContainerStatuses: [...init.values()] }),
     containerStatuses: [...main.values()],
-    ...((pod.spec.ephemeralContainers?.length ?? 0) > 0 && {
-      ephemeralContainerStatuses: pod.spec.ephemeralContainers?.map(notSupported)
-    })
+    ...(ephemeral.length > 0 && { ephemeralContainerStatuses: ephemeral })
   }
 }
 
@@ -133,6 +136,23 @@ function statuses(
     result.set(name, settle(input, status))
   }
   return result
+}
+
+/** Ephemeral containers run once, and are nothing that the pod waits for. */
+function ephemeralStatuses(input: PodStatusInput): ContainerStatus[] {
+  const { pod, remote, notAdded, now } = input
+  return (pod.spec.ephemeralContainers ?? []).map((container) => {
+    const { reason, message } = notAdded?.get(container.name) ?? creating
+    const status = containerStatus({
+      container,
+      restartPolicy: 'Never',
+      remote: remote?.ephemeralContainers?.find((one) => one.name === container.name),
+      before: pod.status?.ephemeralContainerStatuses?.find((one) => one.name === container.name),
+      waiting: { reason, ...(message && { message }) },
+      now
+    })
+    return settle(input, { ...status, ready: false, started: false })
+  })
 }
 
 /** An init container that has succeeded is not run again, whatever the pod's policy. */
@@ -198,13 +218,3 @@ function disruption(
     }
   ]
 }
-
-const notSupported = (container: Container): ContainerStatus => ({
-  name: container.name,
-  state: { waiting: { reason: 'NotSupported', message: 'ephemeral containers cannot join a running job' } },
-  lastState: {},
-  ready: false,
-  restartCount: 0,
-  image: container.image ?? '',
-  imageID: ''
-})

@@ -43,6 +43,8 @@ export interface PodContext {
   readonly teller: PodTeller
   readonly objects: PodObjects
   readonly feed: StatusFeed
+  /** Its name, as it says itself. */
+  readonly backend: () => string | undefined
   /** Something that the API should know has changed; `afterMs` waits for more of it. */
   readonly changed: (record: PodRecord, afterMs?: number) => void
 }

@@ -5,6 +5,7 @@
  */
 import { InterlinkError } from '@interlink-ts/interlink-api/errors'
 import { withSpan } from '@interlink-ts/interlink-api/telemetry'
+import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { KubeError } from '../kube/errors.ts'
 import { createRequest } from '../model/create-request.ts'
 import { address } from '../model/pod-status.ts'
@@ -54,14 +55,18 @@ export function adopt(context: PodContext, record: PodRecord, jobId: string | un
   context.changed(record, capabilities.has('create.idempotent') ? settleMs : 0)
 }
 
-async function prepare(context: PodContext, record: PodRecord) {
+/** What there is of the objects that `needed`, the pod or a part of it, refers to. */
+export async function resolutionOf(
+  context: PodContext,
+  record: PodRecord,
+  needed: Pod = record.pod
+): Promise<Resolution> {
   const { pod } = record
-  const { kubernetesApi, jobScriptUrl, disableProjectedVolumes } = context.config
-  const gathered = await context.objects.gather(pod, record)
-  const addresses = { hostIP: context.nodeIP(), podIP: address({ pod, podIP: context.nodeIP() }) }
-  const resolution: Resolution = {
+  const { kubernetesApi } = context.config
+  const gathered = await context.objects.gather(needed, record)
+  return {
     pod,
-    addresses,
+    addresses: { hostIP: context.nodeIP(), podIP: address({ pod, podIP: context.nodeIP() }) },
     allocatable: context.allocatable(),
     ...gathered,
     tokens: new Map(),
@@ -69,6 +74,12 @@ async function prepare(context: PodContext, record: PodRecord) {
     ...(kubernetesApi?.host &&
       kubernetesApi.port && { kubernetesApi: { host: kubernetesApi.host, port: kubernetesApi.port } })
   }
+}
+
+async function prepare(context: PodContext, record: PodRecord) {
+  const { pod } = record
+  const { jobScriptUrl, disableProjectedVolumes } = context.config
+  const resolution = await resolutionOf(context, record)
   const options = {
     ...(jobScriptUrl && { jobScriptUrl }),
     ...(disableProjectedVolumes && { disableProjectedVolumes })

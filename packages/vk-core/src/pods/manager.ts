@@ -116,6 +116,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
     teller,
     objects,
     feed,
+    backend: () => backend,
     changed: (record, afterMs = 0) => {
       statuses.addAfter(record.uid, afterMs)
       store.emit(record.uid)
@@ -196,6 +197,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
       metadata.deletionGracePeriodSeconds !== pod.metadata.deletionGracePeriodSeconds ||
       spec.activeDeadlineSeconds !== pod.spec.activeDeadlineSeconds ||
+      spec.ephemeralContainers?.length !== pod.spec.ephemeralContainers?.length ||
       metadata.annotations?.[allowDaemonSetAnnotation] !==
         pod.metadata.annotations?.[allowDaemonSetAnnotation]
     ) {
@@ -225,6 +227,8 @@ export function createPodManager(options: PodManagerOptions): PodManager {
       stopped: false,
       seenAt: formatSeconds(clock.now()),
       inherited: !synced,
+      added: new Set(),
+      notAdded: new Map(),
       told: new Set(),
       events: [],
       onObjectChange: () => lifecycle.add(uid)

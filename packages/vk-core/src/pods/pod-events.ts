@@ -54,7 +54,8 @@ export function createPodTeller(recorder: EventRecorder): PodTeller {
     changed(pod, before, after) {
       const lists = [
         ['initContainers', before?.initContainerStatuses, after.initContainerStatuses],
-        ['containers', before?.containerStatuses, after.containerStatuses]
+        ['containers', before?.containerStatuses, after.containerStatuses],
+        ['ephemeralContainers', before?.ephemeralContainerStatuses, after.ephemeralContainerStatuses]
       ] as const
       for (const [field, old, now] of lists) {
         for (const status of now ?? [])

@@ -2,6 +2,7 @@
 import { isTerminal } from '../model/phase.ts'
 import { allowDaemonSetAnnotation, lostAfter, type PodContext } from './context.ts'
 import { adopt, resolveUnclear, submit } from './creation.ts'
+import { addEphemeralContainers } from './ephemeral.ts'
 import { finishDeletion, removeRemote } from './deletion.ts'
 import { allEnded, isMirror, ownedByDaemonSet, type PodRecord } from './record.ts'
 
@@ -36,6 +37,7 @@ export async function reconcile(
     await submit(context, record)
     if (record.job === 'unclear') return sooner({ afterMs: Math.min(lostAfter(context), 1000) }, deadline)
   } else if (record.missingSince !== undefined) return sooner(await lookForLost(context, record), deadline)
+  if (isSubmitted(record)) await addEphemeralContainers(context, record)
   return deadline
 }
 
@@ -103,5 +105,8 @@ function refusedDaemonSet(context: PodContext, record: PodRecord) {
   context.changed(record)
   return true
 }
+
+/** Asked after a call that may have changed it. */
+const isSubmitted = (record: PodRecord): boolean => record.job === 'submitted'
 
 const sooner = (a: Again, b: Again): Again => (!a || (b && b.afterMs < a.afterMs) ? b : a)

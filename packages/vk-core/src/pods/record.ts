@@ -37,6 +37,10 @@ export interface PodRecord extends Owner {
   readonly seenAt: string
   /** The pod was there before this process: what is said of its past has been told already. */
   readonly inherited: boolean
+  /** Ephemeral containers that the backend will start. */
+  readonly added: Set<string>
+  /** Those that it will not, or not yet, and why. */
+  readonly notAdded: Map<string, Waiting>
   /** Notices that have been told. */
   readonly told: Set<string>
   readonly events: PodEvent[]
@@ -63,6 +67,7 @@ export const ownedByDaemonSet = (pod: Pod) =>
 
 /** Every container that the backend speaks of has ended. */
 export function allEnded(remote: PodStatus | undefined): boolean {
-  const containers = [...(remote?.initContainers ?? []), ...(remote?.containers ?? [])]
+  const { initContainers = [], containers: main = [], ephemeralContainers = [] } = remote ?? {}
+  const containers = [...initContainers, ...main, ...ephemeralContainers]
   return containers.length > 0 && !containers.some(({ state }) => state?.running || !state?.terminated)
 }

@@ -17,6 +17,7 @@ export async function writeStatus(context: PodContext, record: PodRecord): Promi
     remote: record.remote,
     ...(record.verdict && { verdict: record.verdict }),
     ...(record.waiting && { waiting: record.waiting }),
+    notAdded: record.notAdded,
     stopped: record.stopped && pod.metadata.deletionTimestamp !== undefined,
     restarts: restarts(context.feed),
     hostIP: context.nodeIP(),

@@ -13,7 +13,7 @@ import {
   type StreamKind
 } from '../../wire/messages.ts'
 import { callOptions, nodeOf, traced, type ApiContext } from '../context.ts'
-import { relay } from '../plugin-link.ts'
+import { atOwner } from '../plugin-link.ts'
 import { candidates } from '../routing.ts'
 
 /** The part of a handshake that is between the two ends. */
@@ -65,25 +65,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<ApiContext> = async (app, {
       )
     )
     const call = { ...options, headers: { ...options.headers, ...headers } }
-    let refused: unknown
-    for (const plugin of candidates(plugins, { node: nodeOf(request) })) {
-      if (!(await plugin.offers(kind, options))) {
-        refused ??= new InterlinkError('IL_NOT_OFFERED', {
-          plugin: plugin.name,
-          capability: kind,
-          status: 501
-        })
-        continue
-      }
-      try {
-        return await plugin.client.openUpgrade(request.url, call)
-      } catch (error) {
-        const relayed = relay(error, plugin.name)
-        if (!(relayed instanceof InterlinkError) || relayed.status !== 404) throw relayed
-        refused = relayed
-      }
-    }
-    throw refused
+    const asked = candidates(plugins, { node: nodeOf(request) })
+    return atOwner(asked, kind, options, ({ client }) => client.openUpgrade(request.url, call))
   }
 }
 

@@ -1,7 +1,7 @@
 /** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
 import { join } from 'node:path'
 import type { Launch, Variable } from '../backend.ts'
-import type { Plan, Refusal } from '../plan/plan.ts'
+import type { Plan, PlannedContainer, Refusal } from '../plan/plan.ts'
 import { credentialFor, dockerConfig } from '../runtimes/credentials.ts'
 import { bindMount, volumePlacements, withExtra, type Placement } from '../runtimes/placements.ts'
 import { refuseForApptainer, runtimeVariables } from '../runtimes/variables.ts'
@@ -115,8 +115,9 @@ function credentialFile({ plan }: Rendering, image: string): Launch['files'] {
   return credential ? [{ name: 'auth.json', text: dockerConfig(credential) }] : []
 }
 
-const apart = ({ sharesProcesses }: Plan): string[] =>
-  sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']
+/** Whoever is to look at another container's processes sees the node's, as Apptainer lets no other in. */
+const apart = ({ sharesProcesses }: Plan, { target }: PlannedContainer): string[] =>
+  sharesProcesses || target !== undefined ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']
 
 /** Ranks on a node find each other by memory and processes, and fabrics by devices; their node by its own name. */
 const together = ['--cleanenv', '--no-mount', 'home,cwd']
@@ -160,7 +161,7 @@ function partsOf(rendering: Rendering): Parts {
     })),
     subs,
     options: [
-      ...(ranks ? together : [...apart(plan), '--hostname', plan.pod.hostname]),
+      ...(ranks ? together : [...apart(plan, container), '--hostname', plan.pod.hostname]),
       '--no-eval',
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       ...(gpu.nvidia ? ['--nv'] : []),

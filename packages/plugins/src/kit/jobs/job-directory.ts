@@ -45,8 +45,9 @@ export async function makeJobDirectory(dir: string): Promise<void> {
   await mkdir(dir, { mode: 0o700 })
 }
 
-export const writePlan = (dir: string, plan: Plan): Promise<void> =>
-  writeDurable(planFile(dir), JSON.stringify(plan), { flushDirectory: false })
+/** With the default the name is made durable by what is written next. */
+export const writePlan = (dir: string, plan: Plan, { flushDirectory = false } = {}): Promise<void> =>
+  writeDurable(planFile(dir), JSON.stringify(plan), { flushDirectory })
 
 /** Once this resolves, the job is one that will be found again after any crash. */
 export async function writeIntent(dir: string, intent: Intent): Promise<void> {

@@ -8,7 +8,8 @@ import { containerNotices, outlineOf, podStatus, type JobFacts, type Outline } f
 export interface JobEntry {
   readonly uid: string
   readonly dir: string
-  readonly outline: Outline
+  /** Of the plan, which containers may be added to. */
+  outline: Outline
   readonly createdAt: number
   /** Of the hand-over to the backend. */
   attempt: number
@@ -29,6 +30,8 @@ export interface JobEntry {
   /** Since when the job is known to have ended by a word from outside, of which the backend has yet to say why. */
   unexplainedSince?: number
   told?: readonly Notice[]
+  /** Containers are added to it one after the other. */
+  adding?: Promise<void>
   /** When a deleted job had stopped and was reported for the last time; its log is still there. */
   retiredAt?: number
   /** Called when it has stopped. */

@@ -1,10 +1,11 @@
-import type { CreateStruct, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import type { CreateStruct, EphemeralRequest, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { withSpan } from '@interlink-ts/interlink-api/telemetry'
 import { PluginError } from '../../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { join } from 'node:path'
 import { BackendWatch, type Unreachable } from './backend-watch.ts'
 import { readJson, writeDurable } from './durable-file.ts'
+import { addEphemeral } from './ephemeral.ts'
 import { planFile, removeJobDirectory, writeDeletion, writeIntent, writeSubmission } from './job-directory.ts'
 import {
   countJobs,
@@ -128,6 +129,18 @@ export class JobKeeper {
     if (entry?.jobId !== undefined) return Promise.resolve({ PodUID: uid, PodJID: entry.jobId })
     if (this.#closing) throw new PluginError('PLUGIN_CLOSING')
     return this.#single(uid, entry ? () => this.#resubmit(entry) : () => this.#make(data))
+  }
+
+  /** Adds a container to a job that is there, once. */
+  async addEphemeral(request: EphemeralRequest): Promise<void> {
+    const { uid = '' } = request.pod.metadata
+    const entry = this.#jobs.get(uid)
+    if (!entry) throw new PluginError('PLUGIN_UNKNOWN_POD', { uid })
+    const before = entry.adding?.catch(() => {})
+    entry.adding = (before ?? Promise.resolve()).then(() => addEphemeral(entry, request, this.#options))
+    await entry.adding
+    this.#options.log.info({ uid, container: request.container }, 'container added')
+    this.#publish(entry)
   }
 
   /** Resolves once the wish is durable; the job ends after it. A UID that is unknown stays so. */

@@ -4,9 +4,9 @@ import { buffer } from 'node:stream/consumers'
 /** The plugin's own records stay with it: they hold what no job needs. */
 const own = ['plan.json', 'intent.json', 'job.json', 'deleted.json', 'stop', 'submit.lock', 'user']
 
-/** A job directory as a tar archive, for a job that does not see it. */
-export async function packJob(dir: string): Promise<Buffer> {
-  const tar = spawn('tar', ['-cf', '-', ...own.map((name) => `--exclude=./${name}`), '-C', dir, '.'], {
+/** A job directory, or parts of it, as a tar archive, for a job that does not see it. */
+export async function packJob(dir: string, wanted: readonly string[] = ['.']): Promise<Buffer> {
+  const tar = spawn('tar', ['-cf', '-', ...own.map((name) => `--exclude=./${name}`), '-C', dir, ...wanted], {
     stdio: ['ignore', 'pipe', 'pipe']
   })
   const failed = new Promise<never>((_, reject) => tar.once('error', reject))

@@ -63,8 +63,8 @@ const lost = {
  * exit code, a reason and both times.
  */
 export function podStatus(outline: Outline, known: JobFacts): PodStatus {
-  const facts = known.requeued ? waitingAgain(known) : known
-  const isInit = ({ kind }: { readonly kind: PlannedContainer['kind'] }) => kind !== 'main'
+  const facts = known.requeued ? waitingAgain(outline, known) : known
+  const isInit = ({ kind }: Outline['containers'][number]) => kind === 'init' || kind === 'sidecar'
   const initialised = outline.containers
     .filter(isInit)
     .every(({ name, kind }) => isPast(facts.state?.containers.get(name), kind))
@@ -72,19 +72,23 @@ export function podStatus(outline: Outline, known: JobFacts): PodStatus {
     containerStatus(outline.uid, container, facts, initialised)
   const why = podReason(facts)
   const notices = [...outline.notices, ...(facts.told ?? []), ...(facts.backend?.notices ?? [])]
+  const ephemeral = outline.containers.filter(isEphemeral)
   return {
     name: outline.name,
     namespace: outline.namespace,
     UID: outline.uid,
     JID: facts.jobId ?? '',
-    containers: outline.containers.filter((container) => !isInit(container)).map(status),
+    containers: outline.containers.filter(({ kind }) => kind === 'main').map(status),
     initContainers: outline.containers.filter(isInit).map(status),
+    ...(ephemeral.length > 0 ? { ephemeralContainers: ephemeral.map(status) } : {}),
     nodeName: outline.nodeName,
     ...(why.reason ? { reason: why.reason } : {}),
     ...(why.message ? { message: why.message } : {}),
     ...(notices.length > 0 ? { notices } : {})
   }
 }
+
+const isEphemeral = ({ kind }: Pick<PlannedContainer, 'kind'>): boolean => kind === 'ephemeral'
 
 /** What is said of a pod that is never restarted when its job would be. */
 export const requeuedForGood = (backend: BackendState | undefined): BackendState => ({
@@ -121,6 +125,7 @@ export function mayRun(outline: Outline, state: JobState | undefined, container:
   const record = state?.containers.get(container)
   if (record?.state !== 'terminated') return true
   const kind = outline.containers.find(({ name }) => name === container)?.kind
+  if (kind === 'ephemeral') return false
   if (kind === 'sidecar') return true
   const { restartPolicy } = outline
   if (kind === 'main' && restartPolicy === 'Always') return true
@@ -175,15 +180,21 @@ function containerStatus(
   }
 }
 
-/** A job that went back to the queue: its containers wait, and what ran before is their last state. */
-function waitingAgain(facts: JobFacts): JobFacts {
+/**
+ * A job that went back to the queue: its containers wait, and what ran before is their last state. Ephemeral ones are
+ * not started again.
+ */
+function waitingAgain(outline: Outline, facts: JobFacts): JobFacts {
   if (!facts.state) return facts
   const { finished: _, ...state } = facts.state
   const message = facts.backend?.message ?? 'the job went back to the queue'
+  const ephemeral = new Set(outline.containers.filter(isEphemeral).map(({ name }) => name))
   const containers = new Map(
     [...state.containers].map(([name, record]): [string, ContainerRecord] => {
       if (record.state === 'waiting') return [name, record]
       const cut = { ...record, exitCode: 137, reason: 'ContainerStatusUnknown', message }
+      if (ephemeral.has(name))
+        return [name, record.state === 'running' ? { ...cut, state: 'terminated' } : record]
       const last = { ...(record.state === 'running' ? cut : record), exitCode: record.exitCode ?? 137 }
       return [name, { state: 'waiting', restarts: record.restarts, ready: false, up: false, last }]
     })

@@ -2,7 +2,7 @@ import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { refused } from '../../errors.ts'
 import type { Backend, Launch } from '../backend.ts'
 import { compile } from '../plan/compile.ts'
-import type { Plan, Refusal } from '../plan/plan.ts'
+import type { Notice, Plan, Refusal } from '../plan/plan.ts'
 import type { SitePolicy } from '../plan/policy.ts'
 import { jobDirectory } from './job-directory.ts'
 import { backendFailed } from './job-failures.ts'
@@ -42,15 +42,19 @@ export async function prepareJob(
     ...rendered.notices,
     ...Object.values(launches).flatMap((launch) => launch.notices ?? [])
   ]
-  const unique = new Map(notices.map((notice) => [`${notice.reason} ${notice.message}`, notice]))
   return {
-    plan: { ...plan, notices: [...unique.values()] },
+    plan: { ...plan, notices: unique(notices) },
     dir,
     launches,
     ...(inherit ? { inherit } : {}),
     ...(seenAs === undefined ? {} : { seenAs })
   }
 }
+
+/** Each notice once. */
+export const unique = (notices: readonly Notice[]): Notice[] => [
+  ...new Map(notices.map((notice) => [`${notice.reason} ${notice.message}`, notice])).values()
+]
 
 /** The policy as the backend can hold it: what it honours is its own to say, scripts instead of containers always. */
 export async function policyOf(policy: SitePolicy, backend: Backend): Promise<SitePolicy> {

@@ -1,6 +1,6 @@
 import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { compileContainer } from './container.ts'
-import { createContext, placeContainers, type Context, type Placed } from './context.ts'
+import { createContext, dnsLabel, placeContainers, type Context, type Placed } from './context.ts'
 import { checkFields } from './fields.ts'
 import { collectSent } from './files.ts'
 import { Findings } from './findings.ts'
@@ -14,7 +14,6 @@ import { compilePodSecurity } from './security.ts'
 import { checkScript, scripted } from './scripted.ts'
 import { compileVolumes } from './volumes.ts'
 
-const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const dnsSubdomain = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 const uidShape = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/
 const restartPolicies = ['Always', 'OnFailure', 'Never'] as const

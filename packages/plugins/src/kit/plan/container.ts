@@ -129,6 +129,7 @@ function isQuotedWhole(word: string): boolean {
 }
 
 function checkRestart({ container, path, kind }: Placed, { pod, findings }: Context): void {
+  if (kind === 'ephemeral') return
   const own = container.restartPolicy
   const whole = pod.spec.restartPolicy ?? 'Always'
   if (own !== undefined && kind !== 'sidecar' && own !== whole) {

@@ -4,6 +4,9 @@ import type { Findings } from './findings.ts'
 import type { PlannedContainer } from './plan.ts'
 import type { SitePolicy } from './policy.ts'
 
+/** What a name of a container or volume is, RFC 1123. */
+export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+
 /** What the steps of one compilation share. */
 export interface Context {
   readonly pod: Pod
@@ -44,9 +47,15 @@ export function placeContainers(pod: Pod): Placed[] {
 
 /** `spec.containers[0]`: the places in the pod of all containers of a plan. */
 export function containerPaths(containers: readonly Pick<PlannedContainer, 'kind'>[]): string[] {
-  const counters = { initContainers: 0, containers: 0 }
+  const counters = { initContainers: 0, containers: 0, ephemeralContainers: 0 }
+  const lists = {
+    init: 'initContainers',
+    sidecar: 'initContainers',
+    main: 'containers',
+    ephemeral: 'ephemeralContainers'
+  } as const
   return containers.map(({ kind }) => {
-    const list = kind === 'main' ? 'containers' : 'initContainers'
+    const list = lists[kind]
     return `spec.${list}[${counters[list]++}]`
   })
 }

@@ -66,6 +66,7 @@ function describeContainer(container: PlannedContainer, showValues: boolean): st
     ),
     limits.cpuMillis !== undefined && `limit cpu ${limits.cpuMillis}m`,
     limits.memoryBytes !== undefined && `limit memory ${bytes(limits.memoryBytes)}`,
+    container.target && `sees ${container.target}`,
     runAs.user !== undefined && `user ${runAs.user}${runAs.group === undefined ? '' : `:${runAs.group}`}`,
     container.readOnlyRoot && 'read-only root',
     ...(['startup', 'liveness', 'readiness'] as const).map(

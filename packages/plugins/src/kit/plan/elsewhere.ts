@@ -21,7 +21,7 @@ export const elsewhere: Readonly<Record<string, string>> = {
   'spec.serviceAccountName': 'node: it requests the token',
   'spec.enableServiceLinks': 'node: it adds the variables to env',
   'spec.readinessGates': "node: they are part of the pod's Ready condition",
-  'spec.ephemeralContainers': 'the API server adds them to running pods only',
+  'spec.ephemeralContainers': 'each comes by a call of its own once the pod is there',
   'spec.dnsPolicy':
     'ClusterFirst is what the API server writes where nothing is asked; other values are told',
   'spec.securityContext.fsGroupChangePolicy': 'speaks of how fsGroup is applied, which is told',

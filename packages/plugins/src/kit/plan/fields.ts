@@ -18,6 +18,7 @@ const known = {
     words(`args command env envFrom image imagePullPolicy lifecycle livenessProbe name ports readinessProbe
     resizePolicy resources restartPolicy restartPolicyRules securityContext startupProbe stdin stdinOnce
     terminationMessagePath terminationMessagePolicy tty volumeDevices volumeMounts workingDir`),
+  ephemeral: words('targetContainerName'),
   security:
     words(`allowPrivilegeEscalation appArmorProfile capabilities privileged procMount readOnlyRootFilesystem
     runAsGroup runAsNonRoot runAsUser seLinuxOptions seccompProfile windowsOptions`),
@@ -38,34 +39,37 @@ const known = {
 /** Tells fields that this version does not know, so that nothing is dropped in silence. */
 export function checkFields(placed: readonly Placed[], context: Context): void {
   const { spec } = context.pod
-  const check = (object: object | undefined, kind: keyof typeof known, path: string) => {
-    for (const [field, value] of Object.entries(object ?? {})) {
-      if (value === undefined || known[kind].has(field)) continue
-      context.findings.notice(
-        'UnknownField',
-        'not known to this version and without effect',
-        `${path}.${field}`
-      )
-    }
-  }
+  const check = checker(context)
   check(spec, 'spec', 'spec')
   check(spec.securityContext, 'podSecurity', 'spec.securityContext')
   check(spec.resources, 'resources', 'spec.resources')
-  for (const { container, path } of placed) {
-    check(container, 'container', path)
-    check(container.securityContext, 'security', `${path}.securityContext`)
-    check(container.resources, 'resources', `${path}.resources`)
-    container.volumeMounts?.forEach((mount, index) => check(mount, 'mount', `${path}.volumeMounts[${index}]`))
-    container.ports?.forEach((port, index) => check(port, 'port', `${path}.ports[${index}]`))
-    checkActions(container, path, check)
-  }
+  for (const one of placed) checkContainerFields(one, context)
 }
 
-function checkActions(
-  container: Container,
-  path: string,
-  check: (object: object | undefined, kind: keyof typeof known, path: string) => void
-): void {
+/** Those of one container. */
+export function checkContainerFields({ container, path, kind }: Placed, context: Context): void {
+  const check = checker(context)
+  check(container, kind === 'ephemeral' ? ['container', 'ephemeral'] : 'container', path)
+  check(container.securityContext, 'security', `${path}.securityContext`)
+  check(container.resources, 'resources', `${path}.resources`)
+  container.volumeMounts?.forEach((mount, index) => check(mount, 'mount', `${path}.volumeMounts[${index}]`))
+  container.ports?.forEach((port, index) => check(port, 'port', `${path}.ports[${index}]`))
+  checkActions(container, path, check)
+}
+
+type Kind = keyof typeof known
+type Check = (object: object | undefined, kind: Kind | readonly Kind[], path: string) => void
+
+const checker =
+  ({ findings }: Context): Check =>
+  (object, kinds, path) => {
+    for (const [field, value] of Object.entries(object ?? {})) {
+      if (value === undefined || [kinds].flat().some((kind) => known[kind as Kind].has(field))) continue
+      findings.notice('UnknownField', 'not known to this version and without effect', `${path}.${field}`)
+    }
+  }
+
+function checkActions(container: Container, path: string, check: Check): void {
   const action = (given: Probe | undefined, at: string) => {
     check(given?.exec, 'exec', `${at}.exec`)
     check(given?.httpGet, 'http', `${at}.httpGet`)

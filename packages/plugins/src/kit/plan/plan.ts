@@ -12,7 +12,7 @@ export interface Plan {
   readonly graceSeconds: number
   /** activeDeadlineSeconds, counted from the start of the supervisor. */
   readonly deadlineSeconds?: number
-  /** In start order: init containers and sidecars as listed, then the main containers. */
+  /** In start order: init containers and sidecars as listed, then the main containers; then what was added later. */
   readonly containers: readonly PlannedContainer[]
   readonly volumes: readonly PlannedVolume[]
   /** imagePullSecrets. Absent where there are none. */
@@ -47,8 +47,13 @@ export interface PlannedPod {
 
 export interface PlannedContainer {
   readonly name: string
-  /** `init` runs to its end before the next; `sidecar` is an init container with restartPolicy Always. */
-  readonly kind: 'init' | 'sidecar' | 'main'
+  /**
+   * `init` runs to its end before the next; `sidecar` is an init container with restartPolicy Always; `ephemeral` was
+   * added while the job was there, runs once, and is nothing that the pod waits for.
+   */
+  readonly kind: 'init' | 'sidecar' | 'main' | 'ephemeral'
+  /** targetContainerName of an ephemeral container: whose processes it is to see. */
+  readonly target?: string
   readonly image: string
   readonly pullPolicy: 'Always' | 'IfNotPresent' | 'Never'
   /** Absent: the image's entrypoint; the image's arguments too unless `args` is given. */

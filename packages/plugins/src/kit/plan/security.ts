@@ -66,7 +66,7 @@ export function compilePodSecurity(context: Context): void {
 }
 
 export function compileContainerSecurity(
-  { container, path: at }: Placed,
+  { container, path: at, kind }: Placed,
   context: Context
 ): Pick<PlannedContainer, 'runAs' | 'readOnlyRoot'> {
   const { pod, policy, findings } = context
@@ -76,12 +76,7 @@ export function compileContainerSecurity(
   checkShared(own, path, context)
   if (own.privileged)
     findings.refuse(`${path}.privileged`, 'privileged containers cannot run here; remove it')
-  if (own.capabilities?.add?.length) {
-    findings.refuse(
-      `${path}.capabilities.add`,
-      `${own.capabilities.add.join(', ')} cannot be given here; remove it`
-    )
-  }
+  checkAdded(own.capabilities?.add ?? [], kind, `${path}.capabilities.add`, context)
   if (own.procMount !== undefined && own.procMount !== 'Default') {
     findings.refuse(`${path}.procMount`, `${own.procMount} cannot be given here; use Default`)
   }
@@ -111,6 +106,19 @@ export function compileContainerSecurity(
     },
     readOnlyRoot: own.readOnlyRootFilesystem ?? false
   }
+}
+
+/** `kubectl debug` asks for SYS_PTRACE by default: processes of the job's own account are traced without it. */
+function checkAdded(
+  added: readonly string[],
+  kind: PlannedContainer['kind'],
+  path: string,
+  { findings }: Context
+): void {
+  const wider = added.filter((name) => kind !== 'ephemeral' || name !== 'SYS_PTRACE')
+  if (wider.length > 0) findings.refuse(path, `${wider.join(', ')} cannot be given here; remove it`)
+  else if (added.length > 0)
+    findings.notice('CapabilitiesNotAdded', "processes of the job's own account can be traced without", path)
 }
 
 /**

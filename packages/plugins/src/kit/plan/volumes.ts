@@ -1,10 +1,9 @@
 import { parseQuantity, toUnits, type Volume } from '@interlink-ts/interlink-api/wire'
-import type { Context } from './context.ts'
+import { dnsLabel, type Context } from './context.ts'
 import { keyedFiles, projectedFiles, type Sent } from './files.ts'
 import { absolutePath, isBelow } from './paths.ts'
 import type { PlannedVolume } from './plan.ts'
 
-const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const hostPathTypes = [
   '',
   'DirectoryOrCreate',

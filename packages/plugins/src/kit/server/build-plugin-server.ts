@@ -10,6 +10,7 @@ import { requireToken } from './auth.ts'
 import { tellError } from './errors-to-json.ts'
 import { createRoutes } from './routes/create.ts'
 import { deleteRoutes } from './routes/delete.ts'
+import { ephemeralRoutes } from './routes/ephemeral.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/logs.ts'
 import { statusRoutes, usageRoutes } from './routes/status.ts'
@@ -103,6 +104,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     statusRoutes,
     usageRoutes,
     deleteRoutes,
+    ephemeralRoutes,
     logRoutes,
     watchRoutes,
     streamRoutes,

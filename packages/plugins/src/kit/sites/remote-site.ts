@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { appendMirrored, mirroredBytes, replaceMirrored } from '../jobs/mirrored-files.ts'
@@ -28,6 +29,9 @@ done`
 /** Whole or not at all: a name that begins with a dot is no job directory yet. */
 const unpacking = `umask 077; mkdir -p -- "$0" && cd -- "$0" && rm -rf -- ".up-$1" && mkdir -- ".up-$1" && tar -xpof - -C ".up-$1" &&
   { [ ! -e "$1/submit.lock" ] || mv -- "$1/submit.lock" ".up-$1/"; } && rm -rf -- "$1" && mv -- ".up-$1" "$1"`
+/** Files first; then the name of the container, by which the supervisor knows that they are there. */
+const adding = `umask 077; cd -- "$0/$1" && tar -xpof - &&
+  { cat additions 2>/dev/null; printf '%s\\n' "$2"; } >additions.tmp && mv -- additions.tmp additions`
 const writing = `umask 077; cd -- "$0" 2>/dev/null || exit 0; cat >"$1.tmp" && mv -- "$1.tmp" "$1"`
 
 interface Found {
@@ -74,6 +78,12 @@ export class RemoteSite implements Site {
   async stage(dir: string): Promise<void> {
     await this.#sh(unpacking, [basename(dir)], await packJob(dir), stageMs)
     this.#followed.add(dir)
+    this.#follow(true)
+  }
+
+  async add(dir: string, container: string): Promise<void> {
+    const wanted = [`./c/${container}`, ...(existsSync(join(dir, 'session.pl')) ? ['./session.pl'] : [])]
+    await this.#sh(adding, [basename(dir), container], await packJob(dir, wanted), stageMs)
     this.#follow(true)
   }
 

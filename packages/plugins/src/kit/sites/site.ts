@@ -8,6 +8,8 @@ export interface Site {
   seenAs(dir: string): Promise<string>
   /** Makes what the plugin has written visible to the nodes. */
   stage(dir: string): Promise<void>
+  /** The same of a container that joins a job, whose supervisor is to start it. */
+  add(dir: string, container: string): Promise<void>
   /** The directory is there for the nodes, be it empty. */
   ensure(dir: string): Promise<void>
   /** Brings state and logs up to date. */
@@ -27,6 +29,7 @@ export interface Site {
 export const sharedSite: Site = {
   seenAs: async (dir) => dir,
   stage: async () => {},
+  add: async () => {},
   ensure: async () => {},
   fetch: async () => {},
   stop: (dir, graceSeconds) => writeDurable(join(dir, 'stop'), `${graceSeconds}\n`),

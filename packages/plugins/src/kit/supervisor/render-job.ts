@@ -91,7 +91,13 @@ function jobConf(plan: Plan): string {
   })
 }
 
-function containerFiles(plan: Plan, container: PlannedContainer, launch: Launch, dir: string): JobFile[] {
+/** `c/<container>/…` of one container, as {@link renderJob} has it. */
+export function containerFiles(
+  plan: Plan,
+  container: PlannedContainer,
+  launch: Launch,
+  dir: string
+): JobFile[] {
   const at = (name: string, text: string, mode = 0o600): JobFile => ({
     path: `c/${container.name}/${name}`,
     mode,

@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Launch } from '../backend.ts'
-import type { Plan } from '../plan/plan.ts'
-import { renderJob, type RenderOptions } from './render-job.ts'
+import type { Plan, PlannedContainer } from '../plan/plan.ts'
+import { containerFiles, renderJob, type JobFile, type RenderOptions } from './render-job.ts'
 
 /** The parts of the supervisor in the order of its file: what each is built upon comes before it, the start last. */
 export const supervisorParts = [
@@ -54,15 +55,39 @@ export async function writeJob(
   options: WriteOptions = {}
 ): Promise<void> {
   const { files } = renderJob(plan, launches, options.seenAs ?? dir, options)
-  const isInteractive = plan.containers.some(({ stdin, tty }) => stdin || tty)
-  const all = [
+  for (const name of ['state', 'log', 'message'])
+    await mkdir(join(dir, name), { recursive: true, mode: 0o700 })
+  await writeFiles(dir, [
     ...files,
     { path: 'supervisor.sh', mode: 0o700, text: await supervisorProgram() },
-    ...(isInteractive ? [{ path: 'session.pl', mode: 0o600, text: await sessionProgram() }] : [])
-  ]
-  const folders = new Set(all.map(({ path }) => dirname(join(dir, path))))
-  for (const folder of [...folders, ...['state', 'log', 'message'].map((name) => join(dir, name))]) {
+    ...(await programsFor(plan.containers))
+  ])
+}
+
+/** Writes what a container needs that is added to the job of `dir`. */
+export async function writeContainer(
+  plan: Plan,
+  container: PlannedContainer,
+  launch: Launch,
+  dir: string,
+  seenAs: string = dir
+): Promise<void> {
+  const [program] = await programsFor([container])
+  // Another container may just be about to read it.
+  const isThere = program && existsSync(join(dir, program.path))
+  await writeFiles(dir, [
+    ...containerFiles(plan, container, launch, seenAs),
+    ...(program && !isThere ? [program] : [])
+  ])
+}
+
+const programsFor = async (containers: readonly PlannedContainer[]): Promise<JobFile[]> =>
+  containers.some(({ stdin, tty }) => stdin || tty)
+    ? [{ path: 'session.pl', mode: 0o600, text: await sessionProgram() }]
+    : []
+
+async function writeFiles(dir: string, files: readonly JobFile[]): Promise<void> {
+  for (const folder of new Set(files.map(({ path }) => dirname(join(dir, path)))))
     await mkdir(folder, { recursive: true, mode: 0o700 })
-  }
-  await Promise.all(all.map(({ path, mode, text }) => writeFile(join(dir, path), text, { mode })))
+  await Promise.all(files.map(({ path, mode, text }) => writeFile(join(dir, path), text, { mode })))
 }

@@ -45,7 +45,12 @@ async function ping({ backend, keeper, version }: PluginContext): Promise<PingRe
       : 'ok',
     backend: backend.name,
     version,
-    capabilities: [...capabilities, ...offeredStreams(backend), ...(backend.usage ? ['usage'] : [])],
+    capabilities: [
+      ...capabilities,
+      ...offeredStreams(backend),
+      ...(backend.add ? ['ephemeral'] : []),
+      ...(backend.usage ? ['usage'] : [])
+    ],
     ...(await backend.resources?.())
   }
 }
