@@ -1,5 +1,11 @@
 import t from 'tap'
-import type { Container, ContainerStatus, Pod, PodStatus } from '@interlink-ts/interlink-api/wire'
+import type {
+  Container,
+  ContainerState,
+  ContainerStatus,
+  Pod,
+  PodStatus
+} from '@interlink-ts/interlink-api/wire'
 import { createRequest } from '../src/model/create-request.ts'
 import { expand } from '../src/model/expand.ts'
 import { fieldValue, resourceValue } from '../src/model/fields.ts'

@@ -1,7 +1,7 @@
 /** Launches for Apptainer and Singularity; apptainer-instance-start(1), apptainer-exec(1). */
 import { join } from 'node:path'
 import type { Launch, Variable } from '../backend.ts'
-import type { Plan, PlannedContainer, Refusal } from '../plan/plan.ts'
+import type { Notice, Plan, PlannedContainer, Refusal } from '../plan/plan.ts'
 import { credentialFor, dockerConfig } from '../runtimes/credentials.ts'
 import { bindMount, volumePlacements, withExtra, type Placement } from '../runtimes/placements.ts'
 import { refuseForApptainer, runtimeVariables } from '../runtimes/variables.ts'
@@ -59,9 +59,21 @@ export function apptainerLaunch(rendering: Rendering, image: string): Launch | R
     enter: checked('enter'),
     toolEnvironment: variables,
     files: credentialFile(rendering, image),
-    signalled: 'child'
+    signalled: 'child',
+    notices: targetNotices(container)
   }
 }
+
+/** An instance has a process namespace of its own, and Apptainer lets no other container in. */
+const targetNotices = ({ name, target }: PlannedContainer): Notice[] =>
+  target === undefined
+    ? []
+    : [
+        {
+          reason: 'ProcessesNotShared',
+          message: `container ${name} does not see the processes of ${target}, as Apptainer gives each container a process namespace of its own; kubectl exec -c ${target} does`
+        }
+      ]
 
 /** Once per rank, on however many machines: an instance would be on one of them only. */
 export function apptainerOnce(rendering: Rendering, image: string): Launch | Refusal {
@@ -115,9 +127,8 @@ function credentialFile({ plan }: Rendering, image: string): Launch['files'] {
   return credential ? [{ name: 'auth.json', text: dockerConfig(credential) }] : []
 }
 
-/** Whoever is to look at another container's processes sees the node's, as Apptainer lets no other in. */
-const apart = ({ sharesProcesses }: Plan, { target }: PlannedContainer): string[] =>
-  sharesProcesses || target !== undefined ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']
+const apart = ({ sharesProcesses }: Plan): string[] =>
+  sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']
 
 /** Ranks on a node find each other by memory and processes, and fabrics by devices; their node by its own name. */
 const together = ['--cleanenv', '--no-mount', 'home,cwd']
@@ -161,7 +172,7 @@ function partsOf(rendering: Rendering): Parts {
     })),
     subs,
     options: [
-      ...(ranks ? together : [...apart(plan, container), '--hostname', plan.pod.hostname]),
+      ...(ranks ? together : [...apart(plan), '--hostname', plan.pod.hostname]),
       '--no-eval',
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       ...(gpu.nvidia ? ['--nv'] : []),
