@@ -1,8 +1,7 @@
 import t from 'tap'
-import { makeCertificates } from '../../packages/interlink-api/test/certificates.ts'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
-import { startMetricsServer } from '../support/metrics-server.ts'
+import { provideMetrics } from '../support/metrics-server.ts'
 import { requireReal } from '../support/require-real.ts'
 import { startStack } from '../support/stack.ts'
 import { shellPod } from './workloads.ts'
@@ -21,48 +20,7 @@ t.test('kubectl top shows what the processes of a pod use, and the node', async 
   const apply = (object: object) => must(['apply', '-f', '-'], JSON.stringify(object))
   const stack = await startStack({ kubeconfigPath: cluster.kubeconfigPath })
   t.teardown(() => stack.stop())
-  await must(['create', 'serviceaccount', 'scraper'])
-  await must(['create', 'clusterrole', 'scraper', '--verb=get', '--resource=nodes/metrics'])
-  await must([
-    'create',
-    'clusterrolebinding',
-    'scraper',
-    '--clusterrole=scraper',
-    '--serviceaccount=default:scraper'
-  ])
-  const pki = makeCertificates()
-  const server = await startMetricsServer({
-    tls: { cert: pki.read('server.crt'), key: pki.read('server.key') },
-    node: {
-      name: stack.nodeName,
-      port: Number(
-        await must([
-          'get',
-          'node',
-          stack.nodeName,
-          '-o',
-          'jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}'
-        ])
-      ),
-      token: (await must(['create', 'token', 'scraper'])).trim()
-    }
-  })
-  t.teardown(() => server.close())
-  const service = { name: 'metrics-server', namespace: 'kube-system' }
-  await apply({
-    ...{ apiVersion: 'v1', kind: 'Service', metadata: service },
-    spec: { type: 'ExternalName', externalName: 'localhost', ports: [{ port: server.port }] }
-  })
-  await apply({
-    apiVersion: 'apiregistration.k8s.io/v1',
-    kind: 'APIService',
-    metadata: { name: 'v1beta1.metrics.k8s.io' },
-    spec: {
-      ...{ group: 'metrics.k8s.io', version: 'v1beta1', groupPriorityMinimum: 100, versionPriority: 100 },
-      service: { ...service, port: server.port },
-      insecureSkipTLSVerify: true
-    }
-  })
+  await provideMetrics(t, cluster.kubectl, stack.nodeName)
   const pod = shellPod({
     name: 'worker',
     script: 'exit 0',

@@ -9,6 +9,7 @@ import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
 import { kubectlPath } from '../support/kubectl.ts'
+import { provideMetrics } from '../support/metrics-server.ts'
 import { onTerminal } from '../support/on-terminal.ts'
 import { signalGroup, spawnReaped } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
@@ -23,7 +24,11 @@ t.test('kubectl goes into a container on a node of Slurm, behind SSH', async (t)
     return
   const [ground, cluster] = await Promise.all([
     startImageLab({ ssh: true, prefix }),
-    startControlPlane({ scheduler: false })
+    startControlPlane({
+      scheduler: false,
+      // An ExternalName may be this machine; endpoints may not.
+      flags: { 'kube-apiserver': ['--enable-aggregator-routing=false'] }
+    })
   ])
   t.teardown(() => ground.close())
   t.teardown(() => cluster.stop())
@@ -149,6 +154,29 @@ t.test('kubectl goes into a container on a node of Slurm, behind SSH', async (t)
     await eventually(() => runs('beside'), { deadlineMs: 120_000 })
     await eventually(async () => (await events('box')).some((event) => /ProcessesNotShared/.test(event)))
     t.equal((await kubectl(['exec', 'box', '-c', 'beside', '--', 'pwd'])).stdout, '/\n')
+  })
+
+  await t.test('top', async (t) => {
+    await provideMetrics(t, kubectl, 'interlink')
+    const busy = 'exec perl -e \'$x = "x" x 100_000_000; 1 while 1\''
+    const custom = ['debug', 'box', '--image=host', '-c', 'busy', '--', 'sh', '-c', busy]
+    t.equal((await kubectl(custom)).code, 0)
+    const found = await eventually(
+      async () => {
+        const { stdout } = await kubectl(['top', 'pod', 'box', '--containers', '--no-headers'])
+        const rows = stdout.split('\n').map((line) => line.trim().split(/\s+/))
+        const of = (name: string) => rows.find(([, container]) => container === name)
+        const [, , cpu = '', memory = ''] = of('busy') ?? []
+        if (parseInt(cpu) < 50 || !(parseInt(memory) >= 90)) throw new Error(stdout)
+        return of('main')
+      },
+      { deadlineMs: 120_000, everyMs: 1000 }
+    )
+    t.ok(found, 'each container has its figures')
+    t.ok(parseInt(found?.[2] ?? '') < 50, 'who waits uses nothing')
+    t.ok(
+      parseInt((await kubectl(['top', 'node', 'interlink', '--no-headers'])).stdout.split(/\s+/)[1]!) >= 50
+    )
   })
 
   await t.test('attach', async (t) => {

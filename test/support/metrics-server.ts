@@ -1,13 +1,16 @@
 /** The part of metrics-server that `kubectl top` asks: scrapes kubelet ports, and serves what two scrapes say. */
 import { createServer, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+import { makeCertificates } from '../../packages/interlink-api/test/certificates.ts'
+import type { Kubectl } from './kubectl.ts'
 
-export interface MetricsServer {
+interface MetricsServer {
   readonly port: number
   close(): Promise<void>
 }
 
-export interface MetricsServerOptions {
+interface MetricsServerOptions {
   readonly tls: { readonly cert: string; readonly key: string }
   readonly node: { readonly name: string; readonly port: number; readonly token: string }
 }
@@ -17,7 +20,7 @@ const everyMs = 2000
 const api = '/apis/metrics.k8s.io/v1beta1'
 const sample = /^(\w+)(?:\{(.*)\})? (\S+) (\d+)$/gm
 
-export async function startMetricsServer({ tls, node }: MetricsServerOptions): Promise<MetricsServer> {
+async function startMetricsServer({ tls, node }: MetricsServerOptions): Promise<MetricsServer> {
   let before: Scrape = new Map()
   let now: Scrape = new Map()
   const scrape = async () => {
@@ -112,3 +115,53 @@ const get = ({ port, token }: MetricsServerOptions['node']): Promise<string> =>
       .on('error', reject)
       .end()
   })
+
+/** `kubectl top` for one node. The API server is to run with `--enable-aggregator-routing=false`. */
+export async function provideMetrics(
+  t: Pick<Test, 'teardown'>,
+  kubectl: Kubectl,
+  nodeName: string
+): Promise<void> {
+  const must = async (args: readonly string[], input?: string) => {
+    const result = await kubectl(args, input === undefined ? {} : { input })
+    if (result.code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${result.stderr}`)
+    return result.stdout
+  }
+  const apply = (object: object) => must(['apply', '-f', '-'], JSON.stringify(object))
+  await must(['create', 'serviceaccount', 'scraper'])
+  await must(['create', 'clusterrole', 'scraper', '--verb=get', '--resource=nodes/metrics'])
+  await must([
+    'create',
+    'clusterrolebinding',
+    'scraper',
+    '--clusterrole=scraper',
+    '--serviceaccount=default:scraper'
+  ])
+  const pki = makeCertificates()
+  const server = await startMetricsServer({
+    tls: { cert: pki.read('server.crt'), key: pki.read('server.key') },
+    node: {
+      name: nodeName,
+      port: Number(
+        await must(['get', 'node', nodeName, '-o', 'jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}'])
+      ),
+      token: (await must(['create', 'token', 'scraper'])).trim()
+    }
+  })
+  t.teardown(() => server.close())
+  const service = { name: 'metrics-server', namespace: 'kube-system' }
+  await apply({
+    ...{ apiVersion: 'v1', kind: 'Service', metadata: service },
+    spec: { type: 'ExternalName', externalName: 'localhost', ports: [{ port: server.port }] }
+  })
+  await apply({
+    apiVersion: 'apiregistration.k8s.io/v1',
+    kind: 'APIService',
+    metadata: { name: 'v1beta1.metrics.k8s.io' },
+    spec: {
+      ...{ group: 'metrics.k8s.io', version: 'v1beta1', groupPriorityMinimum: 100, versionPriority: 100 },
+      service: { ...service, port: server.port },
+      insecureSkipTLSVerify: true
+    }
+  })
+}

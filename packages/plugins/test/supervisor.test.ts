@@ -372,3 +372,25 @@ everywhere('an ephemeral container runs beside an init container that does not e
   t.match((await job.state()).containers.get('look'), { state: 'terminated', signal: Number })
   t.same(await marked(job.uid), [])
 })
+
+everywhere('what containers use is measured when somebody asks, and only then', async (t, world) => {
+  const job = await startJob(t, world, {
+    containers: [
+      { name: 'busy', run: 'while :; do :; done' },
+      { name: 'idle', run: 'sleep 1000' }
+    ]
+  })
+  await job.container('idle', ({ state }) => state === 'running')
+  const measured = async () => {
+    await writeFile(join(job.dir, 'measure'), '')
+    const text = await readFile(join(job.dir, 'usage'), 'utf8').catch(() => '')
+    return new Map(text.split('\n').map((line) => [line.split(' ')[0]!, line.split(' ').map(Number)]))
+  }
+  await t.rejects(readFile(join(job.dir, 'usage')), world.name)
+  await until(async () => ((await measured()).get('busy')?.[1] ?? 0) >= 200, 'busy')
+  const [, cpuMs = 0, bytes = 0] = (await measured()).get('idle') ?? []
+  t.ok(cpuMs < 200)
+  t.ok(bytes > 10_000)
+  await job.stop(0)
+  await job.ended
+})

@@ -68,6 +68,7 @@ find_tools() {
   # mawk would keep lines back until 4 KiB are full.
   case $(awk -W version 2>/dev/null </dev/null | head -n 1) in mawk*) awk='awk -W interactive' ;; esac
   page=$(getconf PAGESIZE 2>/dev/null) || page=4096
+  hertz=$(getconf CLK_TCK 2>/dev/null) || hertz=100
 }
 
 # The value of a state key: NUL dropped, backslash and newline escaped.

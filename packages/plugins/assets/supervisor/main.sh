@@ -129,6 +129,7 @@ run_job() {
       each watch_memory
       memory_at=$((now + 2 * second))
     fi
+    measure
     if [ "$now" -ge "$beat_at" ]; then
       set_clock
       beat

@@ -164,6 +164,12 @@ export interface ContainerUsage {
   readonly memoryBytes: number
 }
 
+/** Of the containers of one job, at one moment: epoch ms. */
+export interface Usage {
+  readonly at: number
+  readonly containers: readonly ContainerUsage[]
+}
+
 export interface Backend {
   readonly name: string
   /** Makes job directories of what another plugin has left, once, before the root is read. Optional. */
@@ -211,7 +217,7 @@ export interface Backend {
   /** Optional: what of kubectl's streams reaches the containers. */
   readonly streams?: Streams
   /** What the containers of these jobs use, by UID; those of a job that is missing are not measured. Optional. */
-  usage?(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, readonly ContainerUsage[]>>
+  usage?(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, Usage>>
   /** Gives up connections; nothing is asked of it afterwards. */
   close?(): Promise<void>
 }

@@ -1,7 +1,7 @@
 /** What the processes of containers use, from proc(5). */
 import { readdir, readFile } from 'node:fs/promises'
 import { statFields } from '../kit/jobs/proc.ts'
-import type { ContainerUsage, SubmittedJob } from '../kit/backend.ts'
+import type { ContainerUsage, SubmittedJob, Usage } from '../kit/backend.ts'
 
 /** USER_HZ, which Linux has for every program alike; see times(2). */
 const ticksPerSecond = 100
@@ -10,7 +10,8 @@ const mark = /(?:^|\0)INTERLINK_INSTANCE=([^\0]+)\.([^.\0]+)(?=\0|$)/
 /** By UID, of the processes that bear the mark of a container of these jobs. */
 export async function usageOf(
   jobs: readonly Pick<SubmittedJob, 'uid'>[]
-): Promise<ReadonlyMap<string, readonly ContainerUsage[]>> {
+): Promise<ReadonlyMap<string, Usage>> {
+  const at = Date.now()
   const wanted = new Set(jobs.map(({ uid }) => uid))
   const found = new Map<string, Map<string, ContainerUsage>>()
   if (wanted.size === 0) return new Map()
@@ -30,5 +31,5 @@ export async function usageOf(
     })
     found.set(uid, containers)
   }
-  return new Map([...found].map(([uid, containers]) => [uid, [...containers.values()]]))
+  return new Map([...found].map(([uid, containers]) => [uid, { at, containers: [...containers.values()] }]))
 }

@@ -9,9 +9,11 @@ import type {
   Job,
   Plan,
   Streams,
-  SubmittedJob
+  SubmittedJob,
+  Usage
 } from '../kit/backend.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
+import { parseUsage } from '../kit/jobs/measured-usage.ts'
 import type { CallHome } from '../kit/streams/call-home.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
@@ -282,6 +284,17 @@ export class SlurmBackend implements Backend {
     this.#access?.close(uid)
     await this.#adopted.release(dir)
     await this.#site.release(dir)
+  }
+
+  /** The supervisors measure, where the jobs run: Slurm is not asked. */
+  async usage(jobs: readonly SubmittedJob[]) {
+    const texts = await this.#site.usage(jobs.map(({ dir }) => dir))
+    const now = Date.now()
+    const used = jobs.flatMap(({ uid, dir }) => {
+      const usage = parseUsage(texts.get(dir) ?? '', now)
+      return usage ? [[uid, usage] as const] : []
+    })
+    return new Map<string, Usage>(used)
   }
 
   /** As the last look has it: no ping waits for Slurm. */

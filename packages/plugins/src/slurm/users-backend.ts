@@ -10,7 +10,8 @@ import type {
   Job,
   Plan,
   Streams,
-  SubmittedJob
+  SubmittedJob,
+  Usage
 } from '../kit/backend.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { userOf, type UserOptions } from './user-options.ts'
@@ -174,6 +175,22 @@ export class UsersBackend implements Backend {
         portForward: async (job, port, signal) => (await of(job)).portForward!(job, port, signal)
       })
     }
+  }
+
+  /** Where those of one user cannot be measured, the others' are. */
+  async usage(jobs: readonly SubmittedJob[]) {
+    const byUser = new Map<string | undefined, SubmittedJob[]>()
+    for (const job of jobs) {
+      const owner = await this.#ownerOf(job.dir)
+      byUser.set(owner, [...(byUser.get(owner) ?? []), job])
+    }
+    const used = [...byUser].map(([user, own]) =>
+      this.#as(user).usage!(own).catch((err: unknown) => {
+        this.#log.warn({ user, err }, 'what the jobs of a user use could not be asked for')
+        return new Map<string, Usage>()
+      })
+    )
+    return new Map((await Promise.all(used)).flatMap((one) => [...one]))
   }
 
   /** How sessions reach jobs, of those users who know it by now. */

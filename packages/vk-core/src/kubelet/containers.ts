@@ -6,13 +6,11 @@ export function containersOf(pod: Pod): readonly string[] {
   return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name)
 }
 
-export function statusOfContainer(pod: Pod, container: string): ContainerStatus | undefined {
-  const {
-    containerStatuses = [],
-    initContainerStatuses = [],
-    ephemeralContainerStatuses = []
-  } = pod.status ?? {}
-  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses].find(
-    (one) => one.name === container
-  )
+/** What is known of all of them, of every kind. */
+export function statusesOf({ status }: Pod): readonly ContainerStatus[] {
+  const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = status ?? {}
+  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses]
 }
+
+export const statusOfContainer = (pod: Pod, container: string): ContainerStatus | undefined =>
+  statusesOf(pod).find((one) => one.name === container)

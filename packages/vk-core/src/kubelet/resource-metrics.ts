@@ -4,6 +4,7 @@
  * Source: k8s.io/kubernetes/pkg/kubelet/metrics/collectors/resource_metrics.go.
  */
 import type { Pod, PodUsage } from '@interlink-ts/interlink-api/wire'
+import { statusesOf } from './containers.ts'
 import { renderFamily, type Sample } from './prometheus.ts'
 
 export interface NodeUsage {
@@ -25,8 +26,9 @@ export function renderResourceMetrics(
   const cpu: Sample[] = []
   const memory: Sample[] = []
   const usages = new Map(usage?.map((used) => [used.UID, used]))
-  for (const { metadata, status } of pods)
-    for (const { name, state } of status?.containerStatuses ?? []) {
+  for (const pod of pods) {
+    const { metadata } = pod
+    for (const { name, state } of statusesOf(pod)) {
       const labels = { container: name, namespace: metadata.namespace ?? '', pod: metadata.name ?? '' }
       const used = usages.get(metadata.uid ?? '')
       const own = used?.containers.find((one) => one.name === name)
@@ -37,6 +39,7 @@ export function renderResourceMetrics(
       const startedAt = Date.parse(state?.running?.startedAt ?? '')
       if (!Number.isNaN(startedAt)) started.push({ labels, value: startedAt / 1000, at: now })
     }
+  }
   return (
     renderFamily(
       'container_start_time_seconds',

@@ -33,6 +33,9 @@ const unpacking = `umask 077; mkdir -p -- "$0" && cd -- "$0" && rm -rf -- ".up-$
 const adding = `umask 077; cd -- "$0/$1" && tar -xpof - &&
   { cat additions 2>/dev/null; printf '%s\\n' "$2"; } >additions.tmp && mv -- additions.tmp additions`
 const writing = `umask 077; cd -- "$0" 2>/dev/null || exit 0; cat >"$1.tmp" && mv -- "$1.tmp" "$1"`
+/** Of the directories that are named on standard input: the lines of `usage`, each behind its path; then `measure`. */
+const measuring = `cd -- "$0" && names=$(cat) && printf '%s/usage\\n' $names | xargs -r grep -sH ''
+printf '%s/measure\\n' $names | xargs -r touch 2>/dev/null; true`
 
 interface Found {
   readonly path: string
@@ -178,6 +181,18 @@ export class RemoteSite implements Site {
       timeoutMs: fetchMs
     })
     return ran.code === 0 ? ran.stdout.toString() : undefined
+  }
+
+  async usage(dirs: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (dirs.length === 0) return new Map()
+    const names = dirs.map((dir) => basename(dir)).join('\n')
+    const { stdout } = await this.#sh(measuring, [], names, fetchMs)
+    const texts = new Map<string, string[]>()
+    for (const line of stdout.toString().split('\n')) {
+      const [, name, text] = /^([^/]+)\/usage:(.*)$/.exec(line) ?? []
+      if (name) texts.set(name, [...(texts.get(name) ?? []), text!])
+    }
+    return new Map(dirs.flatMap((dir) => [[dir, texts.get(basename(dir))?.join('\n') ?? ''] as const]))
   }
 
   async release(dir: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeDurable } from '../jobs/durable-file.ts'
 
@@ -20,6 +20,11 @@ export interface Site {
   write(dir: string, name: string, text: string): Promise<void>
   /** A file of a directory, as the nodes have left it. */
   read(dir: string, name: string): Promise<string | undefined>
+  /**
+   * What the supervisors of these directories have measured last, where they have: the text of `usage`, by directory.
+   * They are asked to measure again, for the next call.
+   */
+  usage(dirs: readonly string[]): Promise<ReadonlyMap<string, string>>
   /** The job has ended: only the plugin's directory is needed any more. */
   release(dir: string): Promise<void>
   close(): void
@@ -35,6 +40,15 @@ export const sharedSite: Site = {
   stop: (dir, graceSeconds) => writeDurable(join(dir, 'stop'), `${graceSeconds}\n`),
   write: (dir, name, text) => writeDurable(join(dir, name), text),
   read: (dir, name) => readFile(join(dir, name), 'utf8').catch(() => undefined),
+  async usage(dirs) {
+    const found = new Map<string, string>()
+    for (const dir of dirs) {
+      const text = await readFile(join(dir, 'usage'), 'utf8').catch(() => undefined)
+      if (text !== undefined) found.set(dir, text)
+      await writeFile(join(dir, 'measure'), '').catch(() => {})
+    }
+    return found
+  },
   release: async () => {},
   close: () => {}
 }

@@ -17,6 +17,7 @@ export const supervisorParts = [
   'stop',
   'container',
   'memory',
+  'usage',
   'order',
   'call',
   'again',

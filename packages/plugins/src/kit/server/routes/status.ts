@@ -29,10 +29,9 @@ export const statusRoutes: FastifyPluginAsync<PluginContext> = async (app, conte
 export const usageRoutes: FastifyPluginAsync<PluginContext> = async (app, { backend, keeper }) => {
   app.get('/usage', async (): Promise<PodUsage[]> => {
     if (!backend.usage) throw new PluginError('PLUGIN_NOT_OFFERED', { what: 'usage', backend: backend.name })
-    const running = keeper.running().map(submittedJob)
-    const at = Date.now()
-    const used = await backend.usage(running)
-    return [...used].map(([UID, containers]) => ({ UID, at, containers: [...containers] }))
+    const running = keeper.running().filter(({ state }) => state?.supervisor !== undefined)
+    const used = await backend.usage(running.map(submittedJob))
+    return [...used].map(([UID, { at, containers }]) => ({ UID, at, containers: [...containers] }))
   })
 }
 
