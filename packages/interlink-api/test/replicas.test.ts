@@ -203,3 +203,13 @@ t.test(
     t.match(JSON.parse(refused.body), { code: 'IL_NOT_OFFERED', message: 'plugin none does not offer watch' })
   }
 )
+
+t.test('a session with a plugin that turns the API server away is refused with the reason', async (t) => {
+  const wrong = await double(t, (_call, response) => {
+    response.writeHead(401).end('the token is unknown')
+  })
+  const api = await startApi({ listen: 'http://127.0.0.1:0', plugins: [{ name: 'p', url: wrong.url }] })
+  t.teardown(() => api.close())
+  const session = clientOf(t, { url: api.url }).stream(uidOf(1), { kind: 'portforward', port: 80 })
+  await t.rejects(session, { message: /plugin p.*the token is unknown/ })
+})

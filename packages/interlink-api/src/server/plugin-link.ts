@@ -127,7 +127,7 @@ export async function atOwner<T>(
   let refused: unknown
   for (const plugin of plugins) {
     if (!(await plugin.offers(capability, options))) {
-      refused ??= new InterlinkError('IL_NOT_OFFERED', { plugin: plugin.name, capability, status: 501 })
+      refused ??= await whyNot(plugin, capability, options).catch((error: unknown) => error)
       continue
     }
     try {
@@ -139,6 +139,14 @@ export async function atOwner<T>(
     }
   }
   throw refused
+}
+
+/** Of a plugin that turns everybody away nobody knows what it offers. */
+async function whyNot({ name, ping }: PluginLink, capability: Capability, options: CallOptions) {
+  const { ok, status, body } = await ping(options)
+  return ok
+    ? new InterlinkError('IL_NOT_OFFERED', { plugin: name, capability, status: 501 })
+    : new InterlinkError('IL_PLUGIN_FAILED', { plugin: name, status, body })
 }
 
 /**

@@ -25,7 +25,7 @@ use Socket;
 use Time::HiRes ();
 
 my ($directory, $silence) = @ARGV;
-my ($window, $block, $most, $quiet) = (256 * 1024, 64 * 1024, 250, 0.1);
+my ($window, $block, $most, $quiet) = (1024 * 1024, 64 * 1024, 250, 0.1);
 
 sub content { local $/; open(my $in, '<', $_[0]) or return ''; return readline($in) // '' }
 my ($supervisor) = content("$directory/state/supervisor") =~ /^pid=(\d+)$/m;

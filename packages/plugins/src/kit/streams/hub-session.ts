@@ -3,11 +3,13 @@ import { Duplex, Readable, Writable } from 'node:stream'
 import { PluginError } from '../../errors.ts'
 import type { Started } from './job-streams.ts'
 
-/** Bytes that either side sends ahead of what has been taken; hub.pl has the same. */
-const window = 256 * 1024
+/** Bytes that either side sends ahead of what has been taken: many, as the way may be long. hub.pl has the same. */
+const window = 1024 * 1024
+/** Bytes that count as taken before anybody reads them. */
+const ahead = window / 4
 export const longestBody = 64 * 1024
 /** Of what has been taken is told in parts of this size. */
-const worthTelling = window / 4
+const worthTelling = window / 8
 
 /** A frame to the hub; `done` once it may be followed by more. */
 export type Send = (kind: string, body: Buffer, done?: (error?: Error | null) => void) => void
@@ -125,7 +127,7 @@ function outputFrom(send: Send, which: '1' | '2') {
     send('c', body)
   }
   return {
-    source: { highWaterMark: window, read: acknowledge },
+    source: { highWaterMark: ahead, read: acknowledge },
     take(into: Readable, body: Buffer): boolean {
       owed += body.length
       if (owed > window) return false
