@@ -181,8 +181,7 @@ function acceptCommand(
   const offered = subprotocolsOf(request)
   const protocol = channelProtocols.find((name) => offered.includes(name))
   if (found === 'websocket' && protocol) return (query) => acceptChannels(request, reply, protocol, query)
-  const expected = `SPDY/3.1, or a WebSocket of ${channelProtocols.join(' or ')}`
-  throw new VkError('VK_STREAM_PROTOCOL', { what, expected, found: [found ?? 'none', ...offered].join(', ') })
+  throw wrongProtocol(what, request, channelProtocols)
 }
 
 async function acceptPorts(request: FastifyRequest, reply: FastifyReply) {
@@ -195,9 +194,13 @@ async function acceptPorts(request: FastifyRequest, reply: FastifyReply) {
     keepAlive(socket, { givesUp: false })
     return new SpdyConnection(createWebSocketStream(socket))
   }
-  const expected = `SPDY/3.1, or a WebSocket of ${tunnelProtocols[0]}`
-  const what = 'portforward'
-  throw new VkError('VK_STREAM_PROTOCOL', { what, expected, found: [found ?? 'none', ...offered].join(', ') })
+  throw wrongProtocol('portforward', request, tunnelProtocols.slice(0, 1))
+}
+
+function wrongProtocol(what: string, request: FastifyRequest, protocols: readonly string[]): VkError {
+  const found = [upgradeOf(request)?.protocol ?? 'none', ...subprotocolsOf(request)].join(', ')
+  const expected = `SPDY/3.1, or a WebSocket of ${protocols.join(' or ')}`
+  return new VkError('VK_STREAM_PROTOCOL', { what, expected, found })
 }
 
 function assertRunning(pod: Pod, container: string): void {

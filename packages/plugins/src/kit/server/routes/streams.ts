@@ -79,12 +79,13 @@ export const streamRoutes: FastifyPluginAsync<PluginContext> = async (app, { bac
       const { port } = request.query
       const left = new AbortController()
       const entry = runningJob(request.query.uid)
+      const toPort = (error: unknown) => {
+        if (error instanceof PluginError) throw error
+        const reason = error instanceof Error ? error.message : String(error)
+        throw new PluginError('PLUGIN_PORT', { port, pod: entry.outline.name, reason }, error)
+      }
       const connection = await backend.streams!.portForward!(submittedJob(entry), port, left.signal).catch(
-        (error: unknown) => {
-          if (error instanceof PluginError) throw error
-          const reason = error instanceof Error ? error.message : String(error)
-          throw new PluginError('PLUGIN_PORT', { port, pod: entry.outline.name, reason }, error)
-        }
+        toPort
       )
       const socket = await acceptWebSocket(request, reply, streamProtocol).catch((error: unknown) => {
         connection.destroy()
@@ -99,15 +100,7 @@ export const streamRoutes: FastifyPluginAsync<PluginContext> = async (app, { bac
       await converse(request, 'portforward', channels, async () => {
         const input = channels.reader(channel.stdin)
         const output = channels.writer(channel.stdout)
-        await Promise.all([pipeline(input, connection), pipeline(connection, output)]).catch(
-          (error: Error) => {
-            throw new PluginError(
-              'PLUGIN_PORT',
-              { port, pod: entry.outline.name, reason: error.message },
-              error
-            )
-          }
-        )
+        await Promise.all([pipeline(input, connection), pipeline(connection, output)]).catch(toPort)
         return { status: 'Success' }
       })
     }
