@@ -1,5 +1,6 @@
 /** A private Incus of this machine's packages: a directory, a port and images of its own. Root only, as its daemon is. */
 import { execFile } from 'node:child_process'
+import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -39,8 +40,13 @@ export function incusMissing(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'Incus runs as root only'
 }
 
-/** Brings up a daemon with a directory pool, no network, and the image `busybox`. */
-export async function startIncusLab(): Promise<IncusLab> {
+export interface IncusLabOptions {
+  /** Instances are on a bridge of the lab's own, which this machine reaches and nobody else. @default false */
+  readonly network?: boolean
+}
+
+/** Brings up a daemon with a directory pool and the image `busybox`; without a network, instances have a loopback. */
+export async function startIncusLab({ network = false }: IncusLabOptions = {}): Promise<IncusLab> {
   const directory = temporaryDirectory('incus')
   const home = join(directory.path, 'd')
   const port = await freePort()
@@ -53,7 +59,9 @@ export async function startIncusLab(): Promise<IncusLab> {
   // Containers map root to an account that must get through to their files.
   await mkdir(home, { mode: 0o711 })
   await call('chmod', ['711', directory.path])
-  await writeFile(join(directory.path, 'end.sh'), endOf(home))
+  // Names of interfaces have at most 15 characters.
+  const bridge = `incus-${randomBytes(4).toString('hex')}`
+  await writeFile(join(directory.path, 'end.sh'), endOf(home, bridge))
   runAtEnd(join(directory.path, 'end.sh'))
 
   let child: ChildProcess | undefined
@@ -78,6 +86,7 @@ export async function startIncusLab(): Promise<IncusLab> {
   try {
     await start()
     await preseed(directory.path, env, port)
+    if (network) await addBridge(run, bridge)
     const image = join(directory.path, 'busybox.tar.gz')
     await writeBusyboxImage(busybox!, directory.path, image)
     await run('image', 'import', image, '--alias', 'busybox')
@@ -112,8 +121,16 @@ profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}
   await call('sh', ['-c', 'incus admin init --preseed <"$0"', file], { env })
 }
 
+/** Its addresses are seldom anybody else's, and nothing of this machine's firewall is touched. */
+async function addBridge(run: IncusLab['run'], bridge: string): Promise<void> {
+  const address = `10.${randomInt(64, 255)}.${randomInt(255)}.1/24`
+  const quiet = ['ipv4.nat=false', 'ipv4.firewall=false', 'ipv6.address=none']
+  await run('network', 'create', bridge, `ipv4.address=${address}`, ...quiet)
+  await run('profile', 'device', 'add', 'default', 'eth0', 'nic', `network=${bridge}`, 'name=eth0')
+}
+
 /** Monitors of containers leave the daemon's group; they and what runs in them name its directory. */
-const endOf = (home: string): string => `
+const endOf = (home: string, bridge: string): string => `
 for cmdline in /proc/[0-9]*/cmdline; do
   pid=\${cmdline#/proc/}; pid=\${pid%/cmdline}
   [ "$pid" = $$ ] && continue
@@ -123,6 +140,7 @@ for cmdline in /proc/[0-9]*/cmdline; do
     kill -KILL "$pid" 2>/dev/null ;;
   esac
 done
+ip link delete ${bridge} 2>/dev/null
 while grep -q ' ${home}/' /proc/self/mounts; do
   awk -v home='${home}/' 'index($2, home) == 1 { print $2 }' /proc/self/mounts | tac | xargs -r -n 1 umount -l 2>/dev/null || break
 done

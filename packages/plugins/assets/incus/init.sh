@@ -9,6 +9,18 @@ if [ -e job.tar ]; then
 fi
 hostname "$(cat hostname)"
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
+for interface in /sys/class/net/eth*; do
+  [ -e "$interface" ] || continue
+  interface=${interface##*/}
+  ip link set "$interface" up 2>/dev/null || ifconfig "$interface" up
+  if command -v udhcpc; then
+    udhcpc -i "$interface" -b -s "$job/address.sh"
+  elif command -v dhclient; then
+    dhclient "$interface"
+  elif command -v dhcpcd; then
+    dhcpcd -b "$interface"
+  fi
+done >/dev/null 2>&1 </dev/null
 while read -r volume size; do
   mount -t tmpfs -o "mode=0777${size:+,size=$size}" tmpfs "volumes/$volume"
 done <memory-volumes 2>/dev/null

@@ -18,6 +18,7 @@ import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
+import { Addresses } from './addresses.ts'
 import { instanceName, instanceRequest, marks } from './instance.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
@@ -37,7 +38,8 @@ const Instances = Type.Array(
   Type.Object({
     name: Type.String(),
     status: Type.String(),
-    config: Type.Record(Type.String(), Type.String())
+    config: Type.Record(Type.String(), Type.String()),
+    expanded_devices: Type.Record(Type.String(), Type.Object({ type: Type.String() }))
   })
 )
 type Instance = Static<typeof Instances>[number]
@@ -58,6 +60,7 @@ class IncusBackend implements Backend {
   readonly #mirror: JobMirror
   readonly #starter: InstanceStarter
   readonly #access: HubAccess
+  readonly #addresses: Addresses
   readonly streams: Streams
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
@@ -75,6 +78,7 @@ class IncusBackend implements Backend {
     const { streams, access } = incusStreams(this.#incus, timeoutSeconds * 1000)
     this.streams = streams
     this.#access = access
+    this.#addresses = new Addresses(this.#incus)
     this.#starter = new InstanceStarter(this.#incus, options, context.log)
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => void this.#stop(instance))
   }
@@ -159,10 +163,16 @@ class IncusBackend implements Backend {
     }
     if (instance.status === 'Stopped') {
       await this.#mirror.collect(jobId, dir)
-      return { phase: 'gone' }
+      return { phase: 'gone', ...withAddress(this.#addresses.known(jobId)) }
     }
-    if (instance.status === 'Running') this.#mirror.follow(jobId, dir)
-    return { phase: 'active', ...(instance.status === 'Frozen' ? { message: 'the instance is frozen' } : {}) }
+    if (instance.status !== 'Running')
+      return {
+        phase: 'active',
+        ...(instance.status === 'Frozen' ? { message: 'the instance is frozen' } : {})
+      }
+    this.#mirror.follow(jobId, dir)
+    const hasNetwork = Object.values(instance.expanded_devices).some(({ type }) => type === 'nic')
+    return { phase: 'active', ...withAddress(hasNetwork ? await this.#addresses.look(jobId) : undefined) }
   }
 
   /** A plugin before this one has waited for the image. */
@@ -217,6 +227,7 @@ class IncusBackend implements Backend {
     this.#access.close(uid)
     await this.#mirror.collect(jobId, dir).catch(() => {})
     this.#mirror.forget(jobId)
+    this.#addresses.forget(jobId)
     await this.#starter.remove(jobId)
   }
 
@@ -242,6 +253,8 @@ class IncusBackend implements Backend {
       .catch((err: unknown) => this.#context.log.debug({ instance, err }, 'an instance could not be stopped'))
   }
 }
+
+const withAddress = (podIP: string | undefined) => (podIP === undefined ? {} : { podIP })
 
 const readTls = ({ certFile, keyFile, caFile }: NonNullable<IncusOptions['tls']>) => ({
   cert: readFileSync(certFile, 'utf8'),

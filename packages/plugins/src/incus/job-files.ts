@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Plan } from '../kit/plan/plan.ts'
 
-const programs = ['init.sh', 'send.sh', 'mounts.sh', 'enter.sh']
+const programs = ['init.sh', 'address.sh', 'send.sh', 'mounts.sh', 'enter.sh']
 
 export const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 
@@ -19,6 +19,6 @@ export async function writeIncusFiles(plan: Plan, dir: string): Promise<void> {
   }
   for (const name of programs) files[name] = await readFile(programFile(name), 'utf8')
   await Promise.all(
-    Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o600 }))
+    Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o700 }))
   )
 }

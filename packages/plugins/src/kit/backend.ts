@@ -93,6 +93,8 @@ export interface BackendState {
   readonly taken?: Notice
   /** For the events of the pod. */
   readonly notices?: readonly Notice[]
+  /** Its address, where its network is one of its own. */
+  readonly podIP?: string
 }
 
 /** A job that bears the mark of this root. */

@@ -82,6 +82,7 @@ export function podStatus(outline: Outline, known: JobFacts): PodStatus {
     initContainers: outline.containers.filter(isInit).map(status),
     ...(ephemeral.length > 0 ? { ephemeralContainers: ephemeral.map(status) } : {}),
     nodeName: outline.nodeName,
+    ...(facts.backend?.podIP ? { podIP: facts.backend.podIP } : {}),
     ...(why.reason ? { reason: why.reason } : {}),
     ...(why.message ? { message: why.message } : {}),
     ...(notices.length > 0 ? { notices } : {})
