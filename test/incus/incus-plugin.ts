@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import type { IncusLab } from '@interlink-ts/dev-cluster/incus'
 import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
-import { startPlugin } from '@interlink-ts/plugins/kit'
+import { startPlugin, type PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { scriptPod, type ScriptPod } from '../slurm/slurm-plugin.ts'
 
@@ -22,7 +22,8 @@ export async function startIncusPlugin(
   t: Test,
   lab: IncusLab,
   dir = join(lab.dir, `plugin-${++counter}`),
-  options: object = {}
+  options: object = {},
+  more: Partial<PluginConfigInput> = {}
 ): Promise<IncusPlugin> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const root = join(dir, 'jobs')
@@ -34,7 +35,8 @@ export async function startIncusPlugin(
       options: { url: `unix://${lab.socket}`, ...options },
       retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
       listSeconds: 0.5,
-      lostSeconds: 2
+      lostSeconds: 2,
+      ...more
     },
     log: pino({ level: 'silent' })
   })

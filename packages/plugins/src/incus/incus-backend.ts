@@ -26,6 +26,7 @@ import { InstanceStarter } from './instance-starter.ts'
 import { JobMirror, jobPath } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
+import { readWishes } from './pod-wishes.ts'
 import { offeredResources } from './offered-resources.ts'
 import { exec } from './rest/exec.ts'
 import { IncusConnection, IncusError, InstanceFiles } from './rest/index.ts'
@@ -118,7 +119,11 @@ class IncusBackend implements Backend {
 
   async render(...[plan]: Parameters<Backend['render']>) {
     const rendered = renderLaunches(plan)
-    if ('refusals' in rendered) return rendered
+    const wrong = [
+      ...readWishes(plan, this.#options).refusals,
+      ...('refusals' in rendered ? rendered.refusals : [])
+    ]
+    if ('refusals' in rendered || wrong.length > 0) return { refusals: wrong }
     const request = JSON.stringify(instanceRequest(plan, '<mark>', this.#options), null, 2)
     return { ...rendered, shown: [{ title: 'POST /1.0/instances', text: request }] }
   }

@@ -144,7 +144,11 @@ const isOfImage = (error: unknown): error is IncusError =>
 
 /** What Incus says no to will not be right by being said again. */
 function refusal(error: unknown): unknown {
-  return error instanceof IncusError && error.status < 500 && error.status !== 401
+  return error instanceof IncusError && isForGood(error)
     ? new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason: error.message })
     : error
 }
+
+/** A pod without limits in a project with quotas is answered with 500 by Incus 6.0. */
+const isForGood = ({ status, message }: IncusError): boolean =>
+  (status < 500 && status !== 401) || /has no "limits\./.test(message)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Plan, PlannedResources } from '../kit/plan/plan.ts'
 import { jobPath } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
+import { readWishes } from './pod-wishes.ts'
 
 /** Incus takes letters, digits and hyphens, at most 63, no digit first; names of pods come again, UIDs do not. */
 export const instanceName = (uid: string): string =>
@@ -31,14 +32,14 @@ export function imageSource(
 }
 
 /** The body of `POST /1.0/instances`: made, but not started. @param mark of the plugin's root */
-export function instanceRequest(plan: Plan, mark: string, { profiles, remotes }: IncusOptions): object {
+export function instanceRequest(plan: Plan, mark: string, options: IncusOptions): object {
   const { pod } = plan
   return {
     name: instanceName(pod.uid),
     type: 'container',
     description: `pod ${pod.namespace}/${pod.name}`,
-    source: imageSource(plan.containers[0]!.image, remotes),
-    profiles,
+    source: imageSource(plan.containers[0]!.image, options.remotes),
+    profiles: [...new Set([...options.profiles, ...readWishes(plan, options).profiles])],
     config: {
       [marks.uid]: pod.uid,
       [marks.root]: mark,
@@ -83,8 +84,14 @@ function limits({ containers, resources }: Plan): Record<string, string> {
     resources.memoryBytes
   )
   return {
-    // A hundredth of a core is the least that a period of 100 ms tells apart.
-    ...(cpu === undefined ? {} : { 'limits.cpu.allowance': `${Math.max(1, Math.ceil(cpu / 10))}ms/100ms` }),
+    ...(cpu === undefined
+      ? {}
+      : {
+          // What a quota of the project counts.
+          'limits.cpu': String(Math.max(1, Math.ceil(cpu / 1000))),
+          // A hundredth of a core is the least that a period of 100 ms tells apart.
+          'limits.cpu.allowance': `${Math.max(1, Math.ceil(cpu / 10))}ms/100ms`
+        }),
     ...(memory === undefined ? {} : { 'limits.memory': `${memory + headroom}B` })
   }
 }

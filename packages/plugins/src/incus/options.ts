@@ -38,6 +38,10 @@ export const IncusOptions = Type.Object(
       description: 'of the instances; its quotas are the offer of the node'
     }),
     profiles: Type.Array(Type.String(), { default: ['default'], description: 'of every instance' }),
+    podProfiles: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'further ones that pods may choose by interlink.io/incus-profiles'
+    }),
     remotes: Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]+$' }), Remote, {
       default: { images: { url: 'https://images.linuxcontainers.org', protocol: 'simplestreams' } },
       description: 'images named `<remote>:<alias>`'

@@ -1,0 +1,100 @@
+import t from 'tap'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
+import { eventually } from '../support/eventually.ts'
+import { requireReal } from '../support/require-real.ts'
+import { isOver, isRunning, logOf, whenStatus } from '../slurm/slurm-plugin.ts'
+import { incusPod, startIncusPlugin } from './incus-plugin.ts'
+
+interface Shown {
+  readonly config: Readonly<Record<string, string>>
+  readonly profiles: readonly string[]
+}
+
+void t.test('what pods ask of their instances, and what a site gives', async (t) => {
+  if (!requireReal(t, incusMissing())) return
+  const lab = await startIncusLab()
+  t.teardown(() => lab.close())
+  const shown = async (name: string) =>
+    (JSON.parse(await lab.run('list', name, '--format=json')) as [Shown])[0]
+
+  t.test('limits of its containers are those of the instance, and the kernel holds them', async (t) => {
+    const { client } = await startIncusPlugin(t, lab)
+    const pod = incusPod('nproc; sleep 600', {
+      container: { resources: { limits: { cpu: '500m', memory: '64Mi' } } }
+    })
+    const { PodJID } = await client.create(pod)
+    await whenStatus(client, pod, isRunning)
+    const { config } = await shown(PodJID)
+    t.equal(config['limits.cpu'], '1')
+    t.equal(config['limits.cpu.allowance'], '50ms/100ms')
+    t.equal(config['limits.memory'], `${(64 + 128) * 1024 * 1024}B`)
+    t.equal(await eventually(() => logOf(client, pod)), '1\n')
+    const { cpu } = JSON.parse(await lab.run('query', `/1.0/instances/${PodJID}/state`)) as {
+      cpu: { allocated_time: number }
+    }
+    t.equal(cpu.allocated_time, 500_000_000)
+    await lab.run('delete', '--force', PodJID)
+  })
+
+  t.test('quotas of the project are what the node offers, and Incus holds them', async (t) => {
+    const project = ['-c', 'features.images=false', '-c', 'features.profiles=false']
+    await lab.run('project', 'create', 'pods', ...project)
+    for (const quota of ['limits.memory=512MiB', 'limits.cpu=1', 'limits.instances=3'])
+      await lab.run('project', 'set', 'pods', quota)
+    const { client } = await startIncusPlugin(t, lab, undefined, { project: 'pods' })
+    t.match((await client.ping()).parsed?.resources, { cpu: '1', memory: '524288Ki', pods: '3' })
+    await t.rejects(client.create(incusPod('true')), {
+      code: 'PLUGIN_BACKEND_REFUSED',
+      message: /has no "limits\.(cpu|memory)" config/
+    })
+    const limits = { cpu: '1', memory: '64Mi' }
+    const pod = incusPod('echo within', { container: { resources: { limits } } })
+    await client.create(pod)
+    await whenStatus(client, pod, isOver)
+    t.equal(await logOf(client, pod), 'within\n')
+    await eventually(async () => (await lab.run('list', '--project', 'pods', '-f', 'csv')) === '')
+  })
+
+  t.test('a directory that the site has opened is in the pod, writable only where it says so', async (t) => {
+    const data = join(lab.dir, 'data')
+    await mkdir(data, { mode: 0o755 })
+    await writeFile(join(data, 'word'), 'of the host\n')
+    const volumes = (path: string, readOnly: boolean) => ({
+      spec: { volumes: [{ name: 'data', hostPath: { path } }] },
+      container: { volumeMounts: [{ name: 'data', mountPath: '/data', readOnly }] }
+    })
+    const script = 'cat /data/word; echo more >/data/word && echo written || echo refused'
+    for (const readOnly of [true, false]) {
+      const policy = { hostPaths: [{ path: data, readOnly }] }
+      const { client } = await startIncusPlugin(t, lab, undefined, {}, { policy })
+      await t.rejects(client.create(incusPod('true', volumes('/etc', true))), { message: /hostPath/ })
+      const pod = incusPod(script, volumes(data, readOnly))
+      await client.create(pod)
+      await whenStatus(client, pod, isOver)
+      t.match(
+        await logOf(client, pod),
+        readOnly ? /^of the host\n[^]*refused\n$/ : /^of the host\nwritten\n$/
+      )
+    }
+    t.equal(await readFile(join(data, 'word'), 'utf8'), 'more\n')
+  })
+
+  t.test('profiles are those of the site, and those that a pod may choose', async (t) => {
+    await lab.run('profile', 'create', 'small')
+    await lab.run('profile', 'set', 'small', 'limits.processes', '77')
+    const { client } = await startIncusPlugin(t, lab, undefined, { podProfiles: ['small'] })
+    const wrong: readonly [Record<string, string>, RegExp][] = [
+      [{ 'interlink.io/incus-profiles': 'small,root' }, /"root" is none that pods may choose; .*small/],
+      [{ 'interlink.io/incus-type': 'vm' }, /incus-type\].*"vm" is not offered/],
+      [{ 'interlink.io/incus-profile': 'small' }, /incus-profile\].*known are .*incus-profiles/]
+    ]
+    for (const [annotations, message] of wrong)
+      await t.rejects(client.create(incusPod('true', { annotations })), { code: 'PLUGIN_REFUSED', message })
+    const pod = incusPod('sleep 600', { annotations: { 'interlink.io/incus-profiles': ' small ' } })
+    const { PodJID } = await client.create(pod)
+    t.same((await shown(PodJID)).profiles, ['default', 'small'])
+    await lab.run('delete', '--force', PodJID)
+  })
+})
