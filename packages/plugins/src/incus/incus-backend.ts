@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { ConfigError } from '@interlink-ts/interlink-api/config'
 import type {
   Backend,
   BackendContext,
@@ -19,6 +20,7 @@ import { planFile } from '../kit/jobs/job-directory.ts'
 import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Addresses } from './addresses.ts'
+import { checkServer } from './check-server.ts'
 import { instanceName, instanceRequest, marks } from './instance.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
@@ -29,7 +31,7 @@ import { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
 import { offeredResources } from './offered-resources.ts'
 import { exec } from './rest/exec.ts'
-import { IncusConnection, IncusError, InstanceFiles } from './rest/index.ts'
+import { IncusConnection, IncusError, InstanceFiles, type IncusTls } from './rest/index.ts'
 
 /** Beyond the grace of a pod, before its instance is stopped whatever runs in it; seconds. */
 const patience = 5
@@ -58,6 +60,7 @@ class IncusBackend implements Backend {
   readonly #options: IncusOptions
   readonly #context: BackendContext
   readonly #incus: IncusConnection
+  readonly #tls: IncusTls | undefined
   readonly #mirror: JobMirror
   readonly #starter: InstanceStarter
   readonly #access: HubAccess
@@ -72,8 +75,9 @@ class IncusBackend implements Backend {
     const { url, tls, project, timeoutSeconds } = options
     this.#options = options
     this.#context = context
+    this.#tls = tls && readTls(tls)
     this.#incus = new IncusConnection(
-      { url, ...(tls ? { tls: readTls(tls) } : {}) },
+      { url, ...(this.#tls ? { tls: this.#tls } : {}) },
       { project, timeoutMs: timeoutSeconds * 1000 }
     )
     const { streams, access } = incusStreams(this.#incus, timeoutSeconds * 1000)
@@ -84,28 +88,8 @@ class IncusBackend implements Backend {
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => void this.#stop(instance))
   }
 
-  async check(): Promise<Check[]> {
-    try {
-      const { auth, environment } = await this.#incus.get<{
-        auth: string
-        environment?: { server_version?: string; server_name?: string }
-      }>('/1.0')
-      const { server_version: version, server_name: server } = environment ?? {}
-      return [
-        { name: 'server', ok: true, detail: `Incus ${version ?? ''} on ${server ?? this.#options.url}` },
-        auth === 'trusted'
-          ? { name: 'trust', ok: true, detail: 'the certificate is trusted' }
-          : {
-              name: 'trust',
-              ok: false,
-              detail: 'the server does not know this client',
-              fix: 'incus config trust add-certificate <options.tls.certFile>'
-            }
-      ]
-    } catch (error) {
-      const detail = (error as Error).message
-      return [{ name: 'server', ok: false, detail, fix: 'set options.url to where the Incus server listens' }]
-    }
+  check(): Promise<Check[]> {
+    return checkServer(this.#incus, this.#options, this.#tls)
   }
 
   async preflight() {
@@ -223,8 +207,9 @@ class IncusBackend implements Backend {
     })
   }
 
-  abandon({ jobId }: HeldJob) {
-    return this.#starter.remove(jobId)
+  /** What has got the same name elsewhere is not touched. */
+  async abandon({ uid, jobId }: HeldJob) {
+    if (await this.#starter.isOurs(jobId, uid, await this.#mark())) await this.#starter.remove(jobId)
   }
 
   async release({ uid, jobId, dir }: SubmittedJob) {
@@ -233,7 +218,7 @@ class IncusBackend implements Backend {
     await this.#mirror.collect(jobId, dir).catch(() => {})
     this.#mirror.forget(jobId)
     this.#addresses.forget(jobId)
-    await this.#starter.remove(jobId)
+    await this.abandon({ uid, jobId })
   }
 
   resources() {
@@ -261,8 +246,17 @@ class IncusBackend implements Backend {
 
 const withAddress = (podIP: string | undefined) => (podIP === undefined ? {} : { podIP })
 
-const readTls = ({ certFile, keyFile, caFile }: NonNullable<IncusOptions['tls']>) => ({
-  cert: readFileSync(certFile, 'utf8'),
-  key: readFileSync(keyFile, 'utf8'),
-  ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') })
-})
+/** @throws ConfigError */
+function readTls({ certFile, keyFile, caFile }: NonNullable<IncusOptions['tls']>): IncusTls {
+  const read = (key: string, path: string) => {
+    try {
+      return readFileSync(path, 'utf8')
+    } catch (error) {
+      const field = `options.tls.${key}`
+      throw new ConfigError(`${field}: ${(error as Error).message}`, { field })
+    }
+  }
+  const cert = read('certFile', certFile)
+  const key = read('keyFile', keyFile)
+  return { cert, key, ...(caFile === undefined ? {} : { ca: read('caFile', caFile) }) }
+}

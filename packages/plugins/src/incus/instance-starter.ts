@@ -149,6 +149,9 @@ function refusal(error: unknown): unknown {
     : error
 }
 
-/** A pod without limits in a project with quotas is answered with 500 by Incus 6.0. */
+/**
+ * A pod without limits in a project with quotas is answered with 500 by Incus 6.0. A client that is not let in may be
+ * once its certificate is renewed.
+ */
 const isForGood = ({ status, message }: IncusError): boolean =>
-  (status < 500 && status !== 401) || /has no "limits\./.test(message)
+  (status < 500 && message !== 'not authorized') || /has no "limits\./.test(message)

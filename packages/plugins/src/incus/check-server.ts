@@ -1,0 +1,50 @@
+import { X509Certificate } from 'node:crypto'
+import type { Check } from '../kit/backend.ts'
+import type { IncusOptions } from './options.ts'
+import type { IncusConnection, IncusTls } from './rest/index.ts'
+
+interface Server {
+  readonly auth: string
+  readonly environment?: { readonly server_version?: string; readonly server_name?: string }
+}
+
+const trustFix = 'incus config trust add-certificate <options.tls.certFile>'
+
+/** Whether the server is there, and lets this client in. */
+export async function checkServer(
+  incus: IncusConnection,
+  { url }: Pick<IncusOptions, 'url'>,
+  tls: IncusTls | undefined
+): Promise<Check[]> {
+  const own = tls ? [checkCertificate(tls.cert)] : []
+  try {
+    const { auth, environment } = await incus.get<Server>('/1.0')
+    const { server_version: version = '', server_name: name = url } = environment ?? {}
+    const trusted = auth === 'trusted'
+    const detail = trusted ? 'this client is trusted' : 'the server does not know this client'
+    return [
+      { name: 'server', ok: true, detail: `Incus ${version} on ${name}` },
+      ...own,
+      { name: 'trust', ok: trusted, detail, ...(trusted ? {} : { fix: trustFix }) }
+    ]
+  } catch (error) {
+    const { message: detail } = error as Error
+    const fix = /certificate/i.test(detail)
+      ? "options.tls.caFile: the server's own certificate, or that of who signed it"
+      : 'set options.url to where the Incus server listens'
+    return [{ name: 'server', ok: false, detail, fix }, ...own]
+  }
+}
+
+/** Incus knows nobody by a certificate that is out of date, and says no more than that. */
+function checkCertificate(pem: string): Check {
+  const { validFrom, validTo } = new X509Certificate(pem)
+  const now = Date.now()
+  const ok = Date.parse(validFrom) <= now && now < Date.parse(validTo)
+  return {
+    name: 'certificate',
+    ok,
+    detail: `of this client, from ${validFrom} to ${validTo}`,
+    ...(ok ? {} : { fix: `make a new options.tls.certFile, then ${trustFix}, and start the plugin again` })
+  }
+}

@@ -1,0 +1,185 @@
+import t from 'tap'
+import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
+import { incusBackend } from '@interlink-ts/plugins/incus'
+import { eventually } from '../support/eventually.ts'
+import { freePort } from '../support/free-port.ts'
+import { onPath } from '../support/on-path.ts'
+import { requireReal } from '../support/require-real.ts'
+import { isOver, isRunning, logOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
+import { incusPod, startIncusPlugin } from './incus-plugin.ts'
+
+/** A way to a port of this machine that can be cut, with all that goes over it. */
+async function startWay(t: Test, to: number) {
+  const port = await freePort()
+  const open = new Set<Socket>()
+  let server: Server | undefined
+  const restore = () =>
+    new Promise<void>((resolve) => {
+      server = createServer((socket) => {
+        const far = connect(to, '127.0.0.1')
+        for (const [one, other] of [
+          [socket, far],
+          [far, socket]
+        ] as const) {
+          open.add(one)
+          one.on('error', () => {}).on('close', () => open.delete(one) && other.destroy())
+          one.pipe(other)
+        }
+      }).listen(port, '127.0.0.1', resolve)
+    })
+  const cut = () => {
+    server?.close()
+    for (const socket of open) socket.destroy()
+  }
+  t.teardown(cut)
+  await restore()
+  return { url: `https://127.0.0.1:${port}`, cut, restore }
+}
+
+void t.test('what goes wrong with Incus', async (t) => {
+  if (!requireReal(t, incusMissing() ?? (onPath('faketime') ? undefined : 'faketime is missing'))) return
+  const lab = await startIncusLab()
+  t.teardown(() => lab.close())
+  /** Everything that could be left of a pod. */
+  const all = async () =>
+    JSON.stringify(
+      await Promise.all(
+        ['list -c n', 'storage volume list default', 'profile list', 'network list'].map((command) =>
+          lab.run(...command.split(' '), '-f', 'csv')
+        )
+      )
+    )
+
+  /** Certificates of a client that the lab trusts. */
+  const certificates = async (name: string, { seconds = 86_400 } = {}) => {
+    const [certFile, keyFile] = ['crt', 'key'].map((kind) => join(lab.dir, `${name}.${kind}`)) as [
+      string,
+      string
+    ]
+    const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+    const days = ['-days', '1', '-subj', `/CN=${name}`, '-keyout', keyFile, '-out', certFile]
+    const past = `${86_400 - seconds} seconds ago`
+    execFileSync('faketime', [past, 'openssl', ...request, ...days], { stdio: 'ignore' })
+    const caFile = join(lab.dir, 'server.crt')
+    const { environment } = JSON.parse(await lab.run('query', '/1.0')) as {
+      environment: { certificate: string }
+    }
+    await writeFile(caFile, environment.certificate)
+    await lab.run('config', 'trust', 'add-certificate', certFile)
+    return { certFile, keyFile, caFile }
+  }
+
+  t.test(
+    'a server that is away for a while keeps its pods, and nothing that they said is lost',
+    async (t) => {
+      const way = await startWay(t, Number(new URL(lab.url).port))
+      const options = { url: way.url, tls: await certificates('away'), timeoutSeconds: 5 }
+      const { client } = await startIncusPlugin(t, lab, undefined, options)
+      const pod = incusPod(
+        'i=0; while [ $i -lt 100 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3'
+      )
+      await client.create(pod)
+      await whenStatus(client, pod, isRunning)
+      way.cut()
+      await t.rejects(client.create(incusPod('true')), {
+        code: 'PLUGIN_BACKEND_FAILED',
+        message: /ECONNREFUSED/
+      })
+      // Longer than a job that is silent and unknown is waited for.
+      await new Promise((resolve) => setTimeout(resolve, 5000))
+      t.ok(isRunning((await statusOf(client, pod))!))
+      await way.restore()
+      const { containers, reason } = await whenStatus(client, pod, isOver, 60_000)
+      t.equal(reason, undefined)
+      t.equal(containers[0]!.state!.terminated!.exitCode, 3)
+      t.equal(await logOf(client, pod), Array.from({ length: 100 }, (_, index) => `line ${index}\n`).join(''))
+    }
+  )
+
+  t.test(
+    'a certificate that has expired is told as such; nothing is made, and nothing is given up',
+    async (t) => {
+      const tls = await certificates('expired', { seconds: 15 })
+      const { validTo } = new X509Certificate(await readFile(tls.certFile))
+      await eventually(() => Date.now() > Date.parse(validTo))
+      const before = await all()
+      const { client } = await startIncusPlugin(t, lab, undefined, { url: lab.url, tls })
+      const pod = incusPod('echo renewed')
+      await t.rejects(client.create(pod), { code: 'PLUGIN_BACKEND_FAILED', message: /not authorized/ })
+      t.equal(await all(), before)
+      const log = { debug() {}, info() {}, warn() {}, error() {} }
+      const backend = incusBackend.create({ url: lab.url, tls }, { root: join(lab.dir, 'none'), log })
+      t.match(await backend.check(), [
+        { name: 'server', ok: true },
+        { name: 'certificate', ok: false, detail: /from .* to /, fix: /start the plugin again/ },
+        { name: 'trust', ok: false }
+      ])
+      await backend.close!()
+      t.throws(
+        () => incusBackend.create({ url: lab.url, tls: { ...tls, keyFile: '/no/key' } }, { root: '/', log }),
+        { code: 'IL_CONFIG', message: /options\.tls\.keyFile: .*\/no\/key/ }
+      )
+    }
+  )
+
+  t.test('two plugins on one server know their own pods alone, even one that both are given', async (t) => {
+    const orphans = { policy: 'cancel' as const, afterSeconds: 1 }
+    const [one, other] = await Promise.all(
+      [0, 1].map(() => startIncusPlugin(t, lab, undefined, {}, { orphans }))
+    )
+    const pod = incusPod('sleep 3; echo mine; sleep 2')
+    await one!.client.create(pod)
+    await whenStatus(one!.client, pod, isRunning)
+    await t.rejects(other!.client.create(pod), { message: /UNIQUE constraint|already exists/ })
+    t.equal(await statusOf(other!.client, pod), undefined)
+    const { containers } = await whenStatus(one!.client, pod, isOver, 60_000)
+    t.equal(containers[0]!.state!.terminated!.exitCode, 0)
+    t.equal(await logOf(one!.client, pod), 'mine\n')
+  })
+
+  t.test('an instance that is made but does not start leaves nothing behind', async (t) => {
+    const device = ['unix-char', 'source=/dev/no-such-device', 'path=/dev/none']
+    await lab.run('profile', 'create', 'broken')
+    await lab.run('profile', 'device', 'add', 'broken', 'none', ...device)
+    const before = await all()
+    const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['default', 'broken'] })
+    await t.rejects(client.create(incusPod('true')), { message: /device path doesn't exist/ })
+    t.equal(await all(), before)
+  })
+
+  t.test(
+    'a pod that finds the storage full waits in words, leaves nothing, and starts when there is room',
+    async (t) => {
+      const small = join(lab.dir, 'small')
+      await mkdir(small, { mode: 0o711 })
+      const mount = (...options: string[]) =>
+        execFileSync('mount', ['-t', 'tmpfs', '-o', options.join(), 'tmpfs', small])
+      mount('size=2m')
+      t.teardown(() => execFileSync('umount', ['-l', small]))
+      await lab.run('storage', 'create', 'small', 'dir', `source=${small}`)
+      await lab.run('profile', 'create', 'tight')
+      await lab.run('profile', 'device', 'add', 'tight', 'root', 'disk', 'path=/', 'pool=small')
+      const before = await all()
+      const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['tight'] })
+      const pod = incusPod('echo room')
+      await client.create(pod)
+      const { containers } = await whenStatus(
+        client,
+        pod,
+        ({ containers }) => containers[0]?.state?.waiting?.message
+      )
+      t.match(containers[0]!.state!.waiting!.message, /disk space|no space left/i)
+      t.equal(await all(), before)
+      mount('remount', 'size=200m')
+      await whenStatus(client, pod, isOver, 60_000)
+      t.equal(await logOf(client, pod), 'room\n')
+      await eventually(async () => (await all()) === before)
+    }
+  )
+})
