@@ -25,6 +25,10 @@ const keptOperations = 1000
 const retryMs = [250, 500, 1000, 2000, 5000, 10_000] as const
 /** Incus forgets an operation five seconds after its end. */
 const missedMs = 2000
+/**
+ * A stream is open a moment before Incus tells it anything: what has begun since is asked for again, often at first.
+ */
+const askAgainMs = [250, 750, 1000, 2000, 60_000] as const
 
 interface Waiting {
   readonly resolve: (operation: Operation) => void
@@ -131,19 +135,24 @@ export class EventStream extends EventEmitter<EventMap> {
   }
 
   /** One that is unknown ended long ago, and nobody knows how. */
-  async #ask(id: string): Promise<void> {
+  async #ask(id: string, turn = 0): Promise<void> {
     const waiting = this.#waiting.get(id)
     if (!waiting) return
     try {
       const operation = await waiting.ask()
-      if (isOver(operation)) this.#end(operation)
+      if (isOver(operation)) return this.#end(operation)
     } catch (error) {
-      if (!(error instanceof IncusError) || this.#waiting.get(id) !== waiting) return
-      setTimeout(() => {
-        if (this.#waiting.get(id) !== waiting) return
-        this.#waiting.delete(id)
-        waiting.reject(error)
-      }, missedMs).unref()
+      if (error instanceof IncusError) return this.#miss(id, waiting, error)
     }
+    const pause = askAgainMs[Math.min(turn, askAgainMs.length - 1)]!
+    setTimeout(() => void (this.#waiting.get(id) === waiting && this.#ask(id, turn + 1)), pause).unref()
+  }
+
+  #miss(id: string, waiting: Waiting, error: IncusError): void {
+    setTimeout(() => {
+      if (this.#waiting.get(id) !== waiting) return
+      this.#waiting.delete(id)
+      waiting.reject(error)
+    }, missedMs).unref()
   }
 }
