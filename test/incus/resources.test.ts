@@ -75,7 +75,7 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
       await whenStatus(client, pod, isOver)
       t.match(
         await logOf(client, pod),
-        readOnly ? /^of the host\n[^]*refused\n$/ : /^of the host\nwritten\n$/
+        readOnly ? /^of the host\n[^]*refused\n/ : /^of the host\nwritten\n$/
       )
     }
     t.equal(await readFile(join(data, 'word'), 'utf8'), 'more\n')
