@@ -73,10 +73,7 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
       const pod = incusPod(script, volumes(data, readOnly))
       await client.create(pod)
       await whenStatus(client, pod, isOver)
-      t.match(
-        await logOf(client, pod),
-        readOnly ? /^of the host\n[^]*refused\n/ : /^of the host\nwritten\n$/
-      )
+      t.match(await logOf(client, pod), readOnly ? /^of the host\n[^]*refused\n/ : /^of the host\nwritten\n$/)
     }
     t.equal(await readFile(join(data, 'word'), 'utf8'), 'more\n')
   })
