@@ -33,10 +33,11 @@ const packages = {
 /** Daemons are where the PATH of an ordinary account does not lead. */
 const daemonDirectories = ['/usr/sbin', '/sbin']
 
-/** Packages without a program: Chromium alone draws no text. */
+/** Packages without a program: Chromium alone draws no text, and Python alone makes no virtual environment. */
 const files = {
   '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
-  '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1': 'libfaketime'
+  '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1': 'libfaketime',
+  '/usr/lib/python3.11/ensurepip/__init__.py': 'python3-venv'
 }
 
 /** Installs the Debian packages that the tests need, as far as this machine and its user allow. */
