@@ -8,8 +8,8 @@ import type { Test } from 'tap'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { eventually } from '../support/eventually.ts'
+import { faketimeMissing, skewedClock } from '../support/faketime.ts'
 import { freePort } from '../support/free-port.ts'
-import { onPath } from '../support/on-path.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { incusPod, startIncusPlugin } from './incus-plugin.ts'
@@ -43,7 +43,7 @@ async function startWay(t: Test, to: number) {
 }
 
 void t.test('what goes wrong with Incus', async (t) => {
-  if (!requireReal(t, incusMissing() ?? (onPath('faketime') ? undefined : 'faketime is missing'))) return
+  if (!requireReal(t, incusMissing() ?? faketimeMissing())) return
   const lab = await startIncusLab()
   t.teardown(() => lab.close())
   /** Everything that could be left of a pod. */
@@ -64,8 +64,8 @@ void t.test('what goes wrong with Incus', async (t) => {
     ]
     const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
     const days = ['-days', '1', '-subj', `/CN=${name}`, '-keyout', keyFile, '-out', certFile]
-    const past = `${86_400 - seconds} seconds ago`
-    execFileSync('faketime', [past, 'openssl', ...request, ...days], { stdio: 'ignore' })
+    const env = { ...process.env, ...skewedClock(seconds - 86_400) }
+    execFileSync('openssl', [...request, ...days], { stdio: 'pipe', env })
     const caFile = join(lab.dir, 'server.crt')
     const { environment } = JSON.parse(await lab.run('query', '/1.0')) as {
       environment: { certificate: string }

@@ -9,6 +9,7 @@ import { accountingMissing, slurmMissing, startSlurmLab } from '@interlink-ts/de
 import { CallHome } from '@interlink-ts/plugins/kit'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
+import { faketimeMissing, skewedClock } from '../support/faketime.ts'
 import { freePort } from '../support/free-port.ts'
 import { runInterlink } from '../support/interlink.ts'
 import { onPath } from '../support/on-path.ts'
@@ -16,16 +17,12 @@ import { requireReal } from '../support/require-real.ts'
 import { accountsMissing, makeAccounts } from './accounts.ts'
 import { sshdMissing, startSshd } from './sshd.ts'
 
-const faketime = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
 const apptainerHome = '/opt/apptainer/bin'
 const apptainer = existsSync(`${apptainerHome}/apptainer`)
   ? `${apptainerHome}/apptainer`
   : onPath('apptainer')
 const missing =
-  slurmMissing() ??
-  sshdMissing() ??
-  (existsSync(faketime) ? undefined : 'libfaketime is missing; apt-get install libfaketime') ??
-  (apptainer ? undefined : 'apptainer is missing')
+  slurmMissing() ?? sshdMissing() ?? faketimeMissing() ?? (apptainer ? undefined : 'apptainer is missing')
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 // Here root lacks a capability that Apptainer would hand on.
 const drop = process.getuid!() === 0 ? ['--drop-caps', 'CAP_SYS_RESOURCE'] : []
@@ -114,10 +111,11 @@ if (requireReal(t, missing)) {
   })
 
   t.test('clocks of the login node and of the compute node that are off are told', async (t) => {
-    const preamble = `export LD_PRELOAD=${faketime} FAKETIME=+120s`
+    const variables = Object.entries(skewedClock(120)).map(([name, value]) => `${name}=${value}`)
+    const preamble = `export ${variables.join(' ')}`
     const node = await doctor({ containers: { runtime: 'host' }, batch: { preamble } })
     t.match(node.bad, [/^clock of \S+: at least 1[12]\d s/])
-    const late = await startSshd({ LD_PRELOAD: faketime, FAKETIME: '-100s' })
+    const late = await startSshd(skewedClock(-100))
     t.teardown(() => late.close())
     const login = await doctor({ ssh: late.options, containers: { runtime: 'host' } })
     t.match(
