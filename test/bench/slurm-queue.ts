@@ -8,7 +8,7 @@ import { startSlurmLab, type SlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { isOver, scriptPod } from '../slurm/slurm-plugin.ts'
 import { eventually } from '../support/eventually.ts'
 import { againstCeiling, memoryOf, percentile, round, type Figures } from './figures.ts'
-import { startSlurmPluginProcess, type SlurmPluginProcess } from './slurm-plugin-process.ts'
+import { startSlurmPluginProcess, type BackendProcess } from './backend-process.ts'
 
 /** sbatch at once, in the plugin and in the loop that is its ceiling. */
 const concurrency = 4
@@ -18,7 +18,7 @@ const changesPerSecond = 5
 
 interface Bench {
   readonly lab: SlurmLab
-  readonly plugin: SlurmPluginProcess
+  readonly plugin: BackendProcess
   readonly say: (text: string) => void
 }
 
@@ -65,7 +65,7 @@ const waitingPod = (): RetrievedPodData =>
   scriptPod('true', { annotations: { 'slurm-job.vk.io/flags': '--begin=now+20hours' } })
 const waitingPods = (count: number): RetrievedPodData[] => Array.from({ length: count }, waitingPod)
 
-async function createAll(plugin: SlurmPluginProcess, pods: readonly RetrievedPodData[]): Promise<void> {
+async function createAll(plugin: BackendProcess, pods: readonly RetrievedPodData[]): Promise<void> {
   const next = pods[Symbol.iterator]()
   const worker = async () => {
     for (const pod of next) await plugin.client.create(pod)
@@ -178,7 +178,7 @@ export async function finishedAt(root: string, directory: string): Promise<numbe
 }
 
 /** Every status of the plugin's watch, with the time it came. */
-function watchStatuses(plugin: SlurmPluginProcess) {
+function watchStatuses(plugin: BackendProcess) {
   const history = new Map<string, { readonly at: number; readonly status: PodStatus }[]>()
   const abort = new AbortController()
   const read = async () => {

@@ -12,7 +12,7 @@ import { createNamespace, createPods, sockets } from './pods.ts'
 import { PodWatch } from './pod-watch.ts'
 import { startProduct } from './product.ts'
 import { benchQueue, finishedAt } from './slurm-queue.ts'
-import { startSlurmPluginProcess } from './slurm-plugin-process.ts'
+import { startSlurmPluginProcess } from './backend-process.ts'
 
 const nodeName = 'slurm'
 

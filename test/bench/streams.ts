@@ -10,8 +10,9 @@ import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { decode, type RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
+import { temporaryDirectory } from '../support/reaper.ts'
 import { percentile, round, type Figures } from './figures.ts'
-import { startSlurmPluginProcess } from './slurm-plugin-process.ts'
+import { startBackendProcess, startSlurmPluginProcess } from './backend-process.ts'
 
 const MB = 1e6
 const rounds = 3
@@ -71,24 +72,18 @@ export async function benchStreams(say: (text: string) => void, share: number): 
     )
 
     const forwarded = Math.round(2 ** 30 * share)
-    const server = createServer(
-      { allowHalfOpen: true },
-      (socket) => void send(forwarded, socket).catch(() => {})
-    ).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    const forward = await timed(async () => {
-      const session = await plugin.client.stream(uid, { kind: 'portforward', port })
-      session.input.end()
-      await drain(session.output, forwarded)
-    })
+    const server = await startSender(forwarded)
+    const { port } = server
+    const forward = await timed(() => forwardAll(plugin.client, uid, port, forwarded))
     const forwardBare = await timed(async () => {
       const child = srun('head', '-c', String(forwarded), '/dev/zero')
       child.stdin.end()
       await drain(child.stdout, forwarded)
     })
     const socket = await timed(() => drain(connect(port, '127.0.0.1'), forwarded))
+    const local = await benchLocalForward(port, forwarded)
     server.close()
+    say(`port-forward on the plugin's machine: ${rate(forwarded, local)} MB/s`)
     say(
       `port-forward: ${rate(forwarded, forward)} MB/s, srun alone ${rate(forwarded, forwardBare)}, a socket ${rate(forwarded, socket)}`
     )
@@ -115,6 +110,8 @@ export async function benchStreams(say: (text: string) => void, share: number): 
       forwardMBs: rate(forwarded, forward),
       forwardOverSrun: round(forwardBare / forward, 2),
       forwardOverSocket: round(socket / forward, 3),
+      localForwardMBs: rate(forwarded, local),
+      localForwardOverSocket: round(socket / local, 3),
       sessions,
       sessionsPluginMB: round(during.here - before.here),
       sessionsNodeMB: round(during.there - before.there)
@@ -123,6 +120,39 @@ export async function benchStreams(say: (text: string) => void, share: number): 
     await plugin.stop()
     await lab.close()
   }
+}
+
+/** The process backend, whose jobs are where it is. */
+async function benchLocalForward(port: number, bytes: number): Promise<number> {
+  const directory = temporaryDirectory('bench')
+  const plugin = await startBackendProcess('process', directory.path)
+  try {
+    const { uid } = await idlePod(plugin.client)
+    const took = await timed(() => forwardAll(plugin.client, uid, port, bytes))
+    const pod = { metadata: { name: 'box', namespace: 'bench', uid } }
+    await plugin.client.delete(pod)
+    await eventually(async () => (await plugin.client.status([pod])).length === 0)
+    return took
+  } finally {
+    await plugin.stop()
+    await directory.remove()
+  }
+}
+
+async function forwardAll(client: InterlinkClient, uid: string, port: number, bytes: number): Promise<void> {
+  const session = await client.stream(uid, { kind: 'portforward', port })
+  session.input.end()
+  await drain(session.output, bytes)
+}
+
+/** Sends so many bytes to whoever connects. */
+async function startSender(bytes: number) {
+  const server = createServer(
+    { allowHalfOpen: true },
+    (socket) => void send(bytes, socket).catch(() => {})
+  ).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { port: (server.address() as AddressInfo).port, close: () => server.close() }
 }
 
 async function idlePod(client: InterlinkClient): Promise<{ readonly uid: string; readonly jobId: string }> {

@@ -9,7 +9,7 @@ import { signalGroup, spawnReaped } from '../support/reaper.ts'
 
 const interlink = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
 
-export interface SlurmPluginProcess {
+export interface BackendProcess {
   readonly url: string
   readonly pid: number
   /** Of the job directories. */
@@ -19,22 +19,24 @@ export interface SlurmPluginProcess {
 }
 
 /** `interlink plugin slurm` before a lab, with no setting but the places of its files and how many sbatch at once. */
-export async function startSlurmPluginProcess(
-  lab: SlurmLab,
-  submissions: number
-): Promise<SlurmPluginProcess> {
-  const dir = join(lab.dir, 'plugin')
+export const startSlurmPluginProcess = (lab: SlurmLab, submissions: number): Promise<BackendProcess> =>
+  startBackendProcess('slurm', lab.dir, { conf: lab.env.SLURM_CONF, submissions }, lab.env.PATH)
+
+/** `interlink plugin` with a directory of its own below that one. */
+export async function startBackendProcess(
+  backend: string,
+  parent: string,
+  options: object = {},
+  path = process.env.PATH
+): Promise<BackendProcess> {
+  const dir = join(parent, 'plugin')
   await mkdir(dir, { mode: 0o700 })
   const url = `unix://${join(dir, 'plugin.sock')}`
   const root = join(dir, 'jobs')
   const config = join(dir, 'plugin.yaml')
-  await writeFile(
-    config,
-    stringify({ listen: url, root, options: { conf: lab.env.SLURM_CONF, submissions } }),
-    { mode: 0o600 }
-  )
-  const child = spawnReaped(interlink, ['plugin', 'slurm', '--config', config, '--log-level', 'error'], {
-    env: { PATH: lab.env.PATH, HOME: dir, NODE_ENV: 'production' },
+  await writeFile(config, stringify({ listen: url, root, options }), { mode: 0o600 })
+  const child = spawnReaped(interlink, ['plugin', backend, '--config', config, '--log-level', 'error'], {
+    env: { PATH: path, HOME: dir, NODE_ENV: 'production' },
     stdio: ['ignore', 'ignore', 'inherit']
   })
   const client = createInterlinkClient({ url, verbs: 'plugin', timeoutMs: 300_000 })
