@@ -63,7 +63,8 @@ everywhere(
     t.ok(startedAt! <= finishedAt!)
     t.match(containers.get('prepare'), { exitCode: 0, restarts: 1, last: { exitCode: 0 } })
     t.match(containers.get('short'), { exitCode: 0, restarts: 0 }, 'what has succeeded is not run again')
-    t.equal(text(await job.log('main', 0)), 'up\n')
+    // A shell may say on its stderr that what it ran was killed.
+    t.match(text(await job.log('main', 0)), /^up\n/)
     t.equal(text(await job.log('main', 1)), 'up\n')
   }
 )

@@ -394,3 +394,19 @@ everywhere('what containers use is measured when somebody asks, and only then', 
   await job.stop(0)
   await job.ended
 })
+
+t.test('a job looks up in time, whatever the steps of its clock', async (t) => {
+  const world = { name: 'dash', sh: 'dash', path: process.env.PATH! }
+  await Promise.all(
+    [101, 107, 113].map(async (secondMs) => {
+      const job = await startJob(t, world, { secondMs, containers: [{ name: 'main', run: 'sleep 1000' }] })
+      await job.container('main', ({ state }) => state === 'running')
+      const { supervisor } = await job.state()
+      // A beat each ten seconds, of which each has many looks.
+      await until(async () => (await job.state()).supervisor!.beatAt > supervisor!.beatAt + 2000, 'beats')
+      await job.stop(0)
+      await job.ended
+    })
+  )
+  t.pass()
+})

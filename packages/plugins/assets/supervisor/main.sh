@@ -12,7 +12,8 @@ nap() {
     # shellcheck disable=SC3045
     read -r -t "$seconds" _ <&3
   else
-    if [ "$now" -ge "$tick_at" ] || [ "$next" -lt "$tick_at" ]; then
+    # The clock has steps of 10 ms: whoever was to say so by then may have done it already.
+    if [ "$((now + 10))" -gt "$tick_at" ] || [ "$next" -lt "$tick_at" ]; then
       { sleep "$seconds" 2>/dev/null || sleep 1; wake; } &
       tick_at=$next
     fi
