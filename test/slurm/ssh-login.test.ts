@@ -45,7 +45,8 @@ t.test('a host of ~/.ssh/config is understood as ssh does', async (t) => {
   t.same((await readLogin('carol@far:22')).host, { host: 'login.example.org', user: 'carol', port: 22 })
 })
 
-if (requireReal(t, slurmMissing() ?? sshdMissing())) {
+t.test('a real login', async (t) => {
+  if (!requireReal(t, slurmMissing() ?? sshdMissing())) return
   const lab = await startSlurmLab({ nodes: 1 })
   t.teardown(() => lab.close())
   const home = join(lab.dir, 'home')
@@ -179,7 +180,7 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
       message: new RegExp(`:${jump.port}: nothing listens`)
     })
   })
-}
+})
 
 /** A home with the key and the known hosts of an sshd, where ssh(1) has them. */
 async function homeOf(t: Test, sshd: Sshd): Promise<string> {
