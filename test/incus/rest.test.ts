@@ -103,17 +103,28 @@ void t.test('the REST API of a real Incus', async (t) => {
     execFileSync('openssl', [...request, '-subj', '/CN=test', '-keyout', key, '-out', cert], {
       stdio: 'ignore'
     })
-    const ca = (await local().get<{ environment: { certificate: string } }>('/1.0')).environment.certificate
     const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-    const incus = connect({ url: lab.url, tls: { ...pair, ca } })
+    const incus = connect({ url: lab.url, tls: { ...pair, ca: lab.certificate } })
     t.match(await incus.get('/1.0'), { auth: 'untrusted' })
     await t.rejects(incus.get('/1.0/instances'), { name: 'IncusError', message: 'not authorized' })
-    const trust_token = (await lab.run('config', 'trust', 'add', 'test', '-q')).trim().split('\n').at(-1)
-    await incus.change('POST', '/1.0/certificates', { json: { type: 'client', trust_token } })
+    await incus.change('POST', '/1.0/certificates', {
+      json: { type: 'client', trust_token: await lab.token('test') }
+    })
     await incus.change('POST', '/1.0/instances', { json: { ...busybox('tls').json, start: false } })
     await incus.change('DELETE', '/1.0/instances/tls')
 
-    const stranger = connect({ url: lab.url, tls: { ...pair, ca: pair.cert } })
+    const second = await startIncusLab()
+    t.teardown(() => second.close())
+    const remote = connect({ url: second.url, tls: { ...pair, ca: second.certificate } })
+    const redeem = async (token: string) =>
+      remote.change('POST', '/1.0/certificates', { json: { type: 'client', trust_token: token } })
+    await second.run('project', 'create', 'guests')
+    await t.rejects(redeem(await lab.token('other')), { name: 'IncusError' }, 'a token is of one server')
+    await redeem(await second.token('guest', ['guests']))
+    t.same(await remote.get('/1.0/instances', { project: 'guests' }), [])
+    await t.rejects(remote.get('/1.0/instances'), { message: /permission/ })
+
+    const stranger = connect({ url: lab.url, tls: { ...pair, ca: second.certificate } })
     await t.rejects(stranger.get('/1.0'), { name: 'IncusUnreachable', message: /self-signed|certificate/ })
   })
 

@@ -1,4 +1,7 @@
-/** A private Incus of this machine's packages: a directory, a port and images of its own. Root only, as its daemon is. */
+/**
+ * A private Incus of this machine's packages: a directory, a port and images of its own. Root only, as its daemon is.
+ * Any number of them are beside each other, each to the others a remote.
+ */
 import { execFile } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
@@ -23,6 +26,13 @@ export interface IncusLab {
   readonly socket: string
   /** The same API behind certificates. */
   readonly url: string
+  /** PEM, of the server: by it a client knows this one among several. */
+  readonly certificate: string
+  /**
+   * A word by which one client, once, has its certificate trusted.
+   * @param projects all that the client then may use; absent: everything
+   */
+  token(client: string, projects?: readonly string[]): Promise<string>
   /** Runs the daemon's own client to its end; resolves with what it printed. */
   run(...args: string[]): Promise<string>
   /** SIGKILL, as a crash would; instances go on. */
@@ -99,6 +109,11 @@ export async function startIncusLab({ network = false }: IncusLabOptions = {}): 
     dir: directory.path,
     socket: join(home, 'unix.socket'),
     url: `https://127.0.0.1:${port}`,
+    certificate: await readFile(join(home, 'server.crt'), 'utf8'),
+    token: async (client, projects) => {
+      const restricted = projects ? ['--restricted', `--projects=${projects.join()}`] : []
+      return (await run('config', 'trust', 'add', client, '-q', ...restricted)).trim().split('\n').at(-1)!
+    },
     run,
     kill,
     start: async () => {
