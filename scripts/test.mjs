@@ -10,6 +10,7 @@ import { ensureControlPlane } from './lib/control-plane.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
+import { ensureHtcondor } from './lib/htcondor.mjs'
 import { ensureIncus } from './lib/incus.mjs'
 import { ensureJupyterLab } from './lib/jupyterlab.mjs'
 import { ensureSecondSlurm } from './lib/second-slurm.mjs'
@@ -30,6 +31,7 @@ await main(async () => {
   await ensureDebianPackages({ required })
   await ensureApptainer({ required })
   await ensureSecondSlurm({ required })
+  await ensureHtcondor({ required })
   await ensureJupyterLab({ required })
   await ensureIncus({ required })
   await ensureControlPlane({ required })

@@ -8,6 +8,7 @@ import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ChildProcess } from 'node:child_process'
+import { endTrees } from '../support/end-trees.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePorts } from '../support/free-port.ts'
 import { runAtEnd, signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
@@ -202,20 +203,9 @@ function makeDevices(dir: string, kinds: readonly string[]): readonly string[] |
 }
 
 /** Steps leave the group of their slurmd: they are found by its working directory, which they keep. */
-const endOf = (dir: string): string => `
-mine=''
-for cwd in /proc/[0-9]*/cwd; do
+const endOf = (dir: string): string =>
+  endTrees(`for cwd in /proc/[0-9]*/cwd; do
   [ "$(readlink "$cwd")" = '${dir}' ] || continue
   pid=\${cwd#/proc/}; pid=\${pid%/cwd}
   case $(cat "/proc/$pid/comm" 2>/dev/null) in slurmstepd) mine="$mine $pid" ;; esac
-done
-[ -n "$mine" ] || exit 0
-ps -eo pid=,ppid= | awk -v roots="$mine" '
-  { parent[$1] = $2 }
-  END {
-    split(roots, list, " "); for (i in list) chosen[list[i]] = 1
-    do { more = 0; for (pid in parent) if (!(pid in chosen) && (parent[pid] in chosen)) { chosen[pid] = 1; more = 1 } } while (more)
-    for (pid in chosen) print pid
-  }' | xargs -r kill -KILL 2>/dev/null
-exit 0
-`
+done`)

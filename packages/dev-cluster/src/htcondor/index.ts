@@ -1,0 +1,2 @@
+export * from './lab.ts'
+export { findProgram, htcondorMissing } from './lab-programs.ts'
