@@ -13,6 +13,7 @@ import {
   type Placed
 } from '@interlink-ts/plugins/devices'
 import { percentile, round, type Figures } from './figures.ts'
+import { seeded } from '../support/seeded.ts'
 
 /** What is asked for, by share; the A100-40's names. */
 const mix: readonly (readonly [profile: string, share: number, slices: number])[] = [
@@ -37,17 +38,6 @@ const cards = (count: number): Card[] =>
     sharing: { type: 'mig', geometry: 'a100-40gb' }
   }))
 const shape = shapeOf(cards(1)[0]!)
-
-/** Numbers from 0 to 1, the same ones for a seed: mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 const pick = (random: () => number) => {
   let rest = random()

@@ -3,7 +3,8 @@ import type { Binding } from '../src/kit/devices/binding.ts'
 import { DeviceBroker } from '../src/kit/devices/broker.ts'
 import type { Card } from '../src/kit/devices/card.ts'
 import { PluginError } from '../src/errors.ts'
-import { aCard, FaultyDisk, mig, policyWith, seeded, slice, type DiskFault } from './support-devices.ts'
+import { seeded } from '../../../test/support/seeded.ts'
+import { aCard, FaultyDisk, mig, policyWith, slice, type DiskFault } from './support-devices.ts'
 
 const steps = 100_000
 

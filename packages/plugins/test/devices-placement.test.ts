@@ -8,7 +8,8 @@ import { choose, take, type Placed, type Wish } from '../src/kit/devices/place.t
 import { chooseAhead, planQueue } from '../src/kit/devices/plan-queue.ts'
 import { planRepartition } from '../src/kit/devices/repartition.ts'
 import { shapeOf } from '../src/kit/devices/shape.ts'
-import { aCard, mig, seeded, slice } from './support-devices.ts'
+import { seeded } from '../../../test/support/seeded.ts'
+import { aCard, mig, slice } from './support-devices.ts'
 
 const a100 = shapeOf(aCard(mig()))
 const profiles = ['1g.5gb', '1g.10gb', '2g.10gb', '3g.20gb', '4g.20gb', '7g.40gb']

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { TaintsOption } from '../kit/taints-option.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -51,15 +52,7 @@ export const IncusOptions = Type.Object(
       exclusiveMinimum: 0,
       description: 'for one answer of the server'
     }),
-    taints: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { key: Type.String(), value: Type.Optional(Type.String()), effect: Type.String() },
-          closed
-        ),
-        { description: 'taints of the node; [] clears them' }
-      )
-    )
+    taints: TaintsOption
   },
   closed
 )

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { TaintsOption } from '../kit/taints-option.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -43,15 +44,7 @@ export const ProcessOptions = Type.Object(
       },
       { ...closed, default: {}, description: 'what the node offers, instead of what the machine has' }
     ),
-    taints: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { key: Type.String(), value: Type.Optional(Type.String()), effect: Type.String() },
-          closed
-        ),
-        { description: 'taints of the node; [] clears them' }
-      )
-    )
+    taints: TaintsOption
   },
   closed
 )

@@ -7,6 +7,7 @@ import { ContainerOptionsSchema } from './launch.ts'
 import { SshOptions } from '../kit/transport/ssh-options.ts'
 import { StreamOptions } from './slurm-streams.ts'
 import { UserOptions } from './user-options.ts'
+import { TaintsOption } from '../kit/taints-option.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -53,15 +54,7 @@ export const SlurmOptions = Type.Object(
       },
       { ...closed, default: {} }
     ),
-    taints: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { key: Type.String(), value: Type.Optional(Type.String()), effect: Type.String() },
-          closed
-        ),
-        { description: 'taints of the node; [] clears them' }
-      )
-    )
+    taints: TaintsOption
   },
   closed
 )

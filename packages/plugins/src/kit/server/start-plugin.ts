@@ -5,8 +5,6 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { ownDirectory } from '@interlink-ts/interlink-api/config'
 import { PluginError } from '../../errors.ts'
 import type { Backend, BackendModule } from '../backend.ts'
-import { openBroker } from '../devices/devices-options.ts'
-import { lendDevices } from '../devices/lend-devices.ts'
 import { JobKeeper } from '../jobs/job-keeper.ts'
 import { policyOf } from '../jobs/prepare-job.ts'
 import { lockRoot } from '../jobs/root-lock.ts'
@@ -103,6 +101,11 @@ async function createBackend(
   const backend = module.create(options, { root, log })
   if (!devices) return backend
   try {
+    // Most plugins lend nothing, and are smaller without.
+    const [{ openBroker }, { lendDevices }] = await Promise.all([
+      import('../devices/open-broker.ts'),
+      import('../devices/lend-devices.ts')
+    ])
     return lendDevices(backend, await openBroker(devices, root), devices)
   } catch (error) {
     await backend.close?.()

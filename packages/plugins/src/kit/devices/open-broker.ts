@@ -1,0 +1,31 @@
+import { ConfigError } from '@interlink-ts/interlink-api/config'
+import { DeviceBroker } from './broker.ts'
+import type { Card } from './card.ts'
+import type { DevicesOptions } from './devices-options.ts'
+import { loadInventory } from './inventory.ts'
+import { createPolicy } from './policy.ts'
+
+/**
+ * The broker of a plugin with that root of job directories.
+ * @throws ConfigError, PluginError `PLUGIN_DEVICES_JOURNAL`, `PLUGIN_ROOT_IN_USE`
+ */
+export async function openBroker(options: DevicesOptions, root: string): Promise<DeviceBroker> {
+  const inventory = await loadInventory(options.inventory)
+  inventory.forEach((card, index) => refuseUnmade(card, `cards[${index}].sharing`, options.inventory))
+  return DeviceBroker.open({
+    dir: options.directory ?? `${root.replace(/\/+$/, '')}.devices`,
+    inventory,
+    policy: createPolicy(options.policy)
+  })
+}
+
+/** A part that nobody has made has no UUID to be told apart by: its holder would see the whole card. */
+function refuseUnmade({ sharing }: Card, field: string, file: string): void {
+  const reason =
+    sharing.type === 'mdev'
+      ? 'a mediated device is for virtual machines; lend the card whole, by MIG or by timeslice'
+      : sharing.type === 'mig' && !sharing.instances?.every(({ uuid }) => uuid !== undefined)
+        ? 'no MIG devices are made here; make them, and name each with the UUID that `nvidia-smi -L` gives in `instances`'
+        : undefined
+  if (reason !== undefined) throw new ConfigError(`${file}: ${field}: ${reason}`, { file, field })
+}
