@@ -7,13 +7,15 @@ import {
   type BackendModule,
   type SitePolicy
 } from '@interlink-ts/plugins/kit'
-import { incusBackend } from '@interlink-ts/plugins/incus'
-import { processBackend } from '@interlink-ts/plugins/process'
-import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { UsageError } from './errors.ts'
 import { createLogger } from './log.ts'
 
-const modules: readonly BackendModule[] = [processBackend, slurmBackend, incusBackend]
+/** Each is loaded for who names it: a plugin is as small as its own backend. */
+const modules: Readonly<Record<string, () => Promise<BackendModule>>> = {
+  process: async () => (await import('@interlink-ts/plugins/process')).processBackend,
+  slurm: async () => (await import('@interlink-ts/plugins/slurm')).slurmBackend,
+  incus: async () => (await import('@interlink-ts/plugins/incus')).incusBackend
+}
 
 /**
  * The backend of that name, or of a module at that path, which exports it as its default.
@@ -21,12 +23,12 @@ const modules: readonly BackendModule[] = [processBackend, slurmBackend, incusBa
  */
 export async function backendModule(name: string): Promise<BackendModule> {
   if (/\/|\.[cm]?js$/.test(name)) return importBackend(name)
-  const found = modules.find((module) => module.name === name)
-  if (!found)
+  const load = Object.hasOwn(modules, name) ? modules[name] : undefined
+  if (!load)
     throw new UsageError(
-      `backend: "${name}" is not known; known are ${modules.map((module) => module.name).join(', ')}, and the path of a module of your own such as ./backend.js`
+      `backend: "${name}" is not known; known are ${Object.keys(modules).join(', ')}, and the path of a module of your own such as ./backend.js`
     )
-  return found
+  return load()
 }
 
 /**

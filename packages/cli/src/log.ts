@@ -1,7 +1,11 @@
+import { createRequire } from 'node:module'
 import { pino, type Logger } from 'pino'
-import pretty from 'pino-pretty'
+import type pinoPretty from 'pino-pretty'
 import { logMixin } from '@interlink-ts/interlink-api/telemetry'
 import { UsageError } from './errors.ts'
+
+/** A service on no terminal is smaller without. */
+const loadPretty = () => createRequire(import.meta.url)('pino-pretty') as typeof pinoPretty
 
 export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -25,7 +29,7 @@ export function createLogger(level: string, format?: string): Logger {
   return readable
     ? pino(
         options,
-        pretty({
+        loadPretty()({
           destination: 2,
           sync: true,
           colorize: process.stderr.isTTY && !process.env.NO_COLOR,

@@ -1,7 +1,7 @@
 import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
-import { planFile } from '../kit/jobs/job-directory.ts'
+import { listJobDirectories, planFile } from '../kit/jobs/job-directory.ts'
 import type { Plan, PlannedContainer } from '../kit/plan/plan.ts'
 import { adoptedFile, exists, word } from './adopt.ts'
 import { CarriedLog } from './carried-log.ts'
@@ -15,36 +15,36 @@ interface Adopted {
 
 /** Jobs whose scripts are the reference's: what they write in its directories is carried over into the plugin's own. */
 export class AdoptedJobs {
-  readonly #known = new Map<string, Promise<Adopted | undefined>>()
+  /** By the plugin's own directory. */
+  readonly #known = new Map<string, Adopted>()
 
-  async has(dir: string): Promise<boolean> {
-    return (await this.#of(dir)) !== undefined
+  /** Finds those of a root; no others come before the plugin starts again. */
+  async load(root: string): Promise<void> {
+    for (const dir of await listJobDirectories(root)) {
+      const adopted = await readAdopted(dir)
+      if (adopted) this.#known.set(dir, adopted)
+    }
+  }
+
+  has(dir: string): boolean {
+    return this.#known.has(dir)
   }
 
   /** Takes over what these jobs have said since; nothing for jobs of the plugin's own. */
-  async carry(dirs: readonly string[]): Promise<void> {
-    for (const dir of dirs) {
-      const job = await this.#of(dir)
+  async carry(jobs: readonly { readonly dir: string }[]): Promise<void> {
+    for (const { dir } of jobs) {
+      const job = this.#known.get(dir)
       if (job) await carryOver(dir, job)
     }
   }
 
   /** The job has ended. The reference's directory goes with the deletion of its pod. */
   async release(dir: string): Promise<void> {
-    const job = await this.#of(dir)
+    const job = this.#known.get(dir)
     if (!job || !(await exists(join(dir, 'deleted.json')))) return
     await carryOver(dir, job)
     await rm(job.from, { recursive: true, force: true })
     this.#known.delete(dir)
-  }
-
-  #of(dir: string): Promise<Adopted | undefined> {
-    const known = this.#known.get(dir)
-    if (known) return known
-    const read = readAdopted(dir)
-    this.#known.set(dir, read)
-    read.catch(() => this.#known.delete(dir))
-    return read
   }
 }
 

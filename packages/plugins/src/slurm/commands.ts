@@ -73,14 +73,22 @@ export function parseSacct(text: string): SlurmJob[] {
 }
 
 const job = (
-  words: Pick<SlurmJob, 'jobId' | 'state' | 'reason' | 'nodes' | 'comment'>,
+  {
+    jobId,
+    state,
+    reason,
+    nodes,
+    comment
+  }: Pick<SlurmJob, 'jobId' | 'state' | 'reason' | 'nodes' | 'comment'>,
   { start, end, limitSeconds }: { start: string; end: string; limitSeconds: number | undefined }
 ): SlurmJob => {
   const [startAt, endAt] = [epochMs(start), epochMs(end)]
   return {
-    ...words,
-    nodes: words.nodes === 'None assigned' ? '' : words.nodes,
-    comment: words.comment === '(null)' ? '' : words.comment,
+    jobId,
+    state,
+    reason,
+    nodes: nodes === 'None assigned' ? '' : nodes,
+    comment: comment === '(null)' ? '' : comment,
     ...(startAt === undefined ? {} : { startAt }),
     ...(endAt === undefined ? {} : { endAt }),
     ...(limitSeconds === undefined ? {} : { limitMs: limitSeconds * 1000 })

@@ -65,7 +65,7 @@ export class SlurmBackend implements Backend {
   readonly #facts: Newest<ClusterFacts>
   readonly #ended: EndedJobs
   /** As the last `list` saw it. */
-  #queue: readonly SlurmJob[] = []
+  #held: readonly HeldJob[] = []
   /** Of the root; known once the plugin has begun. */
   #mark: string | undefined
 
@@ -105,6 +105,7 @@ export class SlurmBackend implements Backend {
   async adopt() {
     const { adopt, ssh } = this.#options
     if (adopt) await adoptAll(adopt, this.#context, ssh?.directory)
+    await this.#adopted.load(this.#context.root)
     if (this.#callHome?.keep) await this.#callHome.listen()
   }
 
@@ -180,7 +181,7 @@ export class SlurmBackend implements Backend {
 
   /** Its image is asked for as those of the job were. */
   async add({ dir }: SubmittedJob, { plan }: Job) {
-    if (await this.#adopted.has(dir))
+    if (this.#adopted.has(dir))
       throw new PluginError('PLUGIN_BACKEND_REFUSED', {
         backend: this.name,
         reason: 'nothing can join a job that another plugin has started; restart the pod'
@@ -210,8 +211,8 @@ export class SlurmBackend implements Backend {
   async list(jobs: readonly SubmittedJob[]) {
     this.#mark ??= await rootMark(this.#context.root)
     const queue = await this.#slurm.jobs()
-    await this.#adopted.carry(jobs.map(({ dir }) => dir))
-    this.#queue = queue
+    await this.#adopted.carry(jobs)
+    this.#held = this.#heldOf(queue, jobs)
     await this.#site.fetch(jobs.map(({ dir }) => dir))
     const known = new Map(queue.map((job) => [job.jobId, job]))
     const left = (jobId: string) => {
@@ -219,10 +220,9 @@ export class SlurmBackend implements Backend {
       return job === undefined || job.state === 'CANCELLED'
     }
     await this.#ended.look(jobs.map(({ jobId }) => jobId).filter(left))
-    const states = await Promise.all(
-      jobs.map(async (job) => [job.uid, await this.#stateOf(job, known.get(job.jobId))] as const)
-    )
-    return new Map<string, BackendState>(states)
+    const states = new Map<string, BackendState>()
+    for (const job of jobs) states.set(job.uid, await this.#stateOf(job, known.get(job.jobId)))
+    return states
   }
 
   async #stateOf({ jobId, dir }: SubmittedJob, queued: SlurmJob | undefined): Promise<BackendState> {
@@ -254,10 +254,18 @@ export class SlurmBackend implements Backend {
     return seconds === undefined ? undefined : Number(seconds)
   }
 
-  held(): HeldJob[] {
-    return this.#queue.flatMap((job) => {
+  held() {
+    return this.#held
+  }
+
+  /** In the words of the caller where it knows them: a part of what squeue has printed keeps the whole of it. */
+  #heldOf(queue: readonly SlurmJob[], jobs: readonly SubmittedJob[]): HeldJob[] {
+    const asked = new Map(jobs.map((job) => [job.jobId, job]))
+    return queue.flatMap((job) => {
       const { uid, mark } = ownerOf(job)
-      return mark === this.#mark && !isOver(job) ? [{ uid, jobId: job.jobId }] : []
+      if (mark !== this.#mark || isOver(job)) return []
+      const own = asked.get(job.jobId)
+      return [own?.uid === uid ? own : { uid, jobId: job.jobId }]
     })
   }
 
@@ -268,7 +276,7 @@ export class SlurmBackend implements Backend {
   /** The supervisor is asked twice, by its file and by signal: either may be out of reach. */
   async cancel(job: SubmittedJob, graceSeconds: number) {
     // The script of the reference knows Slurm's own way only.
-    if (await this.#adopted.has(job.dir)) return this.#slurm.cancel(job.jobId)
+    if (this.#adopted.has(job.dir)) return this.#slurm.cancel(job.jobId)
     const now = Date.now()
     const since = this.#cancelled.get(job.uid) ?? now
     this.#cancelled.set(job.uid, since)

@@ -94,7 +94,8 @@ export class BackendWatch {
   async #seen(entry: JobEntry, said: BackendState, begun: boolean): Promise<boolean> {
     const seen = said.phase === 'gone' || said.taken || entry.end ? await this.#keepEnd(entry, said) : said
     const changed = !isDeepStrictEqual(seen, entry.backend)
-    entry.backend = seen
+    // Its words are in the status as well: one copy of them for the thousands that wait.
+    if (changed) entry.backend = seen
     if (seen.phase === 'gone') {
       await this.#feed.refresh(entry.uid)
       if (entry.unexplainedSince !== undefined) this.#explained(entry)

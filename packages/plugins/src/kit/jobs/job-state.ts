@@ -141,7 +141,7 @@ const readState = (path: string): Promise<Values | undefined> =>
   readFile(path, 'utf8').then(parseState, () => undefined)
 
 /** Most of the jobs of a long queue: one for all of them. */
-const nothing: JobState = { containers: new Map(), images: new Map(), notices: [] }
+export const nothing: JobState = { containers: new Map(), images: new Map(), notices: [] }
 
 const isRecord = (name: string) => /^[cin]\./.test(name) && !name.endsWith('.tmp')
 

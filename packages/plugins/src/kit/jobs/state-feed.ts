@@ -1,6 +1,6 @@
 import { watch, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
-import type { JobState } from './job-state.ts'
+import { nothing, type JobState } from './job-state.ts'
 
 export interface StateFeedOptions {
   read(dir: string): Promise<JobState>
@@ -160,8 +160,7 @@ export class StateFeed {
     try {
       const state = await this.#options.read(job.dir)
       if (!this.#jobs.has(job.uid)) return
-      const { supervisor: _, ...words } = state
-      const text = JSON.stringify({ ...words, containers: [...state.containers] })
+      const text = textOf(state)
       const changed = text !== job.text
       if (changed && told) this.#tells = true
       job.text = text
@@ -175,6 +174,13 @@ export class StateFeed {
         this.#options.now() + (job.waits || (job.watcher && this.#tells) ? watchedMs : job.interval)
     }
   }
+}
+
+/** What tells one state from another; of one that says nothing, nothing is kept. */
+function textOf(state: JobState): string {
+  if (state === nothing) return ''
+  const { supervisor: _, ...words } = state
+  return JSON.stringify({ ...words, containers: [...state.containers] })
 }
 
 function unwatch(job: Followed): void {
