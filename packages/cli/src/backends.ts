@@ -14,7 +14,8 @@ import { createLogger } from './log.ts'
 const modules: Readonly<Record<string, () => Promise<BackendModule>>> = {
   process: async () => (await import('@interlink-ts/plugins/process')).processBackend,
   slurm: async () => (await import('@interlink-ts/plugins/slurm')).slurmBackend,
-  incus: async () => (await import('@interlink-ts/plugins/incus')).incusBackend
+  incus: async () => (await import('@interlink-ts/plugins/incus')).incusBackend,
+  htcondor: async () => (await import('@interlink-ts/plugins/htcondor')).htcondorBackend
 }
 
 /**

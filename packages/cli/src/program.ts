@@ -7,7 +7,7 @@ export const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version
 
-const backendHelp = 'process, slurm, incus, or the path of a module of your own'
+const backendHelp = 'process, slurm, incus, htcondor, or the path of a module of your own'
 
 /** The command tree. Each command loads its own code only when it runs, so that `--help` stays quick. */
 export function buildProgram(): Command {
@@ -115,7 +115,7 @@ Examples:
   program
     .command('doctor')
     .description('Check what a role needs on this machine, and say how to mend it')
-    .argument('[role]', 'up, vk, api, plugin, slurm or incus; default: all but slurm and incus')
+    .argument('[role]', 'up, vk, api, plugin, slurm, incus or htcondor; default: all but the last three')
     .option('--kubeconfig <file>', 'kubeconfig to check (or KUBECONFIG)')
     .option('--config <file>', 'configuration of the role')
     .option('--backend <name>', `of up and plugin: ${backendHelp}`, 'process')

@@ -8,9 +8,9 @@ import { idleBackend } from '../backends.ts'
 import { askRights, nameOf, reachCluster, rightsOfNode } from '../cluster-access.ts'
 import { UsageError, explain } from '../errors.ts'
 
-const roles = ['up', 'vk', 'api', 'plugin', 'slurm', 'incus'] as const
+const roles = ['up', 'vk', 'api', 'plugin', 'slurm', 'incus', 'htcondor'] as const
 /** Asked of only when named: most machines have none of them. */
-const sites: readonly string[] = ['slurm', 'incus']
+const sites: readonly string[] = ['slurm', 'incus', 'htcondor']
 type Role = (typeof roles)[number]
 
 interface DoctorOptions {
@@ -58,7 +58,8 @@ const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>
     }
   },
   slurm: (options) => checks.plugin({ ...options, backend: 'slurm' }),
-  incus: (options) => checks.plugin({ ...options, backend: 'incus' })
+  incus: (options) => checks.plugin({ ...options, backend: 'incus' }),
+  htcondor: (options) => checks.plugin({ ...options, backend: 'htcondor' })
 }
 
 function nodeVersion(): Check {

@@ -191,6 +191,11 @@ export interface Backend {
   find(job: Job): Promise<{ readonly jobId: string } | undefined>
   /** One question for all jobs, which may be none. A job that is missing in the answer is taken as `gone`. */
   list(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, BackendState>>
+  /**
+   * Called once, before the first `list`: the backend calls `wake` when it knows by itself that something has changed,
+   * and is asked at once. Optional.
+   */
+  onChange?(wake: () => void): void
   /** Asks the job to end: TERM, grace, KILL. Idempotent; resolves when the wish is with the backend. */
   cancel(job: SubmittedJob, graceSeconds: number): Promise<void>
   /**

@@ -1,7 +1,13 @@
-import { join } from 'node:path'
 import { Type, type Static } from 'typebox'
 import type { Job } from '../kit/backend.ts'
 import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
+import {
+  endScratch,
+  makeMemoryVolumes,
+  makeScratch,
+  supervise,
+  type BatchShell
+} from '../kit/supervisor/batch-job.ts'
 import { shellQuote, shellWords } from '../kit/supervisor/quote.ts'
 import { FlagPolicy } from './annotations/flag-policy.ts'
 import { refuseAnnotation } from '../kit/plan/annotations.ts'
@@ -72,10 +78,11 @@ export function renderBatch(
       ...exports(dir, annotations),
       ...(options.preamble === '' ? [] : [options.preamble.replace(/\n*$/, '')]),
       ...files.map((file) => mention(file, dir)),
-      scratch,
-      ...memoryVolumes(plan, dir),
+      makeScratch(slurmShell),
+      ...makeMemoryVolumes(plan, dir, slurmShell),
       ...(options.rawShell ? rawShell(annotations) : []),
       run(plan, annotations, options, shell, dir),
+      endScratch,
       ''
     ].join('\n')
   }
@@ -90,27 +97,13 @@ function exports(dir: string, { podIp }: SlurmAnnotations): string[] {
   ]
 }
 
-/** Files of this job on its own machine, gone with it. */
-const scratch = `umask 077
-INTERLINK_SCRATCH=$(mktemp -d "\${SLURM_TMPDIR:-\${TMPDIR:-/tmp}}/interlink.\${SLURM_JOB_ID:-0}.XXXXXX") || exit 1
-export INTERLINK_SCRATCH
-memory=`
-
-function memoryVolumes({ volumes }: Plan, dir: string): string[] {
-  const names = volumes.flatMap((volume) =>
-    volume.kind === 'emptyDir' && volume.memory ? [volume.name] : []
-  )
-  if (names.length === 0) return []
-  return [
-    'memory=$(mktemp -d "/dev/shm/interlink.${SLURM_JOB_ID:-0}.XXXXXX") || exit 1',
-    ...names.map((name) => {
-      const place = shellQuote(join(dir, 'volumes', name))
-      return `mkdir "$memory"/${shellQuote(name)} && rm -rf ${place} && ln -s "$memory"/${shellQuote(name)} ${place}`
-    })
-  ]
+const slurmShell: BatchShell = {
+  scratch: '${SLURM_TMPDIR:-${TMPDIR:-/tmp}}',
+  id: '${SLURM_JOB_ID:-0}',
+  // Slurm starts a job again that it has put back into the queue, once it knows that the first run has ended.
+  again: '${SLURM_RESTART_COUNT:+again}'
 }
 
-/** TERM, of Slurm or of somebody who ends the job, goes to the supervisor; then what is of this machine is removed. */
 function run(
   plan: Plan,
   annotations: SlurmAnnotations,
@@ -120,29 +113,11 @@ function run(
 ): string {
   const mesh = options.rawShell && /EOFMESH/.test(annotations['pre-exec']?.value ?? '')
   const inside = mesh ? 'sh "${TMPDIR:-/tmp}/mesh.sh" ' : ''
-  const job = shellWords([shell, join(dir, 'job.sh')])
-  // Slurm starts a job again that it has put back into the queue, once it knows that the first run has ended.
-  const supervised = `${job} \${SLURM_RESTART_COUNT:+again} &`
   const script = (mode: 'run' | 'end') => shellWords([shell, ...scriptCommand(mode, dir)])
-  const [begin, end] =
-    plan.script === undefined
-      ? [`${inside}${supervised}`, []]
-      : [`${inside}${script('run')} &\n${supervised}`, [script('end')]]
-  return [
-    `${begin}
-job=$!
-trap 'kill -s TERM "$job" 2>/dev/null' TERM INT
-wait "$job"
-code=$?
-while kill -s 0 "$job" 2>/dev/null; do
-  wait "$job"
-  code=$?
-done`,
-    ...end,
-    `chmod -R u+rwx "$INTERLINK_SCRATCH" 2>/dev/null
-rm -rf "$INTERLINK_SCRATCH" \${memory:+"$memory"}
-exit "$code"`
-  ].join('\n')
+  return supervise(dir, shell, slurmShell, {
+    inside,
+    ...(plan.script === undefined ? {} : { beside: `${inside}${script('run')}`, after: script('end') })
+  })
 }
 
 /** Patterns of file names, sbatch(1), "filename pattern". */

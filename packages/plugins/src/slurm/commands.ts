@@ -13,12 +13,6 @@ export const sbatchArgv = (args: readonly string[], comment: string): string[] =
   `--comment=${comment}`
 ]
 
-/**
- * Holds a lock file while the command runs, or waits until nobody does: a submission that is still under way after
- * its plugin was killed is waited for, flock(1).
- */
-export const lockedArgv = (file: string, argv: readonly string[]): string[] => ['flock', file, ...argv]
-
 /** `1234` or, in a federation, `1234;cluster`. */
 export const parseJobId = (stdout: string): string | undefined =>
   /^(\d+)(?:;\S*)?\s*$/.exec(stdout.trim().split('\n').at(-1) ?? '')?.[1]

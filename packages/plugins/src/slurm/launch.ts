@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import type { Launch, Rendered } from '../kit/backend.ts'
 import { containerPaths } from '../kit/plan/context.ts'
+import { gpuKinds } from '../kit/plan/extended-resources.ts'
 import { deviceVariables, machineVariables } from '../kit/containers/variables.ts'
 import type { Rendering } from '../kit/containers/rendering.ts'
 import type { Notice, Plan, Refusal } from '../kit/plan/plan.ts'
@@ -14,7 +15,6 @@ import { hostLaunch } from '../kit/containers/host-launch.ts'
 import { resolveImage, type ImageOptions } from '../kit/containers/images.ts'
 import { scriptLaunches } from './job-script.ts'
 import { apptainerLaunch, apptainerOnce } from '../kit/containers/apptainer-launch.ts'
-import { gpuKinds } from './resources.ts'
 
 const closed = { additionalProperties: false } as const
 

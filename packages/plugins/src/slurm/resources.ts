@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
-import type { Plan, PlannedResources } from '../kit/plan/plan.ts'
+import { labelled, modelLabel, targetOf, type ModelLabel } from '../kit/plan/extended-resources.ts'
+import type { Plan } from '../kit/plan/plan.ts'
 import type { Flag } from './annotations/parse-flags.ts'
 
 const closed = { additionalProperties: false } as const
@@ -20,24 +21,11 @@ export const ResourceOptions = Type.Object(
       description:
         'extended resource to what it is in Slurm: a GRES (gpu, gpu:a100), or a flag with {count} (--gpus={count}, --licenses=matlab:{count}); a * at the end of the resource stands for the * of the value'
     }),
-    models: Type.Array(
-      Type.Object(
-        {
-          key: Type.String({ description: 'key of a nodeSelector or toleration' }),
-          resource: Type.Optional(Type.String({ description: 'the extended resource that gets a type' })),
-          names: Type.Record(Type.String(), Type.String(), {
-            default: {},
-            description: "the pod's value to Slurm's name; others are taken in lower case"
-          })
-        },
-        closed
-      ),
-      {
-        default: [],
-        description:
-          'pod labels for a model of hardware: the type of a GRES, or without a resource --constraint'
-      }
-    ),
+    models: Type.Array(modelLabel('the extended resource that gets a type'), {
+      default: [],
+      description:
+        'pod labels for a model of hardware: the type of a GRES, or without a resource --constraint'
+    }),
     gracePadding: Type.Integer({
       default: 30,
       minimum: 0,
@@ -104,27 +92,6 @@ export function timeFlag(plan: Plan, { gracePadding }: ResourceOptions): Flag | 
 export const signalFlag = (plan: Plan, { gracePadding }: ResourceOptions): Flag =>
   own('signal', `B:TERM@${Math.min(65_535, plan.graceSeconds + gracePadding)}`)
 
-/** Whether the pod asks for a kind of GPU, by which the container is given its devices. */
-export function gpuKinds({ extended }: PlannedResources): {
-  readonly nvidia: boolean
-  readonly amd: boolean
-} {
-  const names = Object.keys(extended)
-  return {
-    nvidia: names.some((name) => name.startsWith('nvidia.com/')),
-    amd: names.some((name) => name.startsWith('amd.com/'))
-  }
-}
-
-function targetOf(resource: string, known: Readonly<Record<string, string>>): string | undefined {
-  if (Object.hasOwn(known, resource)) return known[resource]
-  for (const [pattern, target] of Object.entries(known)) {
-    if (pattern.endsWith('*') && resource.startsWith(pattern.slice(0, -1)))
-      return target.replaceAll('*', resource.slice(pattern.length - 1))
-  }
-  return undefined
-}
-
 function withModel(gres: string, resource: string, plan: Plan, { models }: ResourceOptions): string {
   if (gres.includes(':')) return gres
   const type = models
@@ -133,9 +100,9 @@ function withModel(gres: string, resource: string, plan: Plan, { models }: Resou
   return type === undefined ? gres : `${gres}:${type}`
 }
 
-function modelOf({ pod }: Plan, { key, names }: ResourceOptions['models'][number]): string | undefined {
-  const asked = pod.nodeSelector?.[key] ?? pod.tolerations?.find((each) => each.key === key)?.value
-  if (asked === undefined || asked === '') return undefined
+function modelOf(plan: Plan, { key, names }: ModelLabel): string | undefined {
+  const asked = labelled(plan, key)
+  if (asked === undefined) return undefined
   const name = Object.hasOwn(names, asked) ? names[asked]! : asked.toLowerCase()
   return /^[\w.+-]+$/.test(name) ? name : undefined
 }

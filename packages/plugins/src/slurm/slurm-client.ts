@@ -6,6 +6,7 @@ import { submitFailure } from './submit-failures.ts'
 import { wordsOf } from '../kit/transport/words.ts'
 import { askedOnce } from '../kit/transport/asked-once.ts'
 import { atMost, type Limiter } from '../kit/transport/at-most.ts'
+import { lockedArgv } from '../kit/transport/locked.ts'
 import type { Ran, Transport } from '../kit/transport/transport.ts'
 
 const accountingRetryMs = 600_000
@@ -34,7 +35,7 @@ export class SlurmClient {
    */
   submit(args: readonly string[], comment: string, script: string, lock: string): Promise<string> {
     return this.#submitting(async () => {
-      const argv = commands.lockedArgv(lock, commands.sbatchArgv(args, comment))
+      const argv = lockedArgv(lock, commands.sbatchArgv(args, comment))
       const ran = await this.#transport.run(argv, {
         input: script,
         timeoutMs: this.#options.timeouts.submitSeconds * 1000
@@ -47,7 +48,7 @@ export class SlurmClient {
 
   /** Resolves when no submission of this lock file is under way any more, be it of a plugin that is gone. */
   async settled(lock: string): Promise<void> {
-    const ran = await this.#transport.run(commands.lockedArgv(lock, ['true']), {
+    const ran = await this.#transport.run(lockedArgv(lock, ['true']), {
       timeoutMs: this.#options.timeouts.submitSeconds * 1000
     })
     if (ran.code !== 0) throw failed('flock', ran)

@@ -56,6 +56,7 @@ export class BackendWatch {
 
   /** Asks at once, and from then on at its own pace. */
   start(): Promise<void> {
+    this.#options.backend.onChange?.(() => this.#lister.wake())
     return this.#lister.start()
   }
 

@@ -22,6 +22,7 @@ export class JobLister {
   #pauseMs: number
   #asking = false
   #hurried = false
+  #woken = false
   #closed = false
 
   constructor(options: JobListerOptions) {
@@ -34,6 +35,12 @@ export class JobLister {
     this.#pauseMs = this.#options.shortestMs
     if (this.#asking) this.#hurried = true
     else if (this.#due > performance.now() + this.#pauseMs) this.#wait(this.#pauseMs)
+  }
+
+  /** Something has changed. */
+  wake(): void {
+    if (this.#asking) this.#woken = true
+    else this.#wait(0)
   }
 
   /** Asks at once, and from then on at its own pace. */
@@ -58,10 +65,11 @@ export class JobLister {
     const { shortestMs, longestMs, ask } = this.#options
     this.#asking = true
     this.#hurried = false
+    this.#woken = false
     const standing = await ask()
     this.#asking = false
     if (this.#hurried || standing === 'moving') this.#pauseMs = shortestMs
     else this.#pauseMs = standing === 'empty' ? emptyMs : Math.min(this.#pauseMs * growth, longestMs)
-    this.#wait(this.#pauseMs)
+    this.#wait(this.#woken ? 0 : this.#pauseMs)
   }
 }

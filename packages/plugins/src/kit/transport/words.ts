@@ -2,7 +2,7 @@
 export const wordsOf = (stderr: string): string =>
   stderr
     .split('\n')
-    .map((line) => line.replace(/^(\w+: )?(error: |fatal: )/, '').trim())
+    .map((line) => line.replace(/^(\w+: )?(error: |fatal: )/i, '').trim())
     .filter((line) => line !== '' && !line.startsWith('Try "'))
     .join('; ')
     .slice(0, 2000)

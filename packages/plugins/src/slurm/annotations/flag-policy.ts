@@ -1,32 +1,9 @@
-import { Type, type Static } from 'typebox'
+import { namePolicy, refusedByPolicy, type NamePolicy } from '../../kit/plan/name-policy.ts'
 import type { Flag } from './parse-flags.ts'
 
-const closed = { additionalProperties: false } as const
-
-const rules = {
-  allow: Type.Optional(
-    Type.Array(Type.String(), { description: 'long names of the flags that pods may set; default: all' })
-  ),
-  deny: Type.Array(Type.String(), { default: [], description: 'long names of flags that pods may not set' }),
-  values: Type.Record(Type.String(), Type.String(), {
-    default: {},
-    description: 'long name to a regular expression that its whole value must match'
-  })
-}
-
 /** What pods may say to sbatch; what would break or endanger is refused whatever stands here. */
-export const FlagPolicy = Type.Object(
-  {
-    ...rules,
-    namespaces: Type.Record(Type.String(), Type.Object(rules, { ...closed, default: {} }), {
-      default: {},
-      description: 'further rules for the pods of a namespace; both must be kept'
-    })
-  },
-  { ...closed, default: {} }
-)
-export type FlagPolicy = Static<typeof FlagPolicy>
-type Rules = Pick<FlagPolicy, 'allow' | 'deny' | 'values'>
+export const FlagPolicy = namePolicy('long names of the flags')
+export type FlagPolicy = NamePolicy
 
 const otherAccount = 'whose account a job runs under is decided by the site'
 const environment = 'the environment of a job is made of the pod alone'
@@ -56,23 +33,9 @@ export const forbiddenFlags: ReadonlyMap<string, string> = new Map([
 ])
 
 /** The flags that a pod may not set here, each with its rule: `--wrap=…: what runs is the pod itself; remove it`. */
-export function refuseFlags(flags: readonly Flag[], policy: FlagPolicy, namespace: string): string[] {
-  const own = Object.hasOwn(policy.namespaces, namespace) ? policy.namespaces[namespace] : undefined
-  return flags.flatMap((flag) => {
+export const refuseFlags = (flags: readonly Flag[], policy: FlagPolicy, namespace: string): string[] =>
+  flags.flatMap((flag) => {
     const why =
-      forbiddenFlags.get(flag.name) ??
-      whyNot(flag, policy, 'this site') ??
-      (own ? whyNot(flag, own, `namespace ${namespace}`) : undefined)
+      forbiddenFlags.get(flag.name) ?? refusedByPolicy(flag, policy, namespace, (name) => `--${name}`)
     return why === undefined ? [] : [`${flag.written}: ${why}; remove it`]
   })
-}
-
-function whyNot({ name, value }: Flag, { allow, deny, values }: Rules, who: string): string | undefined {
-  if (deny.includes(name)) return `${who} does not let pods set --${name}`
-  if (allow && !allow.includes(name))
-    return `${who} lets pods set only ${allow.map((each) => `--${each}`).join(', ') || 'nothing'}`
-  const pattern = Object.hasOwn(values, name) ? values[name] : undefined
-  if (pattern !== undefined && !new RegExp(`^(?:${pattern})$`, 'u').test(value ?? ''))
-    return `${who} takes --${name} only as ${pattern}`
-  return undefined
-}

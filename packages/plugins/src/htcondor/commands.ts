@@ -1,0 +1,173 @@
+/** The commands of HTCondor that are used, as argv, and what they print, parsed. Pure. */
+import { classadString } from './classad.ts'
+import { jobStatus, type CondorJob } from './states.ts'
+
+/** Names of our attributes in the ad of a job. */
+export const attributes = {
+  uid: 'InterLinkPodUID',
+  root: 'InterLinkRoot',
+  pod: 'InterLinkPodName',
+  namespace: 'InterLinkPodNamespace'
+} as const
+
+/** Which queue: of this machine, or by its name, in a pool. */
+export interface Queue {
+  /** Name of a schedd. */
+  readonly schedd?: string
+  /** Of a collector: host and port. */
+  readonly pool?: string
+}
+
+const at = ({ schedd, pool }: Queue): string[] => [
+  ...(pool === undefined ? [] : ['-pool', pool]),
+  ...(schedd === undefined ? [] : ['-name', schedd])
+]
+
+/** The submit description comes by standard input. */
+export const submitArgv = (queue: Queue, spool: boolean): string[] => [
+  'condor_submit',
+  '-terse',
+  ...at(queue),
+  ...(spool ? ['-spool'] : [])
+]
+
+/** `12.0 - 12.0` */
+export const parseJobId = (stdout: string): string | undefined => /^(\d+)\.0 - \d+\.0\s*$/m.exec(stdout)?.[1]
+
+const projection = [
+  'ClusterId',
+  'JobStatus',
+  'EnteredCurrentStatus',
+  'QDate',
+  attributes.uid,
+  attributes.root,
+  'HoldReason',
+  'HoldReasonCode',
+  'HoldReasonSubCode',
+  'RemoveReason',
+  'LastRejMatchReason',
+  'VacateReason',
+  'RemoteHost',
+  'LastRemoteHost',
+  'NumShadowStarts',
+  'ExitCode',
+  'ExitSignal',
+  'TransferringInput',
+  'TransferQueued'
+].join(',')
+
+/** Whose jobs, by a constraint on our attributes. */
+export const ofRoot = (mark: string): string => `${attributes.root} == ${classadString(mark)}`
+export const ofPod = (mark: string, uid: string): string =>
+  `${attributes.uid} == ${classadString(uid)} && ${ofRoot(mark)}`
+/** One job of the root; of an id that is none of ours nothing is touched. */
+export const ofJob = (mark: string, jobId: string): string =>
+  `ClusterId == ${Number(jobId)} && ${ofRoot(mark)}`
+
+export const queueArgv = (queue: Queue, constraint: string): string[] => [
+  'condor_q',
+  ...at(queue),
+  '-allusers',
+  '-json',
+  '-attributes',
+  projection,
+  '-constraint',
+  constraint
+]
+
+/** Looked for from the newest back to `since`, epoch s. */
+export const historyArgv = (
+  queue: Queue,
+  constraint: string,
+  { limit, since }: { readonly limit: number; readonly since: number }
+): string[] => [
+  'condor_history',
+  ...at(queue),
+  '-json',
+  '-limit',
+  String(limit),
+  '-since',
+  `EnteredCurrentStatus < ${Math.floor(since)}`,
+  '-attributes',
+  projection,
+  '-constraint',
+  constraint
+]
+
+export const removeArgv = (queue: Queue, constraint: string, reason: string): string[] => [
+  'condor_rm',
+  ...at(queue),
+  '-reason',
+  reason,
+  '-constraint',
+  constraint
+]
+
+export const releaseArgv = (queue: Queue, constraint: string): string[] => [
+  'condor_release',
+  ...at(queue),
+  '-constraint',
+  constraint
+]
+
+/** The constraint has met nothing, or nothing that can still be changed. */
+export const isUnknownJob = (words: string): boolean =>
+  /couldn't find\/(remove|release) all jobs|no jobs in the queue|not found/i.test(words)
+
+/** The jobs of condor_q(1) or condor_history(1) `-json`; of none the former prints nothing at all. */
+export function parseJobs(text: string, hasLeft = false): CondorJob[] {
+  if (text.trim() === '') return []
+  const ads: unknown = JSON.parse(text)
+  if (!Array.isArray(ads)) throw new Error('HTCondor lists its jobs in a way that is not known')
+  return ads.flatMap((ad: Record<string, unknown>) => {
+    const jobId = numberOf(ad.ClusterId)
+    const status = numberOf(ad.JobStatus)
+    if (jobId === undefined || status === undefined) return []
+    const job: CondorJob = {
+      jobId: String(jobId),
+      status,
+      uid: wordsOf(ad[attributes.uid]) ?? '',
+      mark: wordsOf(ad[attributes.root]) ?? '',
+      starts: numberOf(ad.NumShadowStarts) ?? 0,
+      ...given({
+        holdCode: numberOf(ad.HoldReasonCode),
+        holdSubcode: numberOf(ad.HoldReasonSubCode),
+        holdReason: wordsOf(ad.HoldReason),
+        removeReason: wordsOf(ad.RemoveReason),
+        rejectReason: status === jobStatus.idle ? wordsOf(ad.LastRejMatchReason) : undefined,
+        vacateReason: wordsOf(ad.VacateReason),
+        host: wordsOf(ad.RemoteHost) ?? wordsOf(ad.LastRemoteHost),
+        queuedAt: epochMs(ad.QDate),
+        sinceAt: epochMs(ad.EnteredCurrentStatus),
+        exitCode: numberOf(ad.ExitCode),
+        exitSignal: numberOf(ad.ExitSignal),
+        isTransferring: ad.TransferringInput === true || ad.TransferQueued === true || undefined,
+        hasLeft: hasLeft || status === jobStatus.completed || undefined
+      })
+    }
+    return [job]
+  })
+}
+
+const given = <T extends object>(fields: { [K in keyof T]: T[K] | undefined }): Partial<T> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
+
+const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)
+/** An expression that was not evaluated is `/Expr(…)/`. */
+const wordsOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' && !value.startsWith('/Expr(')
+    ? value.replace(/\s+/g, ' ')
+    : undefined
+const epochMs = (value: unknown): number | undefined => {
+  const seconds = numberOf(value)
+  return seconds ? seconds * 1000 : undefined
+}
+
+/** A command on the machine of a job, by a shell there. A job that has just begun is waited for. */
+export const sshToJobArgv = (queue: Queue, jobId: string, command: string): string[] => [
+  'condor_ssh_to_job',
+  ...at(queue),
+  '-auto-retry',
+  jobId,
+  command
+]

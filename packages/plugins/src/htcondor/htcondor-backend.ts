@@ -1,0 +1,335 @@
+import { access, writeFile } from 'node:fs/promises'
+import type { FSWatcher } from 'node:fs'
+import { join } from 'node:path'
+import { PluginError } from '../errors.ts'
+import type {
+  Backend,
+  BackendContext,
+  BackendState,
+  HeldJob,
+  Job,
+  Streams,
+  SubmittedJob,
+  Usage
+} from '../kit/backend.ts'
+import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
+import { pullScript } from '../kit/containers/pull-script.ts'
+import { readJson } from '../kit/jobs/durable-file.ts'
+import { planFile } from '../kit/jobs/job-directory.ts'
+import { parseUsage } from '../kit/jobs/measured-usage.ts'
+import { rootMark } from '../kit/jobs/root-mark.ts'
+import { Newest } from '../kit/newest.ts'
+import type { Plan, Refusal } from '../kit/plan/plan.ts'
+import type { Site } from '../kit/sites/site.ts'
+import type { CallHome } from '../kit/streams/call-home.ts'
+import type { HubAccess } from '../kit/streams/hub-access.ts'
+import { jobStreams } from '../kit/streams/job-streams.ts'
+import type { Transport } from '../kit/transport/transport.ts'
+import { readAnnotations } from './annotations.ts'
+import { checkCondor } from './check.ts'
+import { ClassAdError } from './classad.ts'
+import { ofJob, ofPod, ofRoot } from './commands.ts'
+import { CondorClient } from './condor-client.ts'
+import { EventFiles, type EventFolder } from './event-files.ts'
+import { condorAccess } from './htcondor-streams.ts'
+import { renderProgram } from './job-program.ts'
+import { JobTable } from './job-table.ts'
+import { renderLaunches } from './launch.ts'
+import { offeredResources } from './offered-resources.ts'
+import type { HtcondorOptions } from './options.ts'
+import { preflight } from './preflight.ts'
+import type { SlotFacts } from './slot-facts.ts'
+import { backendState, holdOutcome, jobStatus, type CondorJob } from './states.ts'
+import { programFile, renderDescription, type Description } from './submit-description.ts'
+
+/** Beyond the grace of a pod, before HTCondor ends its job whatever it does; seconds. */
+const patience = 5
+const factsMs = 60_000
+/** Of what the event log tells, the first in so long is looked at. */
+const wakeMs = 250
+
+export class HtcondorBackend implements Backend {
+  readonly name = 'htcondor'
+  readonly streams: Streams
+  readonly #options: HtcondorOptions
+  readonly #context: BackendContext
+  readonly #transport: Transport
+  readonly #condor: CondorClient
+  readonly #site: Site
+  readonly #callHome: CallHome | undefined
+  readonly #access: HubAccess | undefined
+  readonly #events: EventFiles | undefined
+  readonly #table: JobTable
+  readonly #facts: Newest<readonly SlotFacts[]>
+  /** When a job was first asked to end, epoch ms. */
+  readonly #cancelled = new Map<string, number>()
+  #mark: Promise<string> | undefined
+  #watcher: FSWatcher | undefined
+  #waking: NodeJS.Timeout | undefined
+
+  constructor(
+    options: HtcondorOptions,
+    context: BackendContext,
+    { transport, site, events }: { transport: Transport; site: Site; events: EventFolder },
+    callHome?: CallHome
+  ) {
+    this.#options = options
+    this.#context = context
+    this.#transport = transport
+    this.#site = site
+    this.#callHome = callHome
+    this.#condor = new CondorClient(transport, options)
+    this.#access = condorAccess({ queue: options, site, transport }, options.streams, callHome)
+    this.streams = this.#access
+      ? jobStreams({
+          ...this.#access,
+          seenAs: ({ dir }) => site.seenAs(dir),
+          shell: options.containers.shell
+        })
+      : {}
+    this.#events = options.eventLog ? new EventFiles(events) : undefined
+    this.#table = new JobTable(
+      {
+        queue: async () => this.#condor.jobs(ofRoot(await this.#rootMark())),
+        history: async (jobIds, sinceMs) => this.#condor.left(ofAny(jobIds), jobIds.length, sinceMs)
+      },
+      this.#events,
+      { everyMs: options.querySeconds * 1000 }
+    )
+    this.#facts = new Newest(
+      () => this.#condor.slots(),
+      factsMs,
+      (err) => context.log.warn({ err }, 'the slots of HTCondor could not be asked for')
+    )
+  }
+
+  async adopt() {
+    if (this.#callHome?.keep) await this.#callHome.listen()
+  }
+
+  check() {
+    return checkCondor({
+      ...{ condor: this.#condor, site: this.#site, transport: this.#transport },
+      ...{ options: this.#options, root: this.#context.root, callHome: this.#callHome }
+    })
+  }
+
+  async preflight() {
+    await preflight(this.#condor, this.#transport)
+  }
+
+  async honours() {
+    const runsImages = this.#options.containers.runtime !== 'host'
+    return { pullSecrets: runsImages, readOnlyRoot: runsImages, hostname: runsImages }
+  }
+
+  async render(...[plan, dir]: Parameters<Backend['render']>) {
+    const seenAs = await this.#site.seenAs(dir)
+    const rendered = renderLaunches(plan, seenAs, this.#options)
+    const described = this.#describe(plan, seenAs, '<mark>')
+    const refusals = [...('refusals' in rendered ? rendered.refusals : []), ...described.refusals]
+    if ('refusals' in rendered || refusals.length > 0) return { refusals }
+    return {
+      ...rendered,
+      notices: [...rendered.notices, ...described.notices],
+      seenAs,
+      shown: [{ title: 'condor_submit -terse', text: described.text }]
+    }
+  }
+
+  #describe(plan: Plan, dir: string, mark: string, log?: string): Description {
+    const { submit, containers } = this.#options
+    const place = { dir, mark, shell: containers.shell, ...(log === undefined ? {} : { log }) }
+    try {
+      return renderDescription({ plan }, place, submit)
+    } catch (error) {
+      if (!(error instanceof ClassAdError)) throw error
+      const refusal: Refusal = { field: 'metadata.name', message: error.message }
+      return { text: '', notices: [], refusals: [refusal] }
+    }
+  }
+
+  async submit(job: Job) {
+    const { containers, images, submit } = this.#options
+    const dir = await this.#site.seenAs(job.dir)
+    const program = renderProgram({ plan: job.plan, dir }, { ...submit, shell: containers.shell })
+    const files = [
+      ...(await apptainerFiles(job.plan, images)),
+      { path: programFile, mode: 0o600, text: program },
+      ...(this.#callHome?.keep ? [await this.#callHome.keptFile(job.uid)] : [])
+    ]
+    await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
+    const mark = await this.#rootMark()
+    const { text, refusals } = this.#describe(job.plan, dir, mark, await this.#events?.path())
+    if (refusals.length > 0)
+      throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: this.name, reason: refusals[0]!.message })
+    await this.#site.stage(job.dir)
+    await this.#pull({ plan: job.plan, dir })
+    const queuedAt = Date.now()
+    const jobId = await this.#condor.submit(text, lockOf(dir))
+    this.#table.add({ jobId, uid: job.uid, mark, status: jobStatus.idle, starts: 0, queuedAt })
+    return { jobId }
+  }
+
+  /** Where it cannot be begun, the job pulls after a while itself. */
+  async #pull(job: Pick<Job, 'plan' | 'dir'>) {
+    const { submit, images, containers } = this.#options
+    const root = readAnnotations(job.plan).annotations['image-root']?.value
+    const script = pullScript({ ...job, root }, { preamble: submit.preamble, images, containers })
+    if (script === undefined) return
+    await this.#transport
+      .run([containers.shell, '-s'], {
+        input: script,
+        timeoutMs: this.#options.timeouts.submitSeconds * 1000
+      })
+      .catch((err: unknown) =>
+        this.#context.log.warn({ uid: job.plan.pod.uid, err }, 'the images of a job were not asked for')
+      )
+  }
+
+  /** Its image is asked for as those of the job were. */
+  async add({ dir }: SubmittedJob, { plan }: Job) {
+    for (const { name } of plan.containers) await this.#site.add(dir, name)
+    await this.#pull({ plan, dir: await this.#site.seenAs(dir) })
+  }
+
+  /** Were there ever two jobs, the first is kept and the others end. */
+  async find(job: Job) {
+    await this.#site.ensure(job.dir)
+    await this.#condor.settled(lockOf(await this.#site.seenAs(job.dir)))
+    const mark = await this.#rootMark()
+    const queued = await this.#condor.jobs(ofPod(mark, job.uid))
+    const [first, ...others] = queued.sort((a, b) => Number(a.jobId) - Number(b.jobId))
+    for (const { jobId } of others) {
+      this.#context.log.warn({ uid: job.uid, jobId, kept: first!.jobId }, 'a second job of a pod is removed')
+      await this.#condor.remove(ofJob(mark, jobId), 'a second job of its pod')
+    }
+    return first ? { jobId: first.jobId } : undefined
+  }
+
+  async list(jobs: readonly SubmittedJob[]) {
+    const dirs = new Map(jobs.map(({ jobId, dir }) => [jobId, dir]))
+    await this.#site.fetch([...dirs.values()])
+    await this.#table.look(
+      jobs.map(({ jobId }) => jobId).filter((jobId) => /^\d+$/.test(jobId)),
+      (jobId) => this.#isBegun(dirs.get(jobId)!)
+    )
+    const states = await Promise.all(jobs.map(async (job) => [job.uid, await this.#stateOf(job)] as const))
+    return new Map<string, BackendState>(states)
+  }
+
+  async #stateOf({ uid, jobId }: SubmittedJob): Promise<BackendState> {
+    const job = this.#table.get(jobId)
+    if (!job) return { phase: this.#table.isPending(jobId) ? 'active' : 'gone' }
+    if (job.status === jobStatus.held) await this.#settleHold(uid, job)
+    return backendState(job, this.#options.holds)
+  }
+
+  /** A held job stays in the queue until somebody releases or removes it. */
+  async #settleHold(uid: string, job: CondorJob): Promise<void> {
+    const outcome = holdOutcome(job, this.#options.holds)
+    if (outcome === 'wait') return
+    const constraint = `${ofJob(await this.#rootMark(), job.jobId)} && JobStatus == ${jobStatus.held}`
+    const done =
+      outcome === 'release'
+        ? this.#condor.release(constraint)
+        : this.#condor.remove(constraint, 'it was held, and its pod has failed')
+    await done.catch((err: unknown) =>
+      this.#context.log.warn({ uid, jobId: job.jobId, outcome, err }, 'a held job was left as it is')
+    )
+  }
+
+  onChange(wake: () => void) {
+    const changed = () => {
+      this.#waking ??= setTimeout(() => {
+        this.#waking = undefined
+        wake()
+      }, wakeMs).unref()
+    }
+    this.#events?.watch(changed).then(
+      (watcher) => (this.#watcher = watcher?.on('error', () => {})),
+      (err: unknown) => this.#context.log.warn({ err }, 'the event log is not watched')
+    )
+  }
+
+  held(): HeldJob[] {
+    return this.#table.inQueue().map(({ uid, jobId }) => ({ uid, jobId }))
+  }
+
+  async abandon({ jobId }: HeldJob) {
+    await this.#condor.remove(ofJob(await this.#rootMark(), jobId), 'no pod stands behind it')
+  }
+
+  /**
+   * The supervisor is asked by its file and by TERM, which comes by HTCondor: either may be out of reach. A longer
+   * grace than HTCondor was told of is the file's alone.
+   */
+  async cancel({ uid, dir, jobId }: SubmittedJob, graceSeconds: number) {
+    const now = Date.now()
+    const since = this.#cancelled.get(uid) ?? now
+    this.#cancelled.set(uid, since)
+    await this.#site.stop(dir, graceSeconds)
+    if (!/^\d+$/.test(jobId)) return
+    const isLate = now - since > (graceSeconds + patience) * 1000
+    if (!isLate && (await this.#isBegun(dir)) && graceSeconds > (await graceOf(dir))) return
+    await this.#condor.remove(ofPod(await this.#rootMark(), uid), 'its pod was deleted')
+  }
+
+  #isBegun(dir: string): Promise<boolean> {
+    return isThere(join(dir, 'state', 'supervisor'))
+  }
+
+  async release({ uid, dir }: SubmittedJob) {
+    this.#cancelled.delete(uid)
+    this.#access?.close(uid)
+    await this.#site.release(dir)
+  }
+
+  /** The supervisors measure, where the jobs run: HTCondor is not asked. */
+  async usage(jobs: readonly SubmittedJob[]) {
+    const texts = await this.#site.usage(jobs.map(({ dir }) => dir))
+    const now = Date.now()
+    const used = jobs.flatMap(({ uid, dir }) => {
+      const usage = parseUsage(texts.get(dir) ?? '', now)
+      return usage ? [[uid, usage] as const] : []
+    })
+    return new Map<string, Usage>(used)
+  }
+
+  /** As the last look has it: no ping waits for HTCondor. */
+  async resources() {
+    const facts = this.#facts.get()
+    const { taints, submit } = this.#options
+    return {
+      ...(facts ? offeredResources(facts, submit.resources) : {}),
+      ...(taints ? { taints } : {}),
+      ...(this.#access ? { streams: this.#access.via.join(', ') } : {})
+    }
+  }
+
+  async close() {
+    clearTimeout(this.#waking)
+    this.#watcher?.close()
+    this.#access?.close()
+    this.#site.close()
+    await Promise.all([this.#transport.close(), this.#callHome?.close()])
+  }
+
+  #rootMark(): Promise<string> {
+    this.#mark ??= rootMark(this.#context.root)
+    this.#mark.catch(() => (this.#mark = undefined))
+    return this.#mark
+  }
+}
+
+/** Held by a submission while it is under way. */
+const lockOf = (dir: string): string => join(dir, 'submit.lock')
+const ofAny = (jobIds: readonly string[]): string =>
+  jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')
+const graceOf = async (dir: string): Promise<number> =>
+  ((await readJson(planFile(dir)).catch(() => undefined)) as Plan | undefined)?.graceSeconds ?? 0
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false
+  )

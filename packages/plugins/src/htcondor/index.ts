@@ -1,0 +1,2 @@
+export { htcondorBackend } from './create-htcondor.ts'
+export { HtcondorOptions } from './options.ts'

@@ -1,0 +1,117 @@
+import { Type, type Static } from 'typebox'
+import { Value } from 'typebox/value'
+import { ConfigError } from '@interlink-ts/interlink-api/config'
+import { ImageOptions } from '../kit/containers/images.ts'
+import { TaintsOption } from '../kit/taints-option.ts'
+import { SshOptions } from '../kit/transport/ssh-options.ts'
+import { ClassAdError } from './classad.ts'
+import { ContainerOptions } from './launch.ts'
+import { StreamOptions } from './htcondor-streams.ts'
+import { checkSubmitOptions, SubmitOptions } from './submit-description.ts'
+
+const closed = { additionalProperties: false } as const
+/** An argument that no program takes for an option. */
+const word = (description: string) => Type.String({ pattern: '^[^-\\s][^\\s]*$', description })
+
+/** The HTCondor backend's own section of the plugin configuration. */
+export const HtcondorOptions = Type.Object(
+  {
+    config: Type.Optional(
+      Type.String({
+        pattern: '^/',
+        description:
+          'CONDOR_CONFIG for HTCondor’s clients; default: their own. It names tokens and certificates by file'
+      })
+    ),
+    bin: Type.Optional(
+      Type.String({
+        pattern: '^/[^:]*$',
+        description: 'directory of HTCondor’s clients, ahead of PATH; default: PATH alone'
+      })
+    ),
+    schedd: Type.Optional(word('name of the queue, where it is not that of the clients’ machine')),
+    pool: Type.Optional(
+      word('HOST[:PORT] of the collector, where it is not that of the clients’ configuration')
+    ),
+    ssh: Type.Optional(SshOptions),
+    submit: SubmitOptions,
+    containers: ContainerOptions,
+    images: ImageOptions,
+    holds: Type.Object(
+      {
+        outcomes: Type.Record(
+          Type.String(),
+          Type.Union([Type.Literal('wait'), Type.Literal('fail'), Type.Literal('release')]),
+          {
+            default: {},
+            description:
+              'what becomes of a held job, by the name or number of its hold code, or number.subcode: its pod waits, fails, or the job is released; default: by the table of the guide'
+          }
+        ),
+        releases: Type.Integer({
+          default: 3,
+          minimum: 0,
+          description: 'after so many starts a job is released no more, and its pod waits'
+        })
+      },
+      { ...closed, default: {} }
+    ),
+    streams: StreamOptions,
+    submissions: Type.Integer({
+      default: 4,
+      minimum: 1,
+      maximum: 64,
+      description: 'condor_submit at the same time'
+    }),
+    eventLog: Type.Boolean({
+      default: true,
+      description: 'jobs write an event log that the plugin follows; without it only the queue is asked'
+    }),
+    querySeconds: Type.Number({
+      default: 10,
+      minimum: 0.1,
+      description: 'between two condor_q, where the event log tells what happens in between'
+    }),
+    timeouts: Type.Object(
+      {
+        querySeconds: Type.Number({
+          default: 30,
+          minimum: 1,
+          description: 'condor_q, condor_history, condor_status, condor_rm, condor_release'
+        }),
+        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'condor_submit' }),
+        testJobSeconds: Type.Number({
+          default: 60,
+          minimum: 1,
+          description: 'how long doctor waits for its job to start, and then for its end'
+        })
+      },
+      { ...closed, default: {} }
+    ),
+    slots: Type.Optional(
+      Type.String({
+        pattern: '^[^-\\n]',
+        description:
+          'an expression for the slots that count as capacity, such as Partition == "cms"; default: all'
+      })
+    ),
+    taints: TaintsOption
+  },
+  closed
+)
+export type HtcondorOptions = Static<typeof HtcondorOptions>
+
+/** @throws ConfigError */
+export function completeOptions(options: unknown): HtcondorOptions {
+  const complete = Value.Parse(
+    HtcondorOptions,
+    Value.Default(HtcondorOptions, structuredClone(options ?? {}))
+  )
+  try {
+    checkSubmitOptions(complete.submit)
+  } catch (error) {
+    if (!(error instanceof ClassAdError)) throw error
+    throw new ConfigError(error.message, { field: 'options.submit.requirements' })
+  }
+  return complete
+}

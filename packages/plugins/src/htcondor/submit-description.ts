@@ -1,0 +1,113 @@
+import { join } from 'node:path'
+import { Type, type Static } from 'typebox'
+import type { Job } from '../kit/backend.ts'
+import type { Notice, Refusal } from '../kit/plan/plan.ts'
+import { readAnnotations } from './annotations.ts'
+import { ClassAdError, classadString, expressionError, submitArguments, submitValue } from './classad.ts'
+import { attributes } from './commands.ts'
+import { durationOf, requested, ResourceOptions } from './resources.ts'
+import { AccountingOptions, CommandPolicy, readWishes } from './wishes.ts'
+
+const closed = { additionalProperties: false } as const
+
+/** What a job says to HTCondor. */
+export const SubmitOptions = Type.Object(
+  {
+    policy: CommandPolicy,
+    accounting: AccountingOptions,
+    resources: ResourceOptions,
+    requirements: Type.Optional(
+      Type.String({
+        description: 'an expression that the machine of every job must fulfil, beside the pod’s own'
+      })
+    ),
+    extra: Type.Array(Type.String({ pattern: '^[^\\n\\r]*$' }), {
+      default: [],
+      description: 'further lines of the site for every submit description, as condor_submit(1) has them'
+    }),
+    preamble: Type.String({
+      default: '',
+      description: 'shell text of the site in front of every job, such as `module load apptainer`'
+    })
+  },
+  { ...closed, default: {} }
+)
+export type SubmitOptions = Static<typeof SubmitOptions>
+
+export interface Place {
+  /** The job directory, as HTCondor sees it. */
+  readonly dir: string
+  /** Of the event log; absent where it could not be read. */
+  readonly log?: string
+  readonly mark: string
+  readonly shell: string
+}
+
+export interface Description {
+  /** What condor_submit reads from its standard input. It holds nothing secret: condor_q shows it. */
+  readonly text: string
+  readonly notices: readonly Notice[]
+  readonly refusals: readonly Refusal[]
+}
+
+/** The program of the job, in its directory; see job-program.ts. */
+export const programFile = 'condor.sh'
+
+/** The job of a plan as condor_submit takes it. Pure. */
+export function renderDescription(
+  { plan }: Pick<Job, 'plan'>,
+  { dir, log, mark, shell }: Place,
+  options: SubmitOptions
+): Description {
+  const { pod } = plan
+  const { annotations, notices } = readAnnotations(plan)
+  const wishes = readWishes(plan, annotations, options)
+  const { commands, requirements, unknown } = requested(plan, options.resources)
+  const duration = durationOf(plan, options.resources)
+  const needs = [
+    ...requirements,
+    ...[options.requirements, wishes.requirements].flatMap((each) =>
+      each === undefined ? [] : [`(${each})`]
+    )
+  ]
+  const lines: (readonly [string, string])[] = [
+    ['universe', 'vanilla'],
+    ['batch_name', submitValue(`${pod.namespace}/${pod.name}`)],
+    ['executable', submitValue(shell)],
+    ['transfer_executable', 'false'],
+    ['arguments', submitArguments([join(dir, programFile)])],
+    ['initialdir', submitValue(dir)],
+    ['should_transfer_files', 'NO'],
+    ['output', submitValue(join(dir, 'job.out'))],
+    ['error', submitValue(join(dir, 'job.out'))],
+    ...(log === undefined ? [] : [['log', submitValue(log)] as const]),
+    ['notification', 'never'],
+    ['kill_sig', 'SIGTERM'],
+    ['job_max_vacate_time', String(plan.graceSeconds + options.resources.gracePadding)],
+    ...(duration === undefined ? [] : [['allowed_job_duration', String(duration)] as const]),
+    ...commands,
+    ...(needs.length === 0 ? [] : [['requirements', needs.join(' && ')] as const]),
+    ...wishes.commands,
+    [`+${attributes.uid}`, classadString(pod.uid)],
+    [`+${attributes.root}`, classadString(mark)],
+    [`+${attributes.pod}`, classadString(pod.name)],
+    [`+${attributes.namespace}`, classadString(pod.namespace)]
+  ]
+  return {
+    text: [...lines.map(([name, value]) => `${name} = ${value}`), ...options.extra, 'queue 1', ''].join('\n'),
+    notices: [...notices, ...wishes.notices],
+    refusals: [
+      ...wishes.refusals,
+      ...unknown.map((resource) => ({
+        field: `resources.limits[${resource}]`,
+        message: `HTCondor has no name for ${resource} here; remove it, or give it one in options.submit.resources.extended`
+      }))
+    ]
+  }
+}
+
+/** @throws ClassAdError where an expression of the site is none */
+export function checkSubmitOptions({ requirements }: SubmitOptions): void {
+  const error = requirements === undefined ? undefined : expressionError(requirements)
+  if (error !== undefined) throw new ClassAdError(`options.submit.requirements: ${error}`)
+}

@@ -1,0 +1,211 @@
+import t from 'tap'
+import { Value } from 'typebox/value'
+import { renderProgram } from '../src/htcondor/job-program.ts'
+import { completeOptions } from '../src/htcondor/options.ts'
+import { renderDescription, SubmitOptions } from '../src/htcondor/submit-description.ts'
+import { planOf, type Given } from './support-plan.ts'
+
+const optionsOf = (options: object): SubmitOptions =>
+  Value.Parse(SubmitOptions, Value.Default(SubmitOptions, structuredClone(options)))
+const place = {
+  dir: '/jobs/default-u',
+  log: '/jobs/.events/2026-11-22',
+  mark: 'interlink-1',
+  shell: '/bin/sh'
+}
+const render = (given: Given = {}, options: object = {}) =>
+  renderDescription({ plan: planOf(given) }, place, optionsOf(options))
+/** Commands of a description by their names. */
+const commandsOf = ({ text }: { readonly text: string }): Record<string, string> =>
+  Object.fromEntries(
+    text.split('\n').flatMap((line) => {
+      const at = line.indexOf(' = ')
+      return at < 0 ? [] : [[line.slice(0, at), line.slice(at + 3)]]
+    })
+  )
+const annotated = (annotations: Record<string, string>, options: object = {}) =>
+  render({ annotations }, options)
+const refusals = (rendered: ReturnType<typeof render>) => rendered.refusals.map(({ message }) => message)
+
+t.test('a job is found by the attributes of its ad, and begins once', async (t) => {
+  const { text } = render()
+  t.match(text, /^\+InterLinkPodUID = "6b2e0d0c-1111-4222-8333-944455556666"$/m)
+  t.match(text, /^\+InterLinkRoot = "interlink-1"$/m)
+  t.match(text, /^arguments = "'\/jobs\/default-u\/condor\.sh'"$/m)
+  t.equal(text.match(/^queue/gm)?.length, 1)
+  t.ok(text.endsWith('queue 1\n'))
+})
+
+t.test('what a pod requests are the resources of its slot', async (t) => {
+  const limits = {
+    cpu: '1500m',
+    memory: '100M',
+    'ephemeral-storage': '1Gi',
+    'nvidia.com/gpu': '2',
+    'xilinx.com/fpga': '1'
+  }
+  const commands = commandsOf(
+    render({
+      container: { resources: { limits } },
+      spec: {
+        nodeSelector: { 'nvidia.com/gpu.product': 'NVIDIA-A100-80GB', 'nvidia.com/gpu.memory': '40000' }
+      }
+    })
+  )
+  t.match(commands, {
+    request_cpus: '2',
+    request_memory: '96M',
+    request_disk: '1048576K',
+    request_gpus: '2',
+    request_fpgas: '1',
+    gpus_minimum_memory: '40000',
+    require_gpus: 'regexp("^NVIDIA[- ]A100[- ]80GB\\044", DeviceName, "i")'
+  })
+  t.notOk('request_cpus' in commandsOf(render()), 'nothing is asked for: the pool decides')
+})
+
+t.test('a resource has the name that its site gives it, or is refused', async (t) => {
+  const container = { resources: { limits: { 'example.com/qpu': '3' } } }
+  t.match(render({ container }).refusals, [
+    { field: 'resources.limits[example.com/qpu]', message: /options\.submit\.resources\.extended/ }
+  ])
+  const options = { resources: { extended: { 'example.com/*': 'Dev_*' } } }
+  t.equal(commandsOf(render({ container }, options)).request_dev_qpu, '3')
+})
+
+t.test('a label for a model of machine is a requirement', async (t) => {
+  const options = {
+    requirements: 'HasCVMFS',
+    resources: { models: [{ key: 'example.com/cpu-model', names: { epyc: 'EPYC"7' } }] }
+  }
+  const given = {
+    spec: { nodeSelector: { 'example.com/cpu-model': 'epyc' } },
+    annotations: { 'htcondor-job.vk.io/requirements': 'A || B' }
+  }
+  t.equal(
+    commandsOf(render(given, options)).requirements,
+    'TARGET.example_com_cpu_model == "EPYC\\"7" && (HasCVMFS) && (A || B)'
+  )
+})
+
+t.test('HTCondor ends a job after its grace, and after its deadline', async (t) => {
+  const spec = { terminationGracePeriodSeconds: 10, activeDeadlineSeconds: 100 }
+  t.match(commandsOf(render({ spec })), {
+    job_max_vacate_time: '40',
+    allowed_job_duration: '140',
+    kill_sig: 'SIGTERM'
+  })
+})
+
+t.test('annotations are commands of the description, by every spelling', async (t) => {
+  const commands = commandsOf(
+    annotated({
+      'htcondor-job.knoc.io/rank': 'Memory',
+      'htcondor-job.vk.io/priority': '-5',
+      'htcondor-job.vk.io/accounting-group': 'group_cms.prod',
+      'htcondor-job.vk.io/concurrency-limits': 'db:2, tape',
+      'htcondor-job.vk.io/classads': '+WantRemoteIO = false\nProjectName = "a;b"',
+      'htcondor-job.vk.io/universe': 'container'
+    })
+  )
+  t.match(commands, {
+    rank: 'Memory',
+    priority: '-5',
+    accounting_group: 'group_cms.prod',
+    concurrency_limits: 'db:2,tape',
+    '+ProjectName': '"a;b"'
+  })
+})
+
+t.test('what a pod may not say is refused by the name of its annotation', async (t) => {
+  const wrong: Record<string, readonly [string, RegExp]> = {
+    requirements: ['true) || (true', /closes nothing/],
+    rank: ['$(x)', /expand/],
+    priority: ['high', /whole number/],
+    'accounting-group': ['a b', /letters/],
+    'concurrency-limits': ['a b', /names with commas/],
+    universe: ['local', /machine of the queue/],
+    classads: ['Owner = "root"', /decided by the plugin/]
+  }
+  for (const [name, [value, message]] of Object.entries(wrong)) {
+    const [refusal, ...others] = annotated({ [`htcondor-job.vk.io/${name}`]: value }).refusals
+    t.equal(refusal?.field, `metadata.annotations[htcondor-job.vk.io/${name}]`)
+    t.match(refusal?.message, message)
+    t.same(others, [])
+  }
+})
+
+t.test('no attribute that decides what runs, where, as whom or until when is a pod’s', async (t) => {
+  const names = [
+    'InterLinkPodUID interlinkroot ClusterId JobUniverse Cmd Arguments Environment Iwd UserLog Owner AcctGroup',
+    'x509userproxy TransferInput WantDocker ContainerImage PeriodicHold OnExitRemove LeaveJobInQueue KillSig',
+    'JobMaxVacateTime RequestCpus Requirements JobPrio HoldReasonCode NumJobStarts'
+  ].flatMap((line) => line.split(' '))
+  for (const name of names)
+    t.equal(annotated({ 'htcondor-job.vk.io/classads': `${name} = 1` }).refusals.length, 1, name)
+})
+
+t.test('a site says what pods may set, in general and by namespace', async (t) => {
+  const policy = {
+    deny: ['rank'],
+    values: { accounting_group: 'group_[a-z]+' },
+    namespaces: { default: { allow: ['requirements', '+ProjectName'] } }
+  }
+  const said = (name: string, value: string) =>
+    refusals(annotated({ [`htcondor-job.vk.io/${name}`]: value }, { policy }))
+  t.match(said('rank', 'Memory'), [/this site does not let pods set rank/])
+  t.match(said('accounting-group', 'other'), [/takes accounting_group only as group_\[a-z\]\+/])
+  t.match(said('priority', '1'), [/namespace default lets pods set only requirements, \+ProjectName/])
+  t.same(said('requirements', 'true'), [])
+  t.same(said('classads', 'ProjectName = "p"'), [])
+})
+
+t.test('a namespace is charged as its site says', async (t) => {
+  const accounting = {
+    group: 'all',
+    concurrencyLimits: ['a'],
+    namespaces: { default: { group: 'group_x', user: 'alice' }, other: { group: 'group_y' } }
+  }
+  t.match(commandsOf(render({}, { accounting })), {
+    accounting_group: 'group_x',
+    accounting_group_user: 'alice',
+    concurrency_limits: 'a'
+  })
+  const own = annotated({ 'htcondor-job.vk.io/concurrency-limits': 'b' }, { accounting })
+  t.equal(commandsOf(own).concurrency_limits, 'a,b')
+})
+
+t.test('an annotation that nobody reads is told', async (t) => {
+  const { notices } = annotated({
+    'htcondor-job.vk.io/requirement': 'x',
+    'htcondor-job.knoc.io/singularity-commands': 'y'
+  })
+  t.match(notices, [
+    { reason: 'AnnotationNotRead' },
+    { reason: 'AnnotationNotRead', message: /command of the container/ }
+  ])
+})
+
+t.test('lines of the site come last', async (t) => {
+  const { text } = render({}, { extra: ['+WantX = true'] })
+  t.ok(text.endsWith('+WantX = true\nqueue 1\n'))
+})
+
+t.test('an expression of the site that is none is an error of its configuration', async (t) => {
+  t.throws(() => completeOptions({ submit: { requirements: 'a) || (b' } }), /options\.submit\.requirements/)
+  t.throws(() => completeOptions({ schedd: '-name' }))
+})
+
+t.test('the program of a job quotes its directory, and holds its preamble', async (t) => {
+  const plan = planOf({
+    container: { image: 'docker://busybox', volumeMounts: [{ name: 'm', mountPath: '/m' }] },
+    spec: { volumes: [{ name: 'm', emptyDir: { medium: 'Memory' } }] }
+  })
+  const program = renderProgram(
+    { plan, dir: "/a'b" },
+    { preamble: 'module load apptainer\n', shell: '/bin/sh' }
+  )
+  t.match(program, /\nmodule load apptainer\n/)
+  t.match(program, /'\/a'\\''b\/job\.sh'/)
+  t.match(program, /dev\/shm/)
+})
