@@ -1,5 +1,6 @@
 import t from 'tap'
-import { DeviceBroker, type BrokerEvent } from '../src/kit/devices/broker.ts'
+import type { BrokerEvent } from '../src/kit/devices/broker-events.ts'
+import { DeviceBroker } from '../src/kit/devices/broker.ts'
 import type { Card } from '../src/kit/devices/card.ts'
 import type { DeviceRequest } from '../src/kit/devices/lease.ts'
 import { nodeOffer } from '../src/kit/devices/node-offer.ts'
@@ -316,7 +317,7 @@ t.test('a card that is pulled out keeps its lease, and is not given again when i
   await get('a-1', 'nvidia.com/gpu')
   await devices.update([])
   t.same(events.at(-2), { type: 'lost', uid: 'a-1' })
-  t.same(devices.binding('a-1')!.devices, [])
+  t.same((await devices.bind('a-1')).devices, [])
   await devices.update([card])
   await t.rejects(get('a-2', 'nvidia.com/gpu'), { code: 'PLUGIN_DEVICES_BUSY' })
   await devices.release('a-1')

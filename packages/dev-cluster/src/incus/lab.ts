@@ -53,10 +53,15 @@ export function incusMissing(): string | undefined {
 export interface IncusLabOptions {
   /** Instances are on a bridge of the lab's own, which this machine reaches and nobody else. @default false */
   readonly network?: boolean
+  /** Words in front of the daemon's own, such as of a program that shows it other hardware. */
+  readonly under?: readonly string[]
 }
 
 /** Brings up a daemon with a directory pool and the image `busybox`; without a network, instances have a loopback. */
-export async function startIncusLab({ network = false }: IncusLabOptions = {}): Promise<IncusLab> {
+export async function startIncusLab({
+  network = false,
+  under = []
+}: IncusLabOptions = {}): Promise<IncusLab> {
   const directory = temporaryDirectory('incus')
   const home = join(directory.path, 'd')
   const port = await freePort()
@@ -76,7 +81,8 @@ export async function startIncusLab({ network = false }: IncusLabOptions = {}): 
 
   let child: ChildProcess | undefined
   const start = async (): Promise<void> => {
-    child = spawnReaped(daemon, ['--group', 'root', '--logfile', join(home, 'incusd.log')], {
+    const [program = daemon, ...words] = [...under, daemon]
+    child = spawnReaped(program, [...words, '--group', 'root', '--logfile', join(home, 'incusd.log')], {
       env,
       stdio: 'ignore'
     })

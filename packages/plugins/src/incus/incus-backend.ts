@@ -15,6 +15,7 @@ import type {
   Streams,
   SubmittedJob
 } from '../kit/backend.ts'
+import type { Card } from '../kit/devices/card.ts'
 import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { readJobState } from '../kit/jobs/job-state.ts'
@@ -22,6 +23,8 @@ import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Addresses } from './addresses.ts'
 import { checkServer } from './check-server.ts'
 import { instanceName, instanceRequest, marks } from './instance.ts'
+import { refuseCard, refuseDevices } from './instance-devices.ts'
+import { awayCards } from './away-cards.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
 import { InstanceStarter } from './instance-starter.ts'
@@ -51,6 +54,7 @@ type Instance = Static<typeof Instances>[number]
 export const incusBackend: BackendModule = {
   name: 'incus',
   options: IncusOptions,
+  takesDevices: refuseCard,
   create: (options, context) =>
     new IncusBackend(Value.Parse(IncusOptions, Value.Default(IncusOptions, options)), context)
 }
@@ -105,6 +109,7 @@ class IncusBackend implements Backend {
     const rendered = renderLaunches(plan)
     const wrong = [
       ...readWishes(plan, this.#options).refusals,
+      ...refuseDevices(plan),
       ...('refusals' in rendered ? rendered.refusals : [])
     ]
     if ('refusals' in rendered || wrong.length > 0) return { refusals: wrong }
@@ -122,8 +127,7 @@ class IncusBackend implements Backend {
     const name = instanceName(job.uid)
     if (!(await this.#starter.isOurs(name, job.uid, await this.#mark()))) return undefined
     const { status } = await this.#incus.get<{ status: string }>(`/1.0/instances/${name}`)
-    const waits = await new InstanceFiles(this.#incus, name).read(`${jobPath}/job.tar`)
-    if (status !== 'Stopped' || waits === undefined) return { jobId: name }
+    if (status !== 'Stopped' || (await hasBegun(new InstanceFiles(this.#incus, name)))) return { jobId: name }
     await this.#starter.remove(name)
     return undefined
   }
@@ -225,6 +229,10 @@ class IncusBackend implements Backend {
     return offeredResources(this.#incus, this.#options)
   }
 
+  away(cards: readonly Card[]) {
+    return awayCards(this.#incus, cards)
+  }
+
   async close() {
     this.#access.close()
     this.#starter.close()
@@ -243,6 +251,11 @@ class IncusBackend implements Backend {
       .catch((err: unknown) => this.#context.log.debug({ instance, err }, 'an instance could not be stopped'))
   }
 }
+
+/** Its first process has unpacked the job, and removed what it was packed in. */
+const hasBegun = async (files: InstanceFiles): Promise<boolean> =>
+  (await files.read(`${jobPath}/conf`)) !== undefined &&
+  (await files.read(`${jobPath}/job.tar`)) === undefined
 
 const withAddress = (podIP: string | undefined) => (podIP === undefined ? {} : { podIP })
 

@@ -4,6 +4,7 @@ import { PluginError } from '../errors.ts'
 import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
 import { packJob } from '../kit/jobs/pack-job.ts'
+import { missingDevice } from './instance-devices.ts'
 import { instanceName, instanceRequest, isMarked, type Marked } from './instance.ts'
 import { programFile, writeIncusFiles } from './job-files.ts'
 import { jobPath } from './job-mirror.ts'
@@ -49,7 +50,9 @@ export class InstanceStarter {
     } catch (error) {
       if (isOfImage(error))
         return this.#wait(job, mark, pauseMs, `image ${job.plan.containers[0]!.image}: ${error.message}`)
-      if (!(await this.isOurs(name, job.uid, mark))) throw refusal(error)
+      // It may have been made all the same, or before; the next try makes one that has what is asked for now.
+      if (await this.isOurs(name, job.uid, mark)) await this.remove(name)
+      throw refusal(error)
     }
     try {
       await this.#fill(name, job.dir)
@@ -58,7 +61,7 @@ export class InstanceStarter {
       await this.remove(name).catch((err: unknown) =>
         this.#log.warn({ uid: job.uid, instance: name, err }, 'an instance that did not start is left')
       )
-      throw refusal(error)
+      throw missingDevice(job.plan, error) ?? refusal(error)
     }
     await this.#tell(job, undefined)
   }
@@ -153,5 +156,5 @@ function refusal(error: unknown): unknown {
  * A pod without limits in a project with quotas is answered with 500 by Incus 6.0. A client that is not let in may be
  * once its certificate is renewed.
  */
-const isForGood = ({ status, message }: IncusError): boolean =>
-  (status < 500 && message !== 'not authorized') || /has no "limits\./.test(message)
+const isForGood = (error: IncusError): boolean =>
+  (error.status < 500 && error.message !== 'not authorized') || /has no "limits\./.test(error.message)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Plan, PlannedResources } from '../kit/plan/plan.ts'
+import { instanceDevices } from './instance-devices.ts'
 import { jobPath } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
@@ -34,6 +35,7 @@ export function imageSource(
 /** The body of `POST /1.0/instances`: made, but not started. @param mark of the plugin's root */
 export function instanceRequest(plan: Plan, mark: string, options: IncusOptions): object {
   const { pod } = plan
+  const lent = instanceDevices(plan, options)
   return {
     name: instanceName(pod.uid),
     type: 'container',
@@ -47,22 +49,29 @@ export function instanceRequest(plan: Plan, mark: string, options: IncusOptions)
       'user.interlink.pod': pod.name,
       'boot.autostart': 'false',
       'raw.lxc': `lxc.init.cmd = /bin/sh ${jobPath}/init.sh`,
-      ...limits(plan)
+      ...limits(plan),
+      ...lent.config
     },
-    devices: Object.fromEntries(
-      plan.volumes.flatMap((volume) =>
-        volume.kind === 'hostPath'
-          ? [
-              [
-                `volume-${volume.name}`,
-                { type: 'disk', source: volume.path, path: hostPathOf(volume.name), shift: 'true' }
-              ]
-            ]
-          : []
-      )
-    )
+    devices: {
+      ...lent.devices,
+      ...hostPathDevices(plan)
+    }
   }
 }
+
+const hostPathDevices = ({ volumes }: Plan): Record<string, Record<string, string>> =>
+  Object.fromEntries(
+    volumes.flatMap((volume) =>
+      volume.kind === 'hostPath'
+        ? [
+            [
+              `volume-${volume.name}`,
+              { type: 'disk', source: volume.path, path: hostPathOf(volume.name), shift: 'true' }
+            ]
+          ]
+        : []
+    )
+  )
 
 /** Where a hostPath volume is in the instance. */
 export const hostPathOf = (volume: string): string => `/.interlink-host/${volume}`

@@ -47,6 +47,10 @@ export const IncusOptions = Type.Object(
       default: { images: { url: 'https://images.linuxcontainers.org', protocol: 'simplestreams' } },
       description: 'images named `<remote>:<alias>`'
     }),
+    nvidiaRuntime: Type.Boolean({
+      default: true,
+      description: "instances with an NVIDIA card get the driver's libraries by nvidia-container-cli"
+    }),
     timeoutSeconds: Type.Number({
       default: 30,
       exclusiveMinimum: 0,

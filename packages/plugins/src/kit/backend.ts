@@ -6,6 +6,7 @@ import type { Duplex, Readable, Writable } from 'node:stream'
 import type { TSchema } from 'typebox'
 import type { TerminalSize } from '@interlink-ts/interlink-api/streams'
 import type { PingResponse } from '@interlink-ts/interlink-api/wire'
+import type { Card } from './devices/card.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from './plan/plan.ts'
 import type { SitePolicy } from './plan/policy.ts'
 
@@ -223,6 +224,11 @@ export interface Backend {
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues' | 'streams'>>
   /** Optional: what of kubectl's streams reaches the containers. */
   readonly streams?: Streams
+  /**
+   * The ids of those of these cards that are not there at the moment, or cannot be reached. Only of a backend that
+   * takes devices. Optional; never fails.
+   */
+  away?(cards: readonly Card[]): Promise<ReadonlySet<string>>
   /** What the containers of these jobs use, by UID; those of a job that is missing are not measured. Optional. */
   usage?(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, Usage>>
   /** Gives up connections; nothing is asked of it afterwards. */
@@ -234,8 +240,11 @@ export interface BackendModule {
   readonly name: string
   /** TypeBox schema of the backend's own section of the plugin configuration; defaults included. */
   readonly options: TSchema
-  /** Its containers get the `devices` of the plan, so that a plugin can lend some. @default false */
-  readonly takesDevices?: boolean
+  /**
+   * Its containers get the `devices` of the plan, so that a plugin can lend some: says why it could not give this card,
+   * and what to do. Absent: it takes none.
+   */
+  readonly takesDevices?: (card: Card) => string | undefined
   create(options: unknown, context: BackendContext): Backend
 }
 

@@ -30,7 +30,10 @@ import { prepareScratch, removeScratch } from './scratch.ts'
 export const processBackend: BackendModule = {
   name: 'process',
   options: ProcessOptions,
-  takesDevices: true,
+  takesDevices: ({ sharing: { type } }) =>
+    type === 'mdev'
+      ? 'a mediated device is for virtual machines; lend the card whole, by MIG or by timeslice'
+      : undefined,
   create: (options, context) => new ProcessBackend(options as Partial<ProcessOptions>, context)
 }
 

@@ -21,6 +21,8 @@ export interface BoundDevice {
   /** Which replica, memory slice, function or accelerator. */
   readonly start: number
   readonly profile?: string
+  /** Of a mediated device: its folder in mdev_supported_types. */
+  readonly mdevType?: string
   readonly accelerator?: string
   /** Of the server that a replica is used through. */
   readonly timeslice?: Extract<Sharing, { type: 'timeslice' }>
@@ -80,7 +82,7 @@ function deviceOf(holding: Holding, card: Card): BoundDevice {
     case 'timeslice':
       return { ...common, ...uuidIs(card.uuid), timeslice: sharing }
     case 'mdev':
-      return { ...common, profile: sharing.profile, ...uuidIs(holding.uuid) }
+      return { ...common, profile: sharing.profile, mdevType: sharing.typeId, ...uuidIs(holding.uuid) }
     case 'sriov':
       return { ...common, pci: sharing.functions[start]! }
     case 'fpga': {

@@ -1,6 +1,7 @@
 import { PluginError } from '../../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { bindingOf, type Binding } from './binding.ts'
+import type { BrokerEvent, Preemption } from './broker-events.ts'
 import { statusOf, type BrokerStatus } from './broker-status.ts'
 import type { CardPool } from './card-pool.ts'
 import type { Card } from './card.ts'
@@ -14,20 +15,6 @@ import type { Placed } from './place.ts'
 import type { DevicePolicy } from './policy.ts'
 import type { Repartition } from './repartition.ts'
 import { WaitingRequests } from './waiting-requests.ts'
-
-/** A holder that has to go: who and why, and until when; a pod's DisruptionTarget condition and event. */
-export interface Preemption extends Notice {
-  readonly uid: string
-  readonly project: string
-  /** Whom it goes for. */
-  readonly byProject?: string
-}
-
-export type BrokerEvent =
-  | { readonly type: 'bound' | 'released' | 'lost'; readonly uid: string }
-  | { readonly type: 'preempted'; readonly uid: string; readonly preemption: Preemption }
-  /** Who was told `PLUGIN_DEVICES_BUSY` may ask again. */
-  | { readonly type: 'room' }
 
 export interface BrokerOptions extends DeviceStateOptions {
   readonly policy: DevicePolicy
@@ -124,11 +111,6 @@ export class DeviceBroker {
     if (!request) return undefined
     await this.request(request)
     return this.bind(request.uid)
-  }
-
-  /** What a UID has, with the token of the last bind; undefined where it has nothing. */
-  binding(uid: string): Binding | undefined {
-    return this.#state.ledger.get(uid)?.phase === 'bound' ? this.#binding(uid) : undefined
   }
 
   /** The UUIDs of what was made for a binding, such as MIG devices, before they are used. */
@@ -236,6 +218,29 @@ export class DeviceBroker {
         for (const { request } of this.#state.holdersOf(card)) this.#tell({ type: 'lost', uid: request.uid })
       this.#tell({ type: 'room' })
     })
+  }
+
+  /**
+   * Cards that cannot be given at the moment, such as those of a server that does not answer, or that were pulled out.
+   * They keep their leases, and are given again once they are not named here any more.
+   */
+  setAway(cards: ReadonlySet<string>): Promise<void> {
+    return this.#exclusive(() => {
+      for (const card of this.#state.setAway(cards))
+        for (const { request } of this.#state.holdersOf(card)) this.#tell({ type: 'lost', uid: request.uid })
+      this.#tell({ type: 'room' })
+      return Promise.resolve()
+    })
+  }
+
+  /** Of what a UID has, the cards that are away. */
+  awayOf(uid: string): string[] {
+    const { holdings = [] } = this.#state.ledger.get(uid) ?? {}
+    return [...new Set(holdings.map(({ card }) => card))].filter((card) => this.#state.isAway(card))
+  }
+
+  get cards(): readonly Card[] {
+    return [...this.#state.inventory()]
   }
 
   /**

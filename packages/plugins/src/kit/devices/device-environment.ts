@@ -1,5 +1,15 @@
 import type { BoundDevice } from './binding.ts'
 
+/** Every variable that {@link deviceEnvironment} may set. */
+export const deviceVariables: ReadonlySet<string> = new Set([
+  'CUDA_VISIBLE_DEVICES',
+  'NVIDIA_VISIBLE_DEVICES',
+  'ROCR_VISIBLE_DEVICES',
+  'CUDA_MPS_PIPE_DIRECTORY',
+  'CUDA_MPS_PINNED_DEVICE_MEM_LIMIT',
+  'CUDA_MPS_ACTIVE_THREAD_PERCENTAGE'
+])
+
 /** What makes programs use these devices and no others. */
 export function deviceEnvironment(devices: readonly BoundDevice[]): Record<string, string> {
   const uuids = (vendor: string) =>

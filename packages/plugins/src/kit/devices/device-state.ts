@@ -29,6 +29,7 @@ export class DeviceState {
   readonly #journal: LeaseJournal
   readonly #lock: RootLock | undefined
   #cards = new Map<string, Card>()
+  #away: ReadonlySet<string> = new Set()
   #compactAt = compactAbove
 
   private constructor(journal: LeaseJournal, ledger: LeaseLedger, lock: RootLock | undefined) {
@@ -91,6 +92,23 @@ export class DeviceState {
     return gone
   }
 
+  /** Cards that cannot be given at the moment; they keep their leases. @returns those that could be given before */
+  setAway(cards: ReadonlySet<string>): string[] {
+    const gone = [...cards].filter((id) => this.#cards.has(id) && !this.#away.has(id))
+    this.#away = cards
+    for (const id of this.#cards.keys()) this.#mirror(id)
+    return gone
+  }
+
+  isAway(id: string): boolean {
+    return this.#away.has(id)
+  }
+
+  /** What there is, be it away or not. */
+  inventory(): IterableIterator<Card> {
+    return this.#cards.values()
+  }
+
   /** A card as it is shared now. */
   card(id: string): Card | undefined {
     return this.pool.get(id)?.card
@@ -110,7 +128,8 @@ export class DeviceState {
     if (!found) return
     const card = { ...found, sharing: this.ledger.sharing(id) ?? found.sharing }
     this.pool.add(card, this.ledger.taken(id))
-    this.pool.setOpen(id, this.ledger.drained(id) === undefined && this.#isAsBound(card))
+    const isFit = this.ledger.drained(id) === undefined && !this.#away.has(id)
+    this.pool.setOpen(id, isFit && this.#isAsBound(card))
   }
 
   /** A card that came back under another id or cut in another way takes nobody before its holders have gone. */

@@ -1,4 +1,5 @@
 import { ConfigError } from '@interlink-ts/interlink-api/config'
+import type { BackendModule } from '../backend.ts'
 import { DeviceBroker } from './broker.ts'
 import type { Card } from './card.ts'
 import type { DevicesOptions } from './devices-options.ts'
@@ -9,9 +10,18 @@ import { createPolicy } from './policy.ts'
  * The broker of a plugin with that root of job directories.
  * @throws ConfigError, PluginError `PLUGIN_DEVICES_JOURNAL`, `PLUGIN_ROOT_IN_USE`
  */
-export async function openBroker(options: DevicesOptions, root: string): Promise<DeviceBroker> {
-  const inventory = await loadInventory(options.inventory)
-  inventory.forEach((card, index) => refuseUnmade(card, `cards[${index}].sharing`, options.inventory))
+export async function openBroker(
+  options: DevicesOptions,
+  root: string,
+  takes: NonNullable<BackendModule['takesDevices']>
+): Promise<DeviceBroker> {
+  const { inventory: file } = options
+  const inventory = await loadInventory(file)
+  inventory.forEach((card, index) => {
+    const reason = unmade(card) ?? takes(card)
+    const field = `cards[${index}].sharing`
+    if (reason !== undefined) throw new ConfigError(`${file}: ${field}: ${reason}`, { file, field })
+  })
   return DeviceBroker.open({
     dir: options.directory ?? `${root.replace(/\/+$/, '')}.devices`,
     inventory,
@@ -20,12 +30,7 @@ export async function openBroker(options: DevicesOptions, root: string): Promise
 }
 
 /** A part that nobody has made has no UUID to be told apart by: its holder would see the whole card. */
-function refuseUnmade({ sharing }: Card, field: string, file: string): void {
-  const reason =
-    sharing.type === 'mdev'
-      ? 'a mediated device is for virtual machines; lend the card whole, by MIG or by timeslice'
-      : sharing.type === 'mig' && !sharing.instances?.every(({ uuid }) => uuid !== undefined)
-        ? 'no MIG devices are made here; make them, and name each with the UUID that `nvidia-smi -L` gives in `instances`'
-        : undefined
-  if (reason !== undefined) throw new ConfigError(`${file}: ${field}: ${reason}`, { file, field })
-}
+const unmade = ({ sharing }: Card): string | undefined =>
+  sharing.type === 'mig' && !sharing.instances?.every(({ uuid }) => uuid !== undefined)
+    ? 'no MIG devices are made here; make them, and name each with the UUID that `nvidia-smi -L` gives in `instances`'
+    : undefined

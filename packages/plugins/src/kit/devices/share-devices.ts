@@ -1,10 +1,11 @@
-import type { Plan, PlannedContainer } from '../plan/plan.ts'
+import type { Plan, PlannedContainer, PlannedDevice } from '../plan/plan.ts'
 import type { BoundDevice } from './binding.ts'
-import { deviceEnvironment } from './device-environment.ts'
+import { deviceEnvironment, deviceVariables } from './device-environment.ts'
 
 /**
  * A plan whose containers have the devices that were given to their pod, each as many as it asks for: what runs
- * together has them apart, an init container those that another one has later, as with a kubelet (KEP-753).
+ * together has them apart, an init container those that another one has later, as with a kubelet (KEP-753). What an
+ * earlier start was given is forgotten.
  */
 export function shareDevices(plan: Plan, devices: readonly BoundDevice[]): Plan {
   const left = [...devices]
@@ -22,8 +23,8 @@ export function shareDevices(plan: Plan, devices: readonly BoundDevice[]): Plan 
       const variables = Object.entries(deviceEnvironment(own)).map(([name, value]) => ({ name, value }))
       return {
         ...container,
-        devices: own.map(({ resource, paths }) => ({ resource, paths })),
-        env: [...container.env, ...variables]
+        devices: own.map(planned),
+        env: [...withoutOlder(container), ...variables]
       }
     })
   }
@@ -33,3 +34,16 @@ const pick = (devices: readonly BoundDevice[], { limits }: PlannedContainer): Bo
   Object.entries(limits.extended ?? {}).flatMap(([resource, count]) =>
     devices.filter((device) => device.resource === resource).slice(0, count)
   )
+
+const planned = (device: BoundDevice): PlannedDevice => {
+  const { resource, paths, card, host, sharing, start, pci, uuid, mdevType } = device
+  const named = {
+    ...(pci === undefined ? {} : { pci }),
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(mdevType === undefined ? {} : { mdevType })
+  }
+  return { resource, paths, card, host, sharing, start, ...named }
+}
+
+const withoutOlder = ({ devices, env }: PlannedContainer): PlannedContainer['env'] =>
+  devices === undefined ? env : env.filter(({ name }) => !deviceVariables.has(name))

@@ -102,6 +102,19 @@ export interface PlannedDevice {
   readonly resource: string
   /** Nodes below /dev. */
   readonly paths: readonly string[]
+  readonly card: string
+  /** The machine or remote that the card is in. */
+  readonly host: string
+  /** How the card is shared: `whole`, `mig`, … */
+  readonly sharing: string
+  /** Which part of the card. */
+  readonly start: number
+  /** Of the function that is given: a virtual one, the user's of an FPGA, else the card. */
+  readonly pci?: string
+  /** As CUDA names it. */
+  readonly uuid?: string
+  /** Of a mediated device: its folder in mdev_supported_types. */
+  readonly mdevType?: string
 }
 
 /** How a registry is told who asks. */
