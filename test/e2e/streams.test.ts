@@ -7,6 +7,7 @@ import { request } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls'
 import { pino } from 'pino'
@@ -32,9 +33,16 @@ import { onVirtualNode, shellPod } from './workloads.ts'
 
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-/** Answers with the number of bytes and their hash, once the other side has ended its half. */
+/** What the server behind the next port says. */
+const spoken = 20_000_000
+
+/**
+ * Answers with the number of bytes and their hash, once the other side has ended its half; on the next port says
+ * something and ends it, whatever the other side does.
+ */
 const echoServer = (port: number) => `
 const { createServer } = require('node:net'), { createHash } = require('node:crypto')
+createServer((socket) => socket.on('error', () => {}).end(Buffer.alloc(${spoken}, 'said'))).listen(${port + 1}, '127.0.0.1')
 createServer({ allowHalfOpen: true }, (socket) => {
   let bytes = 0
   const hash = createHash('sha256')
@@ -483,6 +491,16 @@ t.test('on the real control plane', async (t) => {
     t.match(await said('exec', 'over', '--', 'true'), /completed|not running/)
     t.match(await said('exec', 'box', '--', 'no-such-command'), /no-such-command|exit code 127/)
   })
+
+  await t.test('of a backend that has not answered yet, the node does not say what it offers', async (t) => {
+    await stack.kill('plugin')
+    await stack.restart('vk')
+    const exec = () => kubectl(['exec', 'box', '--', 'echo', 'here'])
+    await eventually(async () => /has not answered yet/.test((await exec()).stderr), { deadlineMs: 60_000 })
+    t.match((await kubectl(['describe', 'node', stack.nodeName])).stdout.toString(), /InterlinkPingFailed/)
+    await stack.restart('plugin')
+    await eventually(async () => (await exec()).stdout.toString() === 'here\n', { deadlineMs: 90_000 })
+  })
 })
 
 /** Sessions of random and mutated frames, some at a time, in every protocol of the port. */
@@ -684,6 +702,20 @@ async function overOneWay(t: Test, { env, cluster, port }: Way): Promise<void> {
       const { stderr } = await ended
       t.notMatch(stderr, /error/i)
     }
+    const speaker = start(env, ['port-forward', '--address=127.0.0.1', 'box', `:${port + 1}`], 'open')
+    t.teardown(() => signalGroup(speaker.child, 'SIGKILL'))
+    const from = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(speaker.text())?.[1]))
+    for (const isWhole of [true, false, false, true]) {
+      const socket = connect({ port: from, host: '127.0.0.1' })
+      if (isWhole) t.equal((await buffer(socket)).length, spoken, 'the end of who speaks first is told')
+      else {
+        await once(socket, 'data')
+        socket.destroy()
+      }
+    }
+    t.equal(speaker.child.exitCode, null, 'and who breaks off ends nobody else')
+    signalGroup(speaker.child, 'SIGKILL')
+
     const { child, text, ended } = start(env, ['port-forward', '--address=127.0.0.1', 'box', ':1'], 'open')
     t.teardown(() => signalGroup(child, 'SIGKILL'))
     const local = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(text())?.[1]))

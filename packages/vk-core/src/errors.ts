@@ -61,6 +61,13 @@ export const errorTable = {
     message: 'the backend gave no log of container "{container}" in pod "{pod}": {reason}',
     retry: true
   },
+  VK_NO_ANSWER_YET: {
+    status: 503,
+    reason: 'ServiceUnavailable',
+    message:
+      'the backend of node {node} has not answered yet, so {what} cannot be passed on; kubectl describe node says why',
+    retry: true
+  },
   VK_NOT_OFFERED: {
     status: 501,
     reason: 'NotImplemented',

@@ -97,7 +97,7 @@ async function serve(
     stream: async () => Promise.reject(new Error('no stream')),
     usage: async () => [],
     measures: () => false,
-    backendOf: () => ({ backend: 'plain', capabilities: new Set() })
+    backendOf: () => ({ backend: 'plain', capabilities: new Set(), hasAnswered: true })
   }
   const review = reviewer({
     root: ['proxy', 'metrics', 'stats', 'log'],

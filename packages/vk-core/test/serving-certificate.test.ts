@@ -38,7 +38,7 @@ t.test('the admin’s certificate is served anew when its files change, not whil
       stream: async () => Promise.reject(new Error('no stream')),
       usage: async () => [],
       measures: () => false,
-      backendOf: () => ({ capabilities: new Set() })
+      backendOf: () => ({ capabilities: new Set(), hasAnswered: true })
     },
     nodeNames: ['a'],
     kube: { create: async () => Promise.reject(new Error('no API')) },

@@ -335,6 +335,7 @@ export function createPodManager(options: PodManagerOptions): PodManager {
     },
     view: createPodView(store, interlink, nodeName, () => ({
       capabilities: feed.capabilities,
+      hasAnswered: feed.started,
       ...(backend && { backend })
     })),
     queueStats: () => ({ lifecycle: lifecycle.stats(), status: statuses.stats(), pods: store.size }),

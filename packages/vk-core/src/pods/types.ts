@@ -27,6 +27,8 @@ export interface PodView {
 export interface BackendOffer {
   /** Its name, where it said one. */
   readonly backend?: string
+  /** Whether it has ever answered: before, what it offers is not known. */
+  readonly hasAnswered: boolean
   readonly capabilities: ReadonlySet<string>
 }
 

@@ -56,9 +56,11 @@ export function servePorts(connection: SpdyConnection, forwarding: Forwarding): 
     try {
       const session = await forwarding.open(parsePort(text), left.signal)
       pipeline(data, session.input).catch(() => {})
-      await Promise.all([pipeline(session.output, data), outcome(session)]).finally(() => session.destroy())
+      // Clients that have had all of it reset the stream instead of ending it, and wait for the end of the other.
+      const reset = new Promise<void>((resolve) => data.once('close', () => data.wasReset && resolve()))
+      const ends = Promise.race([outcome(session), reset])
+      await Promise.all([pipeline(session.output, data), ends]).finally(() => session.destroy())
     } catch (failure) {
-      // Clients that have had their answer reset the stream instead of ending it.
       if (data.wasReset) return
       const reason = failure instanceof Error ? failure.message : String(failure)
       error.write(`error forwarding port ${text} to pod ${forwarding.pod}: ${reason}`)

@@ -58,7 +58,11 @@ export const streams: FastifyPluginAsync<StreamsOptions> = async (app, { pods, n
     }
   })
 
-  function notOffered(what: string, { namespace, pod }: StreamRoute['Params'], backend = ''): VkError {
+  function notOffered(
+    what: string,
+    { namespace, pod }: StreamRoute['Params'],
+    backend = 'without a name'
+  ): VkError {
     return new VkError('VK_NOT_OFFERED', { what, backend, node: nodeOf(namespace, pod) })
   }
 
@@ -67,7 +71,8 @@ export const streams: FastifyPluginAsync<StreamsOptions> = async (app, { pods, n
     const pod = pods.get(namespace, name)
     if (!pod || (uid !== undefined && pod.metadata.uid !== uid))
       throw new VkError('VK_POD_NOT_FOUND', { namespace, pod: name })
-    const { capabilities, backend } = pods.backendOf(pod)
+    const { capabilities, backend, hasAnswered } = pods.backendOf(pod)
+    if (!hasAnswered) throw new VkError('VK_NO_ANSWER_YET', { what: kind, node: nodeOf(namespace, name) })
     if (!capabilities.has(kind)) throw notOffered(kind, params, backend)
     return pod
   }
