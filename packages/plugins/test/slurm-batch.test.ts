@@ -306,6 +306,21 @@ t.test('GPUs are handed to a container that asks for them, in one way or the oth
   t.ok(has('--rocm', { annotations: flags('--gpus-per-node=4') }, { gpu: 'amd' }))
 })
 
+t.test('containers that are to see each other are refused where each has an instance', (t) => {
+  const shared = (containers: { name: string }[], runtime = 'apptainer') =>
+    renderLaunches(
+      planOf({ spec: { shareProcessNamespace: true, containers } }),
+      dir,
+      optionsOf({ containers: { runtime } })
+    )
+  const [one, other] = ['one', 'other'].map((name) => ({ name, image: '/a.sif', command: ['run'] }))
+  const field = 'spec.shareProcessNamespace'
+  t.match(shared([one!, other!]), { refusals: [{ field, message: /namespace of its own; remove it/ }] })
+  t.ok('launches' in shared([one!]))
+  t.ok('launches' in shared([one!, other!], 'enroot'))
+  t.end()
+})
+
 t.test('Enroot, Pyxis, MPI and the plain host have launches of their own', async (t) => {
   const run = (
     container: Record<string, unknown>,

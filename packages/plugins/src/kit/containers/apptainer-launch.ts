@@ -24,8 +24,8 @@ interface Parts {
 
 /** In an instance, which assets/apptainer/instance.sh makes and in which probes and hooks run as well. */
 export function apptainerLaunch(rendering: Rendering, image: string): Launch | Refusal {
-  const { container, dir, options } = rendering
-  const refused = refuseVariables(rendering)
+  const { plan, container, dir, options } = rendering
+  const refused = refuseSharing(plan) ?? refuseVariables(rendering)
   if (refused) return refused
   const { shell } = options.containers
   const { tool, variables, options: made, subs } = partsOf(rendering)
@@ -118,6 +118,15 @@ export function apptainerOnce(rendering: Rendering, image: string): Launch | Ref
   }
 }
 
+/** instance start makes a process namespace, whatever it is told. */
+const refuseSharing = ({ sharesProcesses, containers }: Plan): Refusal | undefined =>
+  sharesProcesses && containers.length > 1
+    ? {
+        field: 'spec.shareProcessNamespace',
+        message: 'Apptainer gives each container a process namespace of its own; remove it'
+      }
+    : undefined
+
 const refuseVariables = ({ plan, container, field }: Rendering): Refusal | undefined =>
   refuseForApptainer(runtimeVariables(plan.pod, container), field)
 
@@ -126,9 +135,6 @@ function credentialFile({ plan }: Rendering, image: string): Launch['files'] {
   const credential = image.startsWith('/') ? undefined : credentialFor(image, plan.credentials ?? [])
   return credential ? [{ name: 'auth.json', text: dockerConfig(credential) }] : []
 }
-
-const apart = ({ sharesProcesses }: Plan): string[] =>
-  sharesProcesses ? ['--contain', '--cleanenv', '--ipc'] : ['--containall']
 
 /** Ranks on a node find each other by memory and processes, and fabrics by devices; their node by its own name. */
 const together = ['--cleanenv', '--no-mount', 'home,cwd']
@@ -172,7 +178,7 @@ function partsOf(rendering: Rendering): Parts {
     })),
     subs,
     options: [
-      ...(ranks ? together : [...apart(plan), '--hostname', plan.pod.hostname]),
+      ...(ranks ? together : ['--containall', '--hostname', plan.pod.hostname]),
       '--no-eval',
       ...(container.readOnlyRoot ? [] : ['--writable-tmpfs']),
       ...(gpu.nvidia ? ['--nv'] : []),
