@@ -37,6 +37,8 @@ export interface Transport {
   connect(): net.Socket
   /** What a path is appended to for a WebSocket over {@link connect}. */
   readonly webSocketBase: string
+  /** TLS or a Unix socket: what stands between sees nothing of the bytes. */
+  readonly isPrivate: boolean
   readonly server: string
   /** For connections from now on; those that are open stay. */
   setTls(tls: TlsMaterial): void
@@ -96,6 +98,7 @@ export function createTransport(url: string, tlsMaterial?: TlsMaterial): Transpo
   return {
     server: url,
     webSocketBase: `ws://${target.authority}${target.prefix}`,
+    isPrivate: target.protocol === 'https:' || target.connect.socketPath !== undefined,
     connect,
     upgrade: ({ path, headers, timeoutMs, signal }) =>
       new Promise((resolve, reject) => {
