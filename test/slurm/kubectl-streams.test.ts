@@ -9,20 +9,29 @@ import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
 import { kubectlPath } from '../support/kubectl.ts'
+import { startKubectl } from '../support/kubectl-process.ts'
 import { provideMetrics } from '../support/metrics-server.ts'
 import { onTerminal } from '../support/on-terminal.ts'
-import { signalGroup, spawnReaped } from '../support/reaper.ts'
+import { signalGroup } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 import { slurms, slurmUnprepared } from './each-slurm.ts'
 import { imageLabMissing, startImageLab } from './image-lab.ts'
 import { startSlurmCluster, stateOf } from './slurm-cluster.ts'
 
+const callHome = { via: ['call-home'], callHome: { listen: 'http://127.0.0.1:0' } }
 const ways = [
-  { name: 'behind SSH', ssh: true, prefix: slurms[1].prefix },
-  { name: 'of this machine', ssh: false, prefix: slurms[0].prefix }
+  { name: 'behind SSH', ssh: true, prefix: slurms[1].prefix, by: 'srun' },
+  { name: 'of this machine', ssh: false, prefix: slurms[0].prefix, by: 'srun' },
+  {
+    name: 'whose jobs nobody reaches',
+    ssh: false,
+    prefix: slurms[0].prefix,
+    by: 'call-home',
+    streams: callHome
+  }
 ]
 
-for (const { name, ssh, prefix } of ways)
+for (const { name, ssh, prefix, by, streams } of ways)
   t.test(`kubectl goes into a container on a node of Slurm ${name}`, async (t) => {
     if (!requireReal(t, slurmUnprepared(prefix) ?? imageLabMissing(ssh, prefix) ?? controlPlaneUnavailable()))
       return
@@ -36,11 +45,20 @@ for (const { name, ssh, prefix } of ways)
     ])
     t.teardown(() => ground.close())
     t.teardown(() => cluster.stop())
-    const { apply, until, kubectl, events } = await startSlurmCluster(t, ground.options, 'interlink', cluster)
+    const { apply, until, kubectl, events } = await startSlurmCluster(
+      t,
+      { ...ground.options, ...(streams && { streams }) },
+      'interlink',
+      cluster
+    )
     await apply({
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: 'box' },
+      metadata: {
+        name: 'box',
+        labels: { app: 'box' },
+        annotations: { 'kubectl.kubernetes.io/default-container': 'main' }
+      },
       spec: {
         restartPolicy: 'Never',
         terminationGracePeriodSeconds: 1,
@@ -53,6 +71,12 @@ for (const { name, ssh, prefix } of ways)
             command: ['/bin/sh', '-c', 'while read -r line && [ "$line" != bye ]; do echo "<$line>"; done'],
             stdin: true,
             env: [{ name: 'WORD', value: 'two words' }],
+            volumeMounts: [{ name: 'data', mountPath: '/data' }]
+          },
+          {
+            name: 'other',
+            image: ground.image,
+            command: ['/bin/sh', '-c', 'echo begins; until [ -e /data/over ]; do sleep 0.5; done; echo ends'],
             volumeMounts: [{ name: 'data', mountPath: '/data' }]
           }
         ]
@@ -68,16 +92,27 @@ for (const { name, ssh, prefix } of ways)
       const shell = onTerminal([kubectlPath()!, 'exec', '-it', 'box', '--', 'sh'], cluster.env)
       t.teardown(() => shell.kill())
       await shell.shows(/Apptainer> /)
-      shell.type('test -t 0 && stty size; exit 4\n')
-      await shell.shows(/\d+ \d+\r\n/)
+      shell.resize(101, 33)
+      await eventually(async () => {
+        shell.type('test -t 0 && stty size\n')
+        await shell.shows(/33 101\r\n/)
+        return true
+      })
+      shell.type('exit 4\n')
       t.equal(await shell.ended, 4)
+      const bytes = randomBytes(1_000_000)
+      const words = [`'"$(id)\`id\`;&|<>*?~#!\\ \t\n`, 'ä', '', '--']
+      const hostile = await kubectl(['exec', 'box', '--', 'printf', '<%s>', ...words])
+      t.equal(hostile.stdout, words.map((word) => `<${word}>`).join(''))
+      const piped = startKubectl(cluster.env, ['exec', '-i', 'box', '--', 'cat'], bytes)
+      t.ok((await piped.ended).stdout.equals(bytes), 'the end of stdin is told')
     })
 
     await t.test('cp', async (t) => {
       const dir = t.testdir({})
       const there = join(dir, 'there')
       await mkdir(join(there, 'a directory'), { recursive: true })
-      const big = randomBytes(5_000_000)
+      const big = randomBytes(50_000_000)
       await writeFile(join(there, 'big'), big)
       await symlink('../big', join(there, 'a directory', 'link'))
       // kubectl itself takes names for patterns of path/filepath: no backslash, no bracket.
@@ -101,24 +136,39 @@ for (const { name, ssh, prefix } of ways)
       server.listen(0, '127.0.0.1')
       t.teardown(() => server.close())
       await once(server, 'listening')
-      const { port } = server.address() as AddressInfo
-      const child = spawnReaped(kubectlPath()!, ['port-forward', '--address=127.0.0.1', 'box', `:${port}`], {
-        env: cluster.env,
-        stdio: ['ignore', 'pipe', 'inherit']
-      })
-      t.teardown(() => signalGroup(child, 'SIGKILL'))
-      let said = ''
-      child.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()))
-      const local = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(said)?.[1]))
-      const sent = Array.from({ length: 20 }, (_, index) => randomBytes(1 + index * 20_000))
-      const echoes = await Promise.all(
-        sent.map((bytes) => {
-          const socket = connect({ port: local, host: '127.0.0.1', allowHalfOpen: true })
-          socket.end(bytes)
-          return buffer(socket)
-        })
-      )
-      for (const [index, bytes] of sent.entries()) t.ok(echoes[index]!.equals(bytes))
+      const speaker = createServer((socket) => socket.on('error', () => {}).end(Buffer.alloc(3_000_000)))
+      speaker.listen(0, '127.0.0.1')
+      t.teardown(() => speaker.close())
+      await once(speaker, 'listening')
+      const [port, said] = [server, speaker].map((one) => (one.address() as AddressInfo).port) as [
+        number,
+        number
+      ]
+      const forward = async (what: string, to: number) => {
+        const { child, text } = startKubectl(
+          cluster.env,
+          ['port-forward', '--address=127.0.0.1', what, `:${to}`],
+          'open'
+        )
+        t.teardown(() => signalGroup(child, 'SIGKILL'))
+        return Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(text())?.[1]))
+      }
+      t.equal((await kubectl(['expose', 'pod', 'box', '--name=echo', `--port=${port}`])).code, 0)
+      for (const what of ['pod/box', 'svc/echo']) {
+        const local = await forward(what, port)
+        const sent = Array.from({ length: 20 }, (_, index) => randomBytes(1 + index * 20_000))
+        const echoes = await Promise.all(
+          sent.map((bytes) => {
+            const socket = connect({ port: local, host: '127.0.0.1', allowHalfOpen: true })
+            socket.end(bytes)
+            return buffer(socket)
+          })
+        )
+        for (const [index, bytes] of sent.entries()) t.ok(echoes[index]!.equals(bytes), what)
+      }
+      const from = await forward('box', said)
+      const whole = await buffer(connect({ port: from, host: '127.0.0.1' }))
+      t.equal(whole.length, 3_000_000, 'the end of who speaks first is told')
     })
 
     await t.test('debug', async (t) => {
@@ -184,12 +234,21 @@ for (const { name, ssh, prefix } of ways)
     })
 
     await t.test('attach', async (t) => {
+      const follow = startKubectl(cluster.env, [
+        ...['logs', '-f', 'box', '--all-containers', '--prefix', '--max-log-requests=10', '--ignore-errors']
+      ])
+      await eventually(() => follow.text().includes('[pod/box/other] begins\n'))
+      t.notMatch(follow.text(), /<typed>|\] ends/)
       const { stdout } = await kubectl(['attach', '-i', 'box'], { input: 'typed\nbye\n' })
       t.match(stdout, /<typed>/)
+      await eventually(() => follow.text().includes('[pod/box/main] <typed>\n'))
+      await kubectl(['exec', 'box', '-c', 'other', '--', 'touch', '/data/over'])
+      await follow.ended
+      t.match(follow.text(), /\[pod\/box\/other\] ends\n/, 'logs -f follows all containers')
     })
 
     await eventually(async () => {
       const { stdout } = await kubectl(['describe', 'node', 'interlink'])
-      return /slurm \S+ answers; exec and port-forward by srun\n/.test(stdout)
+      return stdout.includes(` answers; exec and port-forward by ${by}\n`)
     })
   })

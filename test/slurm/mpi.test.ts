@@ -1,10 +1,12 @@
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { eventually } from '../support/eventually.ts'
 import { busyboxRoot } from '../support/image-root.ts'
 import { onPath } from '../support/on-path.ts'
 import { eachSlurm } from './each-slurm.ts'
-import { isOver, logOf, scriptPod, startSlurmPlugin, whenStatus } from './slurm-plugin.ts'
+import { isOver, isRunning, logOf, scriptPod, startSlurmPlugin, whenStatus } from './slurm-plugin.ts'
 
 const tool = onPath('apptainer')
 
@@ -38,6 +40,34 @@ eachSlurm(
         (await logOf(client, pod)).trim().split('\n').sort(),
         nodes.map((node, rank) => `${rank}: ${rank} of 4 on ${node}: a $(b) c`)
       )
+    })
+
+    t.test('exec joins the ranks on the first node of their job, in their image', async (t) => {
+      const { client } = await startSlurmPlugin(t, lab, undefined, options)
+      const pod = scriptPod('', {
+        annotations: {
+          'slurm-job.vk.io/flags': '--nodes=2 --ntasks=2',
+          'slurm-job.vk.io/mpi-flags': '--mpi=none --label'
+        },
+        container: {
+          image,
+          command: ['/bin/sh', '-c', 'echo "on $SLURMD_NODENAME"; exec sleep 1000'],
+          env: [{ name: 'GREETING', value: 'hello' }]
+        }
+      })
+      await client.create(pod)
+      await whenStatus(client, pod, isRunning)
+      await eventually(async () => (await logOf(client, pod)).split('\n').length > 2, { deadlineMs: 60_000 })
+      const script =
+        'echo "$GREETING on $SLURMD_NODENAME"; [ -e /etc/debian_version ] || echo of the image; ps'
+      const command = ['/bin/sh', '-c', script]
+      const session = await client.stream(pod.pod.metadata.uid!, {
+        ...{ kind: 'exec', container: 'main', command, stdin: false, tty: false }
+      })
+      const said = await text(session.output)
+      t.match(said, /^hello on n1\nof the image\n/)
+      t.match(said, /sleep 1000/, 'it sees the ranks that are there')
+      t.same((await session.status).status, 'Success')
     })
 
     t.test('a rank that fails ends the others and the pod', async (t) => {
