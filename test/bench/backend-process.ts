@@ -19,8 +19,12 @@ export interface BackendProcess {
 }
 
 /** `interlink plugin slurm` before a lab, with no setting but the places of its files and how many sbatch at once. */
-export const startSlurmPluginProcess = (lab: SlurmLab, submissions: number): Promise<BackendProcess> =>
-  startBackendProcess('slurm', lab.dir, { conf: lab.env.SLURM_CONF, submissions }, lab.env.PATH)
+export const startSlurmPluginProcess = (
+  lab: SlurmLab,
+  submissions: number,
+  options: object = {}
+): Promise<BackendProcess> =>
+  startBackendProcess('slurm', lab.dir, { conf: lab.env.SLURM_CONF, submissions, ...options }, lab.env.PATH)
 
 /** `interlink plugin` with a directory of its own below that one. */
 export async function startBackendProcess(
@@ -30,7 +34,7 @@ export async function startBackendProcess(
   path = process.env.PATH
 ): Promise<BackendProcess> {
   const dir = join(parent, 'plugin')
-  await mkdir(dir, { mode: 0o700 })
+  await mkdir(dir, { recursive: true, mode: 0o700 })
   const url = `unix://${join(dir, 'plugin.sock')}`
   const root = join(dir, 'jobs')
   const config = join(dir, 'plugin.yaml')
