@@ -7,6 +7,8 @@ const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.
 export interface InterlinkOptions {
   env?: NodeJS.ProcessEnv
   cwd?: string
+  /** All of standard input. */
+  input?: string
 }
 
 export interface Ended {
@@ -31,14 +33,14 @@ export interface InterlinkProcess {
 /** Runs `interlink ARGS…` of this checkout, as built by `npm run build`. It cannot outlive this process. */
 export function startInterlink(
   args: readonly string[],
-  { env = process.env, cwd }: InterlinkOptions = {}
+  { env = process.env, cwd, input }: InterlinkOptions = {}
 ): InterlinkProcess {
   const child = spawnReaped(process.execPath, [bin, ...args], { env: plain(env), cwd, stdio: 'pipe' })
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => resolve({ code, signal }))
   })
-  child.stdin!.end()
+  child.stdin!.end(input)
   const interlink: InterlinkProcess = {
     pid: child.pid!,
     stdout: '',

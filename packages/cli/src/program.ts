@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import { levels } from './log.ts'
 import { completion, type Shell } from './completion.ts'
+import { addLab } from './lab-program.ts'
 
 export const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -26,7 +27,8 @@ Examples:
   interlink vk --config vk.yaml                  the virtual node as a service
   interlink api --config api.yaml                the API server as a service
   interlink plugin process --config plugin.yaml  a backend as a service
-  interlink render pod.yaml                      what a pod would become, without running it`
+  interlink render pod.yaml                      what a pod would become, without running it
+  interlink lab instance list                    Incus servers as one lab`
     )
 
   service(program.command('up'))
@@ -124,6 +126,8 @@ Examples:
       '\nExamples:\n  interlink doctor\n  interlink doctor plugin --backend ./backend.js\n  interlink doctor api --config api.yaml'
     )
     .action(async (role, options) => (await import('./commands/doctor.ts')).doctor(role, options))
+
+  addLab(program)
 
   program
     .command('completion')

@@ -8,7 +8,7 @@ interface ErrorEntry {
   readonly retry: Retry
 }
 
-/** Every error that a plugin of this package answers with, beside those of the wire (`IL_…`). */
+/** Every error that a plugin of this package answers with, beside those of the wire (`IL_…`); `LAB_…` are of `interlink lab`. */
 export const errorTable = {
   PLUGIN_REFUSED: { status: 422, message: 'the pod cannot run here: {reasons}', retry: 'no' },
   PLUGIN_INVALID_POD: { status: 400, message: '{field}: {reason}', retry: 'no' },
@@ -102,6 +102,16 @@ export const errorTable = {
   PLUGIN_DEVICES_UNKNOWN: { status: 404, message: 'there is no {kind} {id}', retry: 'no' },
   PLUGIN_DEVICES_IN_USE: { status: 409, message: 'card {card}: {reason}', retry: 'yes' },
   PLUGIN_DEVICES_JOURNAL: { status: 500, message: 'journal of the devices {path}: {reason}', retry: 'yes' },
+  LAB_INVALID: { status: 400, message: '{field}: {reason}', retry: 'no' },
+  LAB_UNKNOWN: { status: 404, message: 'there is no {kind} {name}; {fix}', retry: 'no' },
+  LAB_EXISTS: { status: 409, message: '{kind} {name} is there already; {fix}', retry: 'no' },
+  LAB_STATE: { status: 409, message: '{name} {state}; {fix}', retry: 'no' },
+  LAB_REFUSED: { status: 422, message: 'remote {remote} refuses: {reason}', retry: 'no' },
+  LAB_UNTRUSTED: { status: 403, message: 'remote {remote}: {reason}; {fix}', retry: 'no' },
+  LAB_AWAY: { status: 503, message: 'remote {remote} is away: {reason}; {fix}', retry: 'unknown-outcome' },
+  LAB_NO_GPU: { status: 409, message: '{name}: {reason}; {fix}', retry: 'yes' },
+  LAB_ROUTER: { status: 502, message: 'router {router}: {reason}', retry: 'unknown-outcome' },
+  LAB_TOOL: { status: 500, message: '{tool}: {reason}; {fix}', retry: 'no' },
   PLUGIN_CLOSING: { status: 503, message: 'the plugin is closing', retry: 'yes' }
 } as const satisfies Record<string, ErrorEntry>
 

@@ -1,1 +1,1 @@
-export { incusMissing, startIncusLab, type IncusLab } from './lab.ts'
+export { incusMissing, startIncusLab, type IncusLab, type IncusLabOptions } from './lab.ts'

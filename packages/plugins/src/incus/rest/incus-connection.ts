@@ -125,7 +125,9 @@ export class IncusConnection {
   async #send(method: Dispatcher.HttpMethod, path: string, request: Request): Promise<Content> {
     const { query = {}, json, content, headers } = request
     const target = new URL(path, 'http://incus')
-    for (const [name, value] of Object.entries({ project: this.#project, ...query }))
+    // Incus refuses the name of a project beside the wish for all of them.
+    const project = query['all-projects'] === undefined ? { project: this.#project } : {}
+    for (const [name, value] of Object.entries({ ...project, ...query }))
       target.searchParams.set(name, String(value))
     try {
       const {
@@ -139,7 +141,7 @@ export class IncusConnection {
         bodyTimeout: this.#timeoutMs,
         ...(json === undefined
           ? { body: content ?? null, headers: { ...headers } }
-          : { body: JSON.stringify(json), headers: { 'content-type': 'application/json' } })
+          : { body: JSON.stringify(json), headers: { 'content-type': 'application/json', ...headers } })
       })
       return {
         status: statusCode,

@@ -1,5 +1,6 @@
 export { IncusError, IncusUnreachable, type Operation } from './answers.ts'
 export { type Lifecycle } from './event-stream.ts'
 export { IncusConnection, type IncusOptions } from './incus-connection.ts'
-export { InstanceFiles } from './instance-files.ts'
+export { exec, type ExecSession } from './exec.ts'
+export { InstanceFiles, type Owner } from './instance-files.ts'
 export { type IncusServer, type IncusTls } from './server-address.ts'

@@ -3,6 +3,13 @@ import { Value } from 'typebox/value'
 import { IncusError, IncusUnreachable } from './answers.ts'
 import type { IncusConnection } from './incus-connection.ts'
 
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+const root: Owner = { uid: 0, gid: 0 }
+
 const Names = Type.Array(Type.String())
 
 export type Pushed =
@@ -20,12 +27,12 @@ export class InstanceFiles {
     this.#path = `/1.0/instances/${encodeURIComponent(instance)}/files`
   }
 
-  /** Owned by root of the instance. A directory that is there is left as it is. */
-  async push(path: string, entry: Pushed): Promise<void> {
+  /** Owners are those of the instance, root being the default. A directory that is there is left as it is. */
+  async push(path: string, entry: Pushed, { uid, gid } = root): Promise<void> {
     const headers = {
       'x-incus-type': entry.type,
-      'x-incus-uid': '0',
-      'x-incus-gid': '0',
+      'x-incus-uid': String(uid),
+      'x-incus-gid': String(gid),
       ...('mode' in entry ? { 'x-incus-mode': entry.mode.toString(8).padStart(4, '0') } : {})
     }
     const content = entry.type === 'file' ? entry.content : entry.type === 'symlink' ? entry.target : ''
