@@ -89,6 +89,8 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
   }
   const queue = (program: string, ...args: string[]): Promise<string> =>
     run(program, ...(full.remoteSchedd ? ['-name', scheddName, ...args] : args))
+  // Schedd and negotiator that meet first when there are jobs wait 20 s for each other's half of the handshake.
+  const introduce = (): Promise<string> => queue('condor_reschedule')
   const offered = async (): Promise<string[]> =>
     (await run('condor_status', '-constraint', 'PartitionableSlot', '-af', 'Name'))
       .split('\n')
@@ -135,6 +137,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
     const deadline = { deadlineMs: 30_000, everyMs: 100 }
     await eventually(async () => (await offered()).length === nodes.length, deadline)
     for (const daemon of ['negotiator', 'schedd'] as const) await eventually(() => answers(daemon), deadline)
+    await introduce()
   } catch (error) {
     const logs = await lastWords(dir, ['central', 'schedd', ...nodes])
     await close()
@@ -155,6 +158,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
     start: async (daemon) => {
       spawnDaemon(daemon)
       await eventually(() => answers(daemon), { deadlineMs: 30_000, everyMs: 50 })
+      if (daemon === 'schedd' || daemon === 'negotiator') await introduce()
     },
     pause: (daemon) => signal(daemon, 'SIGSTOP'),
     resume: (daemon) => signal(daemon, 'SIGCONT'),
