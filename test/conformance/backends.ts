@@ -10,6 +10,8 @@ import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
+import { htcondorBackend } from '@interlink-ts/plugins/htcondor'
+import { imagePoolMissing, startImagePool } from '../htcondor/image-pool.ts'
 import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
 
 /** A backend under test, and what its pods are made of. */
@@ -37,6 +39,7 @@ interface Ground {
 const subjects: Readonly<Record<string, Subject>> = {
   process: { module: processBackend, image: 'host', options: {} },
   slurm: { module: slurmBackend, image: 'host', options: {} },
+  htcondor: { module: htcondorBackend, image: 'host', options: {} },
   incus: { module: incusBackend, image: 'busybox', options: {} }
 }
 
@@ -45,7 +48,7 @@ const apptainer = {
   'names that are no shell names are in the environment too': /\.env.*Apptainer cannot set a\.b, a-b, 1st/
 }
 
-/** Of a private Slurm all jobs are those of who has started it. */
+/** Of a private cluster all jobs are those of who has started it. */
 const ofLab: Readonly<Record<string, RegExp>> = {
   ...apptainer,
   ...(process.getuid!() === 0
@@ -56,9 +59,10 @@ const ofLab: Readonly<Record<string, RegExp>> = {
     : {})
 }
 
-/** On a private Slurm, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
+/** On a private cluster, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
   incus: { ...subjects.incus!, start: startIncus },
+  htcondor: { ...subjects.htcondor!, declines: ofLab, start: startPool },
   slurm: {
     ...subjects.slurm!,
     declines: ofLab,
@@ -76,6 +80,12 @@ function startLab(ssh: boolean, prefix: string | undefined): Promise<Ground> {
   const missing = imageLabMissing(ssh, prefix)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
   return startImageLab({ ssh, prefix })
+}
+
+function startPool(): Promise<Ground> {
+  const missing = imagePoolMissing()
+  if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
+  return startImagePool()
 }
 
 async function startIncus(): Promise<Ground> {

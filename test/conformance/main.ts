@@ -1,8 +1,8 @@
 /**
  * `npm run conformance -- OPTIONS`: the same pods on any backend.
  *
- *   --backend NAME   process, slurm or incus (of this machine), or a module such as ./backend.js; default: process
- *   --lab            slurm, slurm-ssh and incus: on a private Slurm or Incus that is started and ended
+ *   --backend NAME   process, slurm, htcondor or incus (of this machine), or a module such as ./backend.js; default: process
+ *   --lab            slurm, slurm-ssh, htcondor and incus: on a private one that is started and ended
  *   --slurm PREFIX   with --lab: of the Slurm that was installed there, as by ./configure --prefix
  *   --config FILE    configuration of the plugin
  *   --url URL        instead of a backend: a plugin that runs already, http://host:port or unix:///path

@@ -60,6 +60,7 @@ if (requireReal(t, slurmMissing())) {
   t.test('up --slurm says what it is of, and what is missing there', async (t) => {
     const up = (...args: string[]) => runInterlink(['up', '--backend', 'slurm', ...args], { env })
     t.match((await up('--slurm', '/opt/slurm')).stderr, /--slurm is of --lab/)
+    t.match((await up('--htcondor', '/opt/condor')).stderr, /--htcondor is of the HTCondor backend/)
     t.match((await up('--lab', '--slurm', '/no')).stderr, /--lab: there is no \/no\/bin\/sbatch/)
   })
 
@@ -99,7 +100,7 @@ if (requireReal(t, slurmMissing())) {
   t.test('options of up that do not fit together are refused in words', async (t) => {
     const wrong: readonly [readonly string[], RegExp][] = [
       [['--ssh', 'me@login'], /--ssh is of the Slurm backend; add --backend slurm/],
-      [['--lab'], /--lab is of the backends slurm and incus; add --backend/],
+      [['--lab'], /--lab is of the backends slurm, htcondor, incus; add --backend/],
       [['--backend', 'slurm', '--lab', '--ssh', 'me@login'], /--ssh and --lab: .*give one of them/],
       [
         ['--backend', 'slurm', '--ssh', '-oProxyCommand=true'],

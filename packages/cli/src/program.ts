@@ -42,11 +42,12 @@ Examples:
       '--ssh <login>',
       'with --backend slurm: user@host[:port] of a login node, or a host of ~/.ssh/config'
     )
-    .option('--lab', 'with --backend slurm or incus: a private one of this machine’s packages')
+    .option('--lab', 'with --backend slurm, htcondor or incus: a private one of this machine’s packages')
     .option(
       '--slurm <prefix>',
       'with --lab: of the Slurm that was installed there, as by ./configure --prefix'
     )
+    .option('--htcondor <prefix>', 'with --lab: of the HTCondor that was installed there, its RELEASE_DIR')
     .option('--pod <file>', 'pod to apply instead of the example')
     .option('--no-pod', 'apply no pod')
     .option('--page-port <port>', 'port of the page; 0: any that is free', portNumber, 0)

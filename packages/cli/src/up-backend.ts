@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { BackendModule, PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { loadPluginConfig, preflight } from '@interlink-ts/plugins/kit'
 import { readLogin } from '@interlink-ts/plugins/slurm'
+import { htcondorMissing, startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { backendModule } from './backends.ts'
@@ -16,10 +17,12 @@ export interface UpBackendOptions {
   readonly config?: string
   /** `[user@]host[:port]` of a login node. */
   readonly ssh?: string
-  /** A private Slurm or Incus of this machine. */
+  /** A private Slurm, HTCondor or Incus of this machine. */
   readonly lab?: boolean
   /** Where the lab's Slurm is installed, if it is not this machine's. */
   readonly slurm?: string
+  /** The same of HTCondor: its RELEASE_DIR. */
+  readonly htcondor?: string
   readonly dir?: string
 }
 
@@ -57,21 +60,33 @@ const remoteDirectory = '~/.interlink/jobs'
  */
 export async function prepareBackend(options: UpBackendOptions, ground: Ground): Promise<UpBackend> {
   const module = await backendModule(options.backend)
-  const { ssh, lab, slurm } = options
-  for (const [flag, given] of Object.entries({ '--ssh': ssh, '--slurm': slurm }))
-    if (given !== undefined && module.name !== 'slurm')
-      throw new UsageError(`${flag} is of the Slurm backend; add --backend slurm`)
+  const { ssh, lab, slurm, htcondor } = options
+  const flags = [
+    ['--ssh', ssh, 'slurm', 'Slurm'],
+    ['--slurm', slurm, 'slurm', 'Slurm'],
+    ['--htcondor', htcondor, 'htcondor', 'HTCondor']
+  ] as const
+  for (const [flag, given, backend, name] of flags)
+    if (given !== undefined && module.name !== backend)
+      throw new UsageError(`${flag} is of the ${name} backend; add --backend ${backend}`)
   const startLab = Object.hasOwn(labs, module.name) ? labs[module.name as keyof typeof labs] : undefined
   if (lab && !startLab)
-    throw new UsageError(`--lab is of the backends ${Object.keys(labs).join(' and ')}; add --backend`)
+    throw new UsageError(`--lab is of the backends ${Object.keys(labs).join(', ')}; add --backend`)
   if (ssh !== undefined && lab)
     throw new UsageError('--ssh and --lab: the lab is on this machine; give one of them')
-  if (slurm !== undefined && !lab)
-    throw new UsageError('--slurm is of --lab; the clients of a cluster are found by options.bin of --config')
+  const prefix = slurm ?? htcondor
+  if (prefix !== undefined && !lab)
+    throw new UsageError(
+      `--${module.name} is of --lab; the clients of a cluster are found by options.bin of --config`
+    )
   const config = await loadPluginConfig(module, {
     ...(options.config === undefined ? {} : { path: options.config }),
     env: {},
-    options: await (ssh !== undefined ? optionsOfLogin(ssh) : lab ? startLab!(ground, slurm) : noOptions)
+    options: await (ssh !== undefined
+      ? optionsOfLogin(ssh)
+      : lab
+        ? startLab!(ground, prefix && resolve(prefix))
+        : noOptions)
   })
   const complete: PluginConfigInput = {
     ...config,
@@ -94,14 +109,26 @@ async function optionsOfLogin(login: string) {
   return { given: { ssh: host }, defaults: { ssh: { directory: remoteDirectory, ...found } } }
 }
 
-async function slurmLab({ say, cleanups }: Ground, slurm: string | undefined) {
-  const prefix = slurm === undefined ? undefined : resolve(slurm)
+async function slurmLab({ say, cleanups }: Ground, prefix: string | undefined) {
   const missing = slurmMissing(prefix)
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
   const lab = await startSlurmLab({ prefix })
   cleanups.push(() => lab.close())
   const squeue = join(lab.options.bin ?? '', 'squeue')
   say.step('slurm', `${lab.nodes.length} nodes of its own  SLURM_CONF=${lab.env.SLURM_CONF} ${squeue}`)
+  return { given: lab.options, defaults: {} }
+}
+
+async function htcondorLab({ say, cleanups }: Ground, prefix: string | undefined) {
+  const missing = htcondorMissing(prefix)
+  if (missing !== undefined) throw new UsageError(`--lab: ${missing}${prefix ? '' : ' by --htcondor PREFIX'}`)
+  const lab = await startHtcondorLab({ prefix })
+  cleanups.push(() => lab.close())
+  const condorQ = join(lab.options.bin ?? '', 'condor_q')
+  say.step(
+    'htcondor',
+    `${lab.nodes.length} machines of its own  CONDOR_CONFIG=${lab.env.CONDOR_CONFIG} ${condorQ}`
+  )
   return { given: lab.options, defaults: {} }
 }
 
@@ -118,4 +145,4 @@ async function incusLab({ say, cleanups }: Ground) {
 }
 
 /** By the backend whose options they give. */
-const labs = { slurm: slurmLab, incus: incusLab } as const
+const labs = { slurm: slurmLab, htcondor: htcondorLab, incus: incusLab } as const
