@@ -62,7 +62,7 @@ const ofLab: Readonly<Record<string, RegExp>> = {
 /** On a private cluster, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
   incus: { ...subjects.incus!, start: startIncus },
-  htcondor: { ...subjects.htcondor!, declines: ofLab, start: startPool },
+  htcondor: { ...subjects.htcondor!, declines: apptainer, start: startPool },
   slurm: {
     ...subjects.slurm!,
     declines: ofLab,

@@ -20,6 +20,8 @@ mkdir -p "$made/libexec"
 mv "$work"/own/usr/bin "$work"/own/usr/sbin "$made/"
 mv "$work"/own/usr/lib/lib*.so* "$made/lib/"
 mv "$work"/own/usr/lib/condor "$made/lib/condor"
+# sshd of condor_ssh_to_job looks for it there.
+mv "$made/lib/libgetpwnam.so" "$made/lib/condor/"
 mv "$work"/own/usr/libexec/condor "$made/libexec/condor"
 for program in "$made"/bin/* "$made"/sbin/* "$made"/libexec/condor/*; do
   # Dynamically linked programs: ELF that names an interpreter.

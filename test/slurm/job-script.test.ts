@@ -13,7 +13,7 @@ import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
-import { canary, watchProcessList } from './canaries.ts'
+import { canary, watchProcessList } from '../support/canaries.ts'
 import { isOver, logOf, refOf, scriptPod, startSlurmPlugin, statusOf, whenStatus } from './slurm-plugin.ts'
 import { sshdMissing, startSshd } from './sshd.ts'
 
