@@ -143,9 +143,9 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
     await apply(pod('kept', 'plain', 'true', { annotations: requirements }))
     await eventually(async () => (await jobOf('kept', 'JobStatus')).trim() === '1')
     const constraint = ['-constraint', 'InterLinkPodName == "kept"']
-    await lab.run('condor_hold', '-reason', 'a close look: $(x) 'at' it', ...constraint)
+    await lab.run('condor_hold', '-reason', 'a close look: $(x) at it', ...constraint)
     const status = await until('kept', isHeld)
-    t.match(status, { reason: 'HeldUserRequest', message: /a close look: $(x) 'at' it/ })
+    t.match(status, { reason: 'HeldUserRequest', message: /a close look: \$\(x\) at it/ })
     await lab.run('condor_qedit', ...constraint, 'Requirements', 'true')
     await lab.run('condor_release', ...constraint)
     await until('kept', ({ phase }) => phase === 'Succeeded')
