@@ -1,4 +1,4 @@
-import { shellWords } from '../kit/supervisor/quote.ts'
+import { needPrograms } from '../kit/transport/need-programs.ts'
 import type { Transport } from '../kit/transport/transport.ts'
 import type { CondorClient } from './condor-client.ts'
 
@@ -17,23 +17,11 @@ const needed: Readonly<Record<string, string>> = {
  * @throws Error, TransportError that say what to do
  */
 export async function preflight(condor: Pick<CondorClient, 'jobs'>, transport: Transport): Promise<void> {
-  const look = `for program in ${shellWords(Object.keys(needed))}; do command -v "$program" >/dev/null || echo "$program"; done`
-  const { stdout } = await transport.run(['sh', '-c', look], { timeoutMs: 30_000 })
-  const missing = stdout
-    .toString()
-    .split('\n')
-    .filter((program) => Object.hasOwn(needed, program))
-  if (missing.length > 0)
-    throw new Error(
-      `${transport.where} lacks ${missing.join(', ')} (${[...new Set(missing.map((program) => needed[program]))].join(', ')}); ` +
-        'is it a machine that submits, and are they on the PATH of commands that run without a login shell, or in options.bin?'
-    )
+  await needPrograms(transport, needed, 'a machine that submits')
   await condor.jobs('false').catch((error: unknown) => {
     throw new Error(
       `the queue of HTCondor on ${transport.where} does not answer: ${(error as Error).message}`,
-      {
-        cause: error
-      }
+      { cause: error }
     )
   })
 }
