@@ -186,6 +186,39 @@ t.test('an annotation that nobody reads is told', async (t) => {
   ])
 })
 
+t.test(
+  'where HTCondor carries the files, the job is a bundle, and what it sends back is kept for a second run',
+  async (t) => {
+    const { text } = renderDescription({ plan: planOf({}) }, { ...place, transfers: true }, optionsOf({}))
+    t.match(commandsOf({ text }), {
+      arguments: `"'condor.sh'"`,
+      initialdir: '/jobs/default-u',
+      should_transfer_files: 'YES',
+      when_to_transfer_output: 'ON_EXIT_OR_EVICT',
+      transfer_input_files: 'condor.sh, job.tar',
+      transfer_output_files: 'job.sent, state.tar'
+    })
+    const program = renderProgram(
+      { plan: planOf({}), dir: "/tmp/a'b" },
+      { preamble: '', shell: '/bin/sh', transfers: true }
+    )
+    t.match(program, /dir='\/tmp\/a'\\''b'/)
+    t.match(program, /ln -s -- "\$here\/job" "\$dir" \|\| exit 1/)
+  }
+)
+
+t.test('options that contradict each other are told by their field', async (t) => {
+  const wrong: readonly (readonly [object, RegExp])[] = [
+    [{ files: 'transfer', ssh: { host: 'h', user: 'u' } }, /options\.ssh/],
+    [{ spool: true }, /options\.spool/],
+    [
+      { files: 'transfer', streams: { callHome: { listen: 'http://0.0.0.0:1' } } },
+      /options\.streams\.callHome\.keep/
+    ]
+  ]
+  for (const [options, message] of wrong) t.throws(() => completeOptions(options), message)
+})
+
 t.test('lines of the site come last', async (t) => {
   const { text } = render({}, { extra: ['+WantX = true'] })
   t.ok(text.endsWith('+WantX = true\nqueue 1\n'))

@@ -110,6 +110,14 @@ export const releaseArgv = (queue: Queue, constraint: string): string[] => [
   constraint
 ]
 
+/** Brings the output of spooled jobs back to where they were submitted from. */
+export const transferArgv = (queue: Queue, constraint: string): string[] => [
+  'condor_transfer_data',
+  ...at(queue),
+  '-constraint',
+  constraint
+]
+
 /** The constraint has met nothing, or nothing that can still be changed. */
 export const isUnknownJob = (words: string): boolean =>
   /couldn't find\/(remove|release) all jobs|no jobs in the queue|not found/i.test(words)

@@ -70,6 +70,11 @@ export class CondorClient {
     await this.#act(commands.releaseArgv(this.#queue, constraint))
   }
 
+  /** What spooled jobs have left comes back to their directories. */
+  async retrieve(constraint: string): Promise<void> {
+    await this.#act(commands.transferArgv(this.#queue, constraint))
+  }
+
   async slots(): Promise<SlotFacts[]> {
     return parseSlots(await this.#ask(statusArgv(this.#queue, this.#options.slots)))
   }

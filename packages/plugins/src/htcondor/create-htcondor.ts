@@ -8,6 +8,7 @@ import { SshTransport } from '../kit/transport/ssh.ts'
 import { localFolder, remoteFolder } from './event-files.ts'
 import { HtcondorBackend } from './htcondor-backend.ts'
 import { completeOptions, HtcondorOptions } from './options.ts'
+import { TransferSite } from './transfer-site.ts'
 
 /** Runs pods as jobs of an HTCondor pool, through its clients. */
 export const htcondorBackend: BackendModule = {
@@ -22,7 +23,12 @@ export const htcondorBackend: BackendModule = {
     }
     const path = `${bin === undefined ? '' : `${bin}:`}${process.env.PATH ?? ''}`
     const transport = ssh ? new SshTransport(ssh, env, bin) : localTransport({ ...env, PATH: path })
-    const site = ssh?.directory === undefined ? sharedSite : new RemoteSite(transport, ssh.directory)
+    const site =
+      options.files === 'transfer'
+        ? new TransferSite(options.transferDirectory, options.containers.shell, context.log)
+        : ssh?.directory === undefined
+          ? sharedSite
+          : new RemoteSite(transport, ssh.directory)
     const events =
       ssh?.directory === undefined
         ? localFolder(context.root)

@@ -13,6 +13,7 @@ import type {
   Usage
 } from '../kit/backend.ts'
 import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
+import type { ImageOptions } from '../kit/containers/images.ts'
 import { pullScript } from '../kit/containers/pull-script.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
@@ -20,6 +21,7 @@ import { parseUsage } from '../kit/jobs/measured-usage.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Newest } from '../kit/newest.ts'
 import type { Plan, Refusal } from '../kit/plan/plan.ts'
+import { sendProgram } from '../kit/sites/sent-files.ts'
 import type { Site } from '../kit/sites/site.ts'
 import type { CallHome } from '../kit/streams/call-home.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
@@ -41,6 +43,7 @@ import { preflight } from './preflight.ts'
 import type { SlotFacts } from './slot-facts.ts'
 import { backendState, holdOutcome, jobStatus, type CondorJob } from './states.ts'
 import { programFile, renderDescription, type Description } from './submit-description.ts'
+import { TransferSite } from './transfer-site.ts'
 
 /** Beyond the grace of a pod, before HTCondor ends its job whatever it does; seconds. */
 const patience = 5
@@ -56,13 +59,19 @@ export class HtcondorBackend implements Backend {
   readonly #transport: Transport
   readonly #condor: CondorClient
   readonly #site: Site
+  /** The site, where HTCondor carries the files. */
+  readonly #transfer: TransferSite | undefined
   readonly #callHome: CallHome | undefined
   readonly #access: HubAccess | undefined
+  readonly #isSpooled: boolean
+  readonly #images: ImageOptions
   readonly #events: EventFiles | undefined
   readonly #table: JobTable
   readonly #facts: Newest<readonly SlotFacts[]>
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
+  /** Jobs whose files HTCondor has brought back. */
+  readonly #collected = new Set<string>()
   #mark: Promise<string> | undefined
   #watcher: FSWatcher | undefined
   #waking: NodeJS.Timeout | undefined
@@ -70,7 +79,7 @@ export class HtcondorBackend implements Backend {
   constructor(
     options: HtcondorOptions,
     context: BackendContext,
-    { transport, site, events }: { transport: Transport; site: Site; events: EventFolder },
+    { transport, site, events }: { transport: Transport; site: Site | TransferSite; events: EventFolder },
     callHome?: CallHome
   ) {
     this.#options = options
@@ -80,6 +89,10 @@ export class HtcondorBackend implements Backend {
     this.#callHome = callHome
     this.#condor = new CondorClient(transport, options)
     this.#access = condorAccess({ queue: options, site, transport }, options.streams, callHome)
+    if (site instanceof TransferSite) {
+      this.#transfer = site
+      site.connect(this.#access)
+    }
     this.streams = this.#access
       ? jobStreams({
           ...this.#access,
@@ -87,7 +100,10 @@ export class HtcondorBackend implements Backend {
           shell: options.containers.shell
         })
       : {}
-    this.#events = options.eventLog ? new EventFiles(events) : undefined
+    this.#isSpooled = this.#transfer !== undefined && (options.spool ?? options.schedd !== undefined)
+    // That of a spooled job lies with the queue.
+    this.#events = options.eventLog && !this.#isSpooled ? new EventFiles(events) : undefined
+    this.#images = this.#transfer ? { ...options.images, pull: 'job' } : options.images
     this.#table = new JobTable(
       {
         queue: async () => this.#condor.jobs(ofRoot(await this.#rootMark())),
@@ -126,7 +142,7 @@ export class HtcondorBackend implements Backend {
   async render(...[plan, dir]: Parameters<Backend['render']>) {
     const seenAs = await this.#site.seenAs(dir)
     const rendered = renderLaunches(plan, seenAs, this.#options)
-    const described = this.#describe(plan, seenAs, '<mark>')
+    const described = this.#describe(plan, this.#transfer ? dir : seenAs, '<mark>')
     const refusals = [...('refusals' in rendered ? rendered.refusals : []), ...described.refusals]
     if ('refusals' in rendered || refusals.length > 0) return { refusals }
     return {
@@ -139,41 +155,51 @@ export class HtcondorBackend implements Backend {
 
   #describe(plan: Plan, dir: string, mark: string, log?: string): Description {
     const { submit, containers } = this.#options
-    const place = { dir, mark, shell: containers.shell, ...(log === undefined ? {} : { log }) }
+    const transfers = this.#transfer !== undefined
+    const place = { dir, transfers, mark, shell: containers.shell, ...(log === undefined ? {} : { log }) }
     try {
       return renderDescription({ plan }, place, submit)
     } catch (error) {
       if (!(error instanceof ClassAdError)) throw error
-      const refusal: Refusal = { field: 'metadata.name', message: error.message }
+      // Of a pod nothing is written but as a string; the path is the site's.
+      const refusal: Refusal = { field: 'root', message: error.message }
       return { text: '', notices: [], refusals: [refusal] }
     }
   }
 
   async submit(job: Job) {
-    const { containers, images, submit } = this.#options
+    const { containers, submit } = this.#options
     const dir = await this.#site.seenAs(job.dir)
-    const program = renderProgram({ plan: job.plan, dir }, { ...submit, shell: containers.shell })
+    const transfers = this.#transfer !== undefined
+    const program = renderProgram({ plan: job.plan, dir }, { ...submit, shell: containers.shell, transfers })
     const files = [
-      ...(await apptainerFiles(job.plan, images)),
+      ...(await apptainerFiles(job.plan, this.#images)),
+      ...(transfers ? [await sendProgram()] : []),
       { path: programFile, mode: 0o600, text: program },
       ...(this.#callHome?.keep ? [await this.#callHome.keptFile(job.uid)] : [])
     ]
     await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
     const mark = await this.#rootMark()
-    const { text, refusals } = this.#describe(job.plan, dir, mark, await this.#events?.path())
+    const { text, refusals } = this.#describe(
+      job.plan,
+      transfers ? job.dir : dir,
+      mark,
+      await this.#events?.path()
+    )
     if (refusals.length > 0)
       throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: this.name, reason: refusals[0]!.message })
     await this.#site.stage(job.dir)
     await this.#pull({ plan: job.plan, dir })
     const queuedAt = Date.now()
-    const jobId = await this.#condor.submit(text, lockOf(dir))
+    const jobId = await this.#condor.submit(text, await this.#lockOf(job.dir), this.#isSpooled)
     this.#table.add({ jobId, uid: job.uid, mark, status: jobStatus.idle, starts: 0, queuedAt })
     return { jobId }
   }
 
   /** Where it cannot be begun, the job pulls after a while itself. */
   async #pull(job: Pick<Job, 'plan' | 'dir'>) {
-    const { submit, images, containers } = this.#options
+    const { submit, containers } = this.#options
+    const images = this.#images
     const root = readAnnotations(job.plan).annotations['image-root']?.value
     const script = pullScript({ ...job, root }, { preamble: submit.preamble, images, containers })
     if (script === undefined) return
@@ -196,9 +222,13 @@ export class HtcondorBackend implements Backend {
   /** Were there ever two jobs, the first is kept and the others end. */
   async find(job: Job) {
     await this.#site.ensure(job.dir)
-    await this.#condor.settled(lockOf(await this.#site.seenAs(job.dir)))
+    await this.#condor.settled(await this.#lockOf(job.dir))
     const mark = await this.#rootMark()
-    const queued = await this.#condor.jobs(ofPod(mark, job.uid))
+    const found = await this.#condor.jobs(ofPod(mark, job.uid))
+    // Its files never came: the submission was cut off.
+    for (const { jobId } of found.filter(isCutOff))
+      await this.#condor.remove(ofJob(mark, jobId), 'its files did not come')
+    const queued = found.filter((each) => !isCutOff(each))
     const [first, ...others] = queued.sort((a, b) => Number(a.jobId) - Number(b.jobId))
     for (const { jobId } of others) {
       this.#context.log.warn({ uid: job.uid, jobId, kept: first!.jobId }, 'a second job of a pod is removed')
@@ -218,11 +248,28 @@ export class HtcondorBackend implements Backend {
     return new Map<string, BackendState>(states)
   }
 
-  async #stateOf({ uid, jobId }: SubmittedJob): Promise<BackendState> {
+  async #stateOf(submitted: SubmittedJob): Promise<BackendState> {
+    const { uid, jobId } = submitted
     const job = this.#table.get(jobId)
+    if (this.#transfer) await this.#followFiles(this.#transfer, submitted, job)
     if (!job) return { phase: this.#table.isPending(jobId) ? 'active' : 'gone' }
     if (job.status === jobStatus.held) await this.#settleHold(uid, job)
     return backendState(job, this.#options.holds)
+  }
+
+  async #followFiles(site: TransferSite, submitted: SubmittedJob, job: CondorJob | undefined) {
+    const { dir, jobId } = submitted
+    if (job?.status === jobStatus.running && !job.isTransferring) return site.follow(submitted)
+    if (job && !job.hasLeft) return site.leave(dir)
+    if (!job || this.#collected.has(jobId)) return
+    this.#collected.add(jobId)
+    try {
+      if (this.#isSpooled) await this.#condor.retrieve(ofJob(await this.#rootMark(), jobId))
+      await site.collect(dir)
+    } catch (err) {
+      this.#collected.delete(jobId)
+      this.#context.log.warn({ uid: submitted.uid, jobId, err }, 'what a job has left did not come back')
+    }
   }
 
   /** A held job stays in the queue until somebody releases or removes it. */
@@ -268,10 +315,14 @@ export class HtcondorBackend implements Backend {
     const now = Date.now()
     const since = this.#cancelled.get(uid) ?? now
     this.#cancelled.set(uid, since)
-    await this.#site.stop(dir, graceSeconds)
+    await this.#site
+      .stop(dir, graceSeconds)
+      .catch((err: unknown) => this.#context.log.debug({ uid, err }, 'a job could not be told to end'))
     if (!/^\d+$/.test(jobId)) return
     const isLate = now - since > (graceSeconds + patience) * 1000
-    if (!isLate && (await this.#isBegun(dir)) && graceSeconds > (await graceOf(dir))) return
+    // Of a job that is removed HTCondor brings nothing back.
+    const endsItself = this.#transfer !== undefined || graceSeconds > (await graceOf(dir))
+    if (!isLate && endsItself && (await this.#isBegun(dir))) return
     await this.#condor.remove(ofPod(await this.#rootMark(), uid), 'its pod was deleted')
   }
 
@@ -279,10 +330,13 @@ export class HtcondorBackend implements Backend {
     return isThere(join(dir, 'state', 'supervisor'))
   }
 
-  async release({ uid, dir }: SubmittedJob) {
+  async release({ uid, dir, jobId }: SubmittedJob) {
     this.#cancelled.delete(uid)
+    this.#collected.delete(jobId)
     this.#access?.close(uid)
     await this.#site.release(dir)
+    // It stays in the queue until its files were had.
+    if (this.#isSpooled) await this.#condor.remove(ofPod(await this.#rootMark(), uid), 'its pod has ended')
   }
 
   /** The supervisors measure, where the jobs run: HTCondor is not asked. */
@@ -315,6 +369,11 @@ export class HtcondorBackend implements Backend {
     await Promise.all([this.#transport.close(), this.#callHome?.close()])
   }
 
+  /** Held by a submission while it is under way. */
+  async #lockOf(dir: string): Promise<string> {
+    return join(this.#transfer ? dir : await this.#site.seenAs(dir), 'submit.lock')
+  }
+
   #rootMark(): Promise<string> {
     this.#mark ??= rootMark(this.#context.root)
     this.#mark.catch(() => (this.#mark = undefined))
@@ -322,8 +381,9 @@ export class HtcondorBackend implements Backend {
   }
 }
 
-/** Held by a submission while it is under way. */
-const lockOf = (dir: string): string => join(dir, 'submit.lock')
+const spoolingCode = 16
+const isCutOff = ({ status, holdCode }: CondorJob): boolean =>
+  status === jobStatus.held && holdCode === spoolingCode
 const ofAny = (jobIds: readonly string[]): string =>
   jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')
 const graceOf = async (dir: string): Promise<number> =>

@@ -34,6 +34,23 @@ export const HtcondorOptions = Type.Object(
       word('HOST[:PORT] of the collector, where it is not that of the clients’ configuration')
     ),
     ssh: Type.Optional(SshOptions),
+    files: Type.Union([Type.Literal('shared'), Type.Literal('transfer')], {
+      default: 'shared',
+      description:
+        'how job directories come to the machines: they see the root of the plugin, or HTCondor carries the files'
+    }),
+    spool: Type.Optional(
+      Type.Boolean({
+        description:
+          'with files: transfer, condor_submit sends the files to the queue; default: where options.schedd names one'
+      })
+    ),
+    transferDirectory: Type.String({
+      default: '/tmp',
+      pattern: '^/',
+      description:
+        'with files: transfer, a directory of every machine that jobs can write, where their directories appear as links'
+    }),
     submit: SubmitOptions,
     containers: ContainerOptions,
     images: ImageOptions,
@@ -107,6 +124,7 @@ export function completeOptions(options: unknown): HtcondorOptions {
     HtcondorOptions,
     Value.Default(HtcondorOptions, structuredClone(options ?? {}))
   )
+  refuseContradictions(complete)
   try {
     checkSubmitOptions(complete.submit)
   } catch (error) {
@@ -114,4 +132,19 @@ export function completeOptions(options: unknown): HtcondorOptions {
     throw new ConfigError(error.message, { field: 'options.submit.requirements' })
   }
   return complete
+}
+
+function refuseContradictions({ files, ssh, spool, streams }: HtcondorOptions): void {
+  const wrong = (field: string, why: string) => new ConfigError(`${field}: ${why}`, { field })
+  if (files === 'transfer' && ssh)
+    throw wrong(
+      'options.ssh',
+      'is of files: shared; with files: transfer name the queue by options.schedd and options.pool'
+    )
+  if (files === 'shared' && spool) throw wrong('options.spool', 'is of files: transfer; give that too')
+  if (files === 'transfer' && streams.callHome && !streams.callHome.keep)
+    throw wrong(
+      'options.streams.callHome.keep',
+      'must be true with files: transfer: nothing reaches a job that has begun'
+    )
 }

@@ -5,6 +5,7 @@ import type { Notice, Refusal } from '../kit/plan/plan.ts'
 import { readAnnotations } from './annotations.ts'
 import { ClassAdError, classadString, expressionError, submitArguments, submitValue } from './classad.ts'
 import { attributes } from './commands.ts'
+import { bundleFile, sentFile, stateFile } from './job-program.ts'
 import { durationOf, requested, ResourceOptions } from './resources.ts'
 import { AccountingOptions, CommandPolicy, readWishes } from './wishes.ts'
 
@@ -35,8 +36,10 @@ export const SubmitOptions = Type.Object(
 export type SubmitOptions = Static<typeof SubmitOptions>
 
 export interface Place {
-  /** The job directory, as HTCondor sees it. */
+  /** The job directory, as condor_submit sees it. */
   readonly dir: string
+  /** HTCondor carries its files; otherwise the machines see the directory too. */
+  readonly transfers?: boolean
   /** Of the event log; absent where it could not be read. */
   readonly log?: string
   readonly mark: string
@@ -53,10 +56,21 @@ export interface Description {
 /** The program of the job, in its directory; see job-program.ts. */
 export const programFile = 'condor.sh'
 
+/** What the job says beside its containers, relative to its directory. */
+const outputFile = 'job.out'
+
+/** An eviction sends what there is as well, and it is there for the next run. */
+const carried = [
+  ['should_transfer_files', 'YES'],
+  ['when_to_transfer_output', 'ON_EXIT_OR_EVICT'],
+  ['transfer_input_files', `${programFile}, ${bundleFile}`],
+  ['transfer_output_files', `${sentFile}, ${stateFile}`]
+] as const
+
 /** The job of a plan as condor_submit takes it. Pure. */
 export function renderDescription(
   { plan }: Pick<Job, 'plan'>,
-  { dir, log, mark, shell }: Place,
+  { dir, transfers = false, log, mark, shell }: Place,
   options: SubmitOptions
 ): Description {
   const { pod } = plan
@@ -72,14 +86,13 @@ export function renderDescription(
   ]
   const lines: (readonly [string, string])[] = [
     ['universe', 'vanilla'],
-    ['batch_name', submitValue(`${pod.namespace}/${pod.name}`)],
     ['executable', submitValue(shell)],
     ['transfer_executable', 'false'],
-    ['arguments', submitArguments([join(dir, programFile)])],
+    ['arguments', submitArguments([transfers ? programFile : join(dir, programFile)])],
     ['initialdir', submitValue(dir)],
-    ['should_transfer_files', 'NO'],
-    ['output', submitValue(join(dir, 'job.out'))],
-    ['error', submitValue(join(dir, 'job.out'))],
+    ...(transfers ? carried : ([['should_transfer_files', 'NO']] as const)),
+    ['output', outputFile],
+    ['error', outputFile],
     ...(log === undefined ? [] : [['log', submitValue(log)] as const]),
     ['notification', 'never'],
     ['kill_sig', 'SIGTERM'],
@@ -88,6 +101,7 @@ export function renderDescription(
     ...commands,
     ...(needs.length === 0 ? [] : [['requirements', needs.join(' && ')] as const]),
     ...wishes.commands,
+    ['+JobBatchName', classadString(`${pod.namespace}/${pod.name}`)],
     [`+${attributes.uid}`, classadString(pod.uid)],
     [`+${attributes.root}`, classadString(mark)],
     [`+${attributes.pod}`, classadString(pod.name)],

@@ -57,7 +57,10 @@ const forbidden: readonly (readonly [RegExp, string])[] = [
     /^(Transfer\w*|Spooled\w*|ShouldTransfer\w*|WhenToTransfer\w*|Stream\w*|EncryptExecuteDirectory)$/i,
     theJob
   ],
-  [/^(Want\w*|Container\w*|Docker\w*|Singularity\w*|Hook\w*|Pre\w*|Post\w*|Cron\w*|Deferral\w*)$/i, theJob],
+  [
+    /^(Want(Container|Docker|SIF|Sandbox|Singularity|IOProxy|Remote|Checkpoint|Graceful)\w*|Container\w*|Docker\w*|Singularity\w*|Hook\w*|(Pre|Post)(Cmd|Arg\w*|Env\w*)|Cron\w*|Deferral\w*)$/i,
+    theJob
+  ],
   [
     /^(Request\w*|Require\w*|Requirements|Rank|JobPrio|ConcurrencyLimits\w*|Gpus\w*)$/i,
     'it has a way of its own: a request, or an annotation'

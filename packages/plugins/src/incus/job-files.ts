@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Plan } from '../kit/plan/plan.ts'
+import { sendProgram } from '../kit/sites/sent-files.ts'
 
-const programs = ['init.sh', 'address.sh', 'send.sh', 'mounts.sh', 'enter.sh']
+const programs = ['init.sh', 'address.sh', 'mounts.sh', 'enter.sh']
 
 export const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 
@@ -18,6 +19,8 @@ export async function writeIncusFiles(plan: Plan, dir: string): Promise<void> {
     'memory-volumes': inMemory.join('')
   }
   for (const name of programs) files[name] = await readFile(programFile(name), 'utf8')
+  const send = await sendProgram()
+  files[send.path] = send.text
   await Promise.all(
     Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o700 }))
   )

@@ -1,12 +1,12 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BackendContext } from '../kit/backend.ts'
 import { appendMirrored, mirroredBytes, replaceMirrored } from '../kit/jobs/mirrored-files.ts'
+import { keepSent, logsHad } from '../kit/sites/sent-files.ts'
 import { exec, type ExecSession } from './rest/exec.ts'
 import { InstanceFiles } from './rest/instance-files.ts'
 import type { IncusConnection } from './rest/incus-connection.ts'
-import { SentFiles, type Sent } from './sent-files.ts'
 
 /** Where a job lies in its instance. */
 export const jobPath = '/.interlink'
@@ -92,42 +92,20 @@ export class JobMirror {
   }
 
   async #listen(instance: string, dir: string, followed: Followed): Promise<void> {
-    const had = await this.#logsOf(dir)
     const session = await exec(this.#incus, instance, {
-      command: [
-        '/bin/sh',
-        `${jobPath}/send.sh`,
-        jobPath,
-        ...had.flatMap(([name, bytes]) => [name, String(bytes)])
-      ]
+      command: ['/bin/sh', `${jobPath}/send.sh`, jobPath, ...(await logsHad(dir))]
     })
     followed.session = session
     session.exited.catch(() => {})
     session.stdin.end()
     session.stderr.resume()
     if (followed.closed) return session.close()
-    const sent = new SentFiles()
     try {
-      for await (const chunk of session.stdout as AsyncIterable<Buffer>)
-        for (const part of sent.read(chunk)) await this.#take(part, dir, followed)
+      if (await keepSent(session.stdout as AsyncIterable<Buffer>, dir)) followed.ended = true
     } finally {
       session.close()
     }
     await session.exited
-  }
-
-  async #logsOf(dir: string): Promise<(readonly [string, number])[]> {
-    for (const kind of ['state', 'log']) await mkdir(join(dir, kind), { recursive: true, mode: 0o700 })
-    const names = await readdir(join(dir, 'log'))
-    return Promise.all(
-      names.map(async (name) => [name, await mirroredBytes(join(dir, 'log', name))] as const)
-    )
-  }
-
-  async #take(part: Sent, dir: string, followed: Followed): Promise<void> {
-    if (part.kind === 'end') followed.ended = true
-    else if (part.kind === 'log') await appendMirrored(join(dir, 'log', part.name), part.offset, part.bytes)
-    else await replaceMirrored(join(dir, 'state', part.name), part.bytes)
   }
 }
 

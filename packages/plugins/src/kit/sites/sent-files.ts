@@ -1,4 +1,9 @@
-/** What assets/incus/send.sh prints, as it comes. */
+/** What assets/sites/send.sh prints, as it comes, and as it is kept. */
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { appendMirrored, mirroredBytes, replaceMirrored } from '../jobs/mirrored-files.ts'
+import type { JobFile } from '../supervisor/render-job.ts'
+
 export type Sent =
   | { readonly kind: 'state'; readonly name: string; readonly bytes: Buffer }
   | { readonly kind: 'log'; readonly name: string; readonly offset: number; readonly bytes: Buffer }
@@ -46,4 +51,41 @@ export class SentFiles {
     this.#rest = Buffer.from(data)
     return parts
   }
+}
+
+/** The program. */
+export const sendProgram = async (): Promise<JobFile> => ({
+  path: 'send.sh',
+  mode: 0o600,
+  text: await readFile(new URL('../../../assets/sites/send.sh', import.meta.url), 'utf8')
+})
+
+/** Arguments for it behind the job directory: of each log how much of it is here. Makes the directories. */
+export async function logsHad(dir: string): Promise<string[]> {
+  for (const kind of ['state', 'log']) await mkdir(join(dir, kind), { recursive: true, mode: 0o700 })
+  const names = await readdir(join(dir, 'log'))
+  const had = await Promise.all(
+    names.map(async (name) => [name, String(await mirroredBytes(join(dir, 'log', name)))])
+  )
+  return had.flat()
+}
+
+/** Keeps what comes in the job directory; resolves with whether the end of the pod has come too. */
+export async function keepSent(chunks: AsyncIterable<Buffer>, dir: string): Promise<boolean> {
+  const sent = new SentFiles()
+  let ended = false
+  for await (const chunk of chunks)
+    for (const part of sent.read(chunk)) {
+      if (part.kind === 'end') ended = true
+      else if (part.kind === 'state') await replaceMirrored(join(dir, 'state', part.name), part.bytes)
+      else await keepLog(join(dir, 'log', part.name), part)
+    }
+  return ended
+}
+
+/** Of a part that begins before the end of the log, the rest is new. */
+async function keepLog(path: string, { offset, bytes }: { offset: number; bytes: Buffer }): Promise<void> {
+  const had = await mirroredBytes(path)
+  if (had >= offset && had < offset + bytes.length)
+    await appendMirrored(path, had, bytes.subarray(had - offset))
 }

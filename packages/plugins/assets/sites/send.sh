@@ -1,6 +1,7 @@
 #!/bin/sh
 # send.sh DIR {LOG BYTES}...   prints what a supervisor writes in its job directory, as it comes: `log NAME OFFSET BYTES`
 # or `state NAME BYTES`, a newline, and the bytes; `end` after the last. Of the logs that are named so much was had.
+# With INTERLINK_ONCE set: what is there now.
 set -u
 umask 077
 cd -- "$1" || exit 1
@@ -61,6 +62,7 @@ while :; do
     echo end
     exit
   fi
+  [ -z "${INTERLINK_ONCE:-}" ] || exit 0
   if [ "$changed" ]; then tenths=1; elif [ "$tenths" -lt 9 ]; then tenths=$((tenths + 1)); fi
   sleep "0.$tenths" 2>/dev/null || sleep 1
 done

@@ -1,0 +1,53 @@
+import t from 'tap'
+import { execFileSync, spawn } from 'node:child_process'
+import { createReadStream } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { keepSent, logsHad } from '../src/kit/sites/sent-files.ts'
+
+const program = fileURLToPath(new URL('../assets/sites/send.sh', import.meta.url))
+
+async function jobIn(dir: string, files: Record<string, string>): Promise<string> {
+  for (const kind of ['state', 'log']) await mkdir(join(dir, kind), { recursive: true })
+  for (const [path, text] of Object.entries(files)) await writeFile(join(dir, path), text)
+  return dir
+}
+
+t.test('all that a job has written is sent once, and kept as it is', async (t) => {
+  const from = await jobIn(t.testdir({ from: {} }) + '/from', {
+    'state/supervisor': 'pid=1\n',
+    'state/c.main': 'state=terminated\n',
+    'state/pod': 'finished=1\n',
+    'log/main.0': 'ä'.repeat(200_000)
+  })
+  const to = join(t.testdirName, 'to')
+  const had = await logsHad(to)
+  const sending = spawn('sh', [program, from, ...had], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.equal(await keepSent(sending.stdout, to), true, 'the end of the pod has come')
+  for (const path of ['state/c.main', 'state/pod', 'log/main.0'])
+    t.equal(await readFile(join(to, path), 'utf8'), await readFile(join(from, path), 'utf8'), path)
+})
+
+t.test('what is there is sent without waiting for an end, and what was had is not kept twice', async (t) => {
+  const from = await jobIn(join(t.testdir({}), 'from'), { 'state/c.main': 'a', 'log/main.0': 'onetwo' })
+  const to = await jobIn(join(t.testdirName, 'to'), { 'log/main.0': 'one' })
+  const sent = join(t.testdirName, 'sent')
+  await writeFile(sent, execFileSync('sh', [program, from], { env: { ...process.env, INTERLINK_ONCE: '1' } }))
+  t.equal(await keepSent(createReadStream(sent), to), false)
+  t.equal(await readFile(join(to, 'log/main.0'), 'utf8'), 'onetwo')
+})
+
+t.test('nothing but plain files of the job directory comes of what a job says', async (t) => {
+  const to = await jobIn(join(t.testdir({}), 'to'), {})
+  for (const words of [
+    'state ../x 1\na',
+    'state .x 1\na',
+    'log a/b 0 1\na',
+    'state a 9999999\n',
+    'nonsense '.repeat(99)
+  ])
+    await t.rejects(keepSent(Readable.from([Buffer.from(words)]), to), /no word of a job/, words.slice(0, 20))
+  t.same(await readdir(join(to, 'state')), [])
+})
