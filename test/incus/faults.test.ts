@@ -1,46 +1,16 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { eventually } from '../support/eventually.ts'
-import { faketimeMissing, skewedClock } from '../support/faketime.ts'
-import { freePort } from '../support/free-port.ts'
+import { faketimeMissing } from '../support/faketime.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
+import { startWay, trustedBy } from './incus-access.ts'
 import { incusPod, startIncusPlugin } from './incus-plugin.ts'
-
-/** A way to a port of this machine that can be cut, with all that goes over it. */
-async function startWay(t: Test, to: number) {
-  const port = await freePort()
-  const open = new Set<Socket>()
-  let server: Server | undefined
-  const restore = () =>
-    new Promise<void>((resolve) => {
-      server = createServer((socket) => {
-        const far = connect(to, '127.0.0.1')
-        for (const [one, other] of [
-          [socket, far],
-          [far, socket]
-        ] as const) {
-          open.add(one)
-          one.on('error', () => {}).on('close', () => open.delete(one) && other.destroy())
-          one.pipe(other)
-        }
-      }).listen(port, '127.0.0.1', resolve)
-    })
-  const cut = () => {
-    server?.close()
-    for (const socket of open) socket.destroy()
-  }
-  t.teardown(cut)
-  await restore()
-  return { url: `https://127.0.0.1:${port}`, cut, restore }
-}
 
 void t.test('what goes wrong with Incus', async (t) => {
   if (!requireReal(t, incusMissing() ?? faketimeMissing())) return
@@ -56,30 +26,11 @@ void t.test('what goes wrong with Incus', async (t) => {
       )
     )
 
-  /** Certificates of a client that the lab trusts. */
-  const certificates = async (name: string, { seconds = 86_400 } = {}) => {
-    const [certFile, keyFile] = ['crt', 'key'].map((kind) => join(lab.dir, `${name}.${kind}`)) as [
-      string,
-      string
-    ]
-    const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-    const days = ['-days', '1', '-subj', `/CN=${name}`, '-keyout', keyFile, '-out', certFile]
-    const env = { ...process.env, ...skewedClock(seconds - 86_400) }
-    execFileSync('openssl', [...request, ...days], { stdio: 'pipe', env })
-    const caFile = join(lab.dir, 'server.crt')
-    const { environment } = JSON.parse(await lab.run('query', '/1.0')) as {
-      environment: { certificate: string }
-    }
-    await writeFile(caFile, environment.certificate)
-    await lab.run('config', 'trust', 'add-certificate', certFile)
-    return { certFile, keyFile, caFile }
-  }
-
   t.test(
     'a server that is away for a while keeps its pods, and nothing that they said is lost',
     async (t) => {
       const way = await startWay(t, Number(new URL(lab.url).port))
-      const options = { url: way.url, tls: await certificates('away'), timeoutSeconds: 5 }
+      const options = { url: way.url, tls: await trustedBy(lab, 'away'), timeoutSeconds: 5 }
       const { client } = await startIncusPlugin(t, lab, undefined, options)
       const pod = incusPod(
         'i=0; while [ $i -lt 100 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3'
@@ -105,7 +56,7 @@ void t.test('what goes wrong with Incus', async (t) => {
   t.test(
     'a certificate that has expired is told as such; nothing is made, and nothing is given up',
     async (t) => {
-      const tls = await certificates('expired', { seconds: 15 })
+      const tls = await trustedBy(lab, 'expired', { seconds: 15 })
       const { validTo } = new X509Certificate(await readFile(tls.certFile))
       await eventually(() => Date.now() > Date.parse(validTo))
       const before = await all()

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
-import { isOver, isRunning, logOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, startIncusPlugin } from './incus-plugin.ts'
+import { isOver, isRunning, logOf, refOf, whenStatus } from '../slurm/slurm-plugin.ts'
+import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
 
 interface Shown {
   readonly config: Readonly<Record<string, string>>
@@ -36,6 +36,40 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
     }
     t.equal(cpu.allocated_time, 500_000_000)
     await lab.run('delete', '--force', PodJID)
+  })
+
+  t.test('what pods use is in one answer of the server; of several containers, each by itself', async (t) => {
+    const { client } = await startIncusPlugin(t, lab)
+    const busy = 'while :; do i=0; while [ "$i" -lt 1000 ]; do i=$((i + 1)); done; done'
+    const single = incusPod(busy)
+    const double = incusPod(busy)
+    double.pod.spec.containers.push({
+      name: 'large',
+      image: 'busybox',
+      command: ['/bin/sh', '-c', `exec perl -e '$x = "x" x 60_000_000; sleep 600'`]
+    })
+    for (const pod of [single, double]) await client.create(pod)
+    for (const pod of [single, double]) await whenStatus(client, pod, isRunning)
+    const [alone, both] = await eventually(
+      async () => {
+        const all = await client.usage()
+        const of = (pod: typeof single) => all.find(({ UID }) => UID === pod.pod.metadata.uid)?.containers
+        const [alone, both] = [of(single), of(double)]
+        const has = (name: string, what: 'cpuSeconds' | 'memoryBytes', least: number) =>
+          both?.some((each) => each.name === name && each[what] > least)
+        const isThere = has('large', 'memoryBytes', 50_000_000) && has('main', 'cpuSeconds', 2)
+        return alone && alone[0]!.cpuSeconds > 1 && both && isThere ? ([alone, both] as const) : undefined
+      },
+      { deadlineMs: 60_000, everyMs: 1000 }
+    )
+    t.match(alone, [{ name: 'main' }])
+    t.ok(alone[0]!.memoryBytes > 100_000 && alone[0]!.memoryBytes < 50_000_000)
+    t.same(both.map(({ name }) => name).sort(), ['large', 'main'])
+    const [main, large] = ['main', 'large'].map((name) => both.find((each) => each.name === name)!)
+    t.ok(main!.cpuSeconds > large!.cpuSeconds, 'one counts')
+    t.ok(main!.memoryBytes < large!.memoryBytes, 'the other one holds')
+    for (const pod of [single, double]) await client.delete(refOf(pod))
+    await eventually(async () => (await instancesOf(lab)).length === 0)
   })
 
   t.test('quotas of the project are what the node offers, and Incus holds them', async (t) => {

@@ -22,12 +22,14 @@ import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Addresses } from './addresses.ts'
 import { checkServer } from './check-server.ts'
+import { Federation } from './federation.ts'
 import { instanceName, instanceRequest, marks } from './instance.ts'
 import { refuseCard, refuseDevices } from './instance-devices.ts'
 import { awayCards } from './away-cards.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
 import { InstanceStarter } from './instance-starter.ts'
+import { usageOf } from './instance-usage.ts'
 import { JobMirror, jobPath } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
@@ -54,9 +56,12 @@ type Instance = Static<typeof Instances>[number]
 export const incusBackend: BackendModule = {
   name: 'incus',
   options: IncusOptions,
-  takesDevices: refuseCard,
-  create: (options, context) =>
-    new IncusBackend(Value.Parse(IncusOptions, Value.Default(IncusOptions, options)), context)
+  takesDevices: true,
+  create: (input, context) => {
+    const options = Value.Parse(IncusOptions, Value.Default(IncusOptions, input))
+    const create = (own: IncusOptions) => new IncusBackend(own, context)
+    return Object.keys(options.servers).length > 0 ? new Federation(options, create) : create(options)
+  }
 }
 
 class IncusBackend implements Backend {
@@ -225,8 +230,16 @@ class IncusBackend implements Backend {
     await this.abandon({ uid, jobId })
   }
 
+  usage(jobs: readonly SubmittedJob[]) {
+    return usageOf(this.#incus, jobs)
+  }
+
   resources() {
     return offeredResources(this.#incus, this.#options)
+  }
+
+  refuseCard(card: Card) {
+    return refuseCard(card)
   }
 
   away(cards: readonly Card[]) {

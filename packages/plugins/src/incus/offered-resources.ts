@@ -35,3 +35,22 @@ export async function offeredResources(
     ...(taints ? { taints } : {})
   }
 }
+
+type Offer = Awaited<ReturnType<typeof offeredResources>>
+
+/** What several servers offer together. */
+export function sumOffers(offers: readonly Offer[]): Offer {
+  const all = offers.map(({ resources }) => resources)
+  const sum = (values: readonly (string | undefined)[]) =>
+    values.reduce((total, value) => total + Number.parseInt(value ?? '0', 10), 0)
+  const pods = all.map((each) => each?.pods)
+  const taints = offers.find((offer) => offer.taints)?.taints
+  return {
+    resources: {
+      cpu: String(sum(all.map((each) => each?.cpu))),
+      memory: `${sum(all.map((each) => each?.memory))}Ki`,
+      ...(pods.every((each) => each !== undefined) ? { pods: String(sum(pods)) } : {})
+    },
+    ...(taints ? { taints } : {})
+  }
+}

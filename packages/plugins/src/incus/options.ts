@@ -14,26 +14,57 @@ const Remote = Type.Object(
   closed
 )
 
+const Url = (more: object) =>
+  Type.String({
+    pattern: '^(unix:///|https://).',
+    description: 'of the server: unix:///path/of/unix.socket or https://host:8443',
+    ...more
+  })
+
+const Tls = Type.Object(
+  {
+    certFile: Type.String({ pattern: '^/', description: 'PEM; the server trusts it' }),
+    keyFile: Type.String({ pattern: '^/' }),
+    caFile: Type.Optional(
+      Type.String({ pattern: '^/', description: 'PEM: the certificate of the server itself' })
+    )
+  },
+  closed
+)
+
+/** One of several servers. */
+const Server = Type.Object(
+  {
+    url: Url({}),
+    tls: Type.Optional(Tls),
+    project: Type.Optional(Type.String({ description: 'default: options.project' })),
+    location: Type.Optional(
+      Type.String({ minLength: 1, description: 'what pods ask for by interlink.io/incus-location' })
+    ),
+    namespaces: Type.Optional(
+      Type.Array(Type.String(), { minItems: 1, description: 'whose pods alone may go there; default: all' })
+    ),
+    owners: Type.Array(Type.String(), {
+      default: [],
+      description: 'namespaces whose pods go there first; those of others go elsewhere if they can'
+    }),
+    data: Type.Array(Type.String({ pattern: '^/' }), {
+      default: [],
+      description: 'directories that are there alone: pods with such a hostPath go there'
+    })
+  },
+  closed
+)
+
 /** The Incus backend's own section of the plugin configuration. */
 export const IncusOptions = Type.Object(
   {
-    url: Type.String({
-      default: 'unix:///var/lib/incus/unix.socket',
-      pattern: '^(unix:///|https://).',
-      description: 'of the server: unix:///path/of/unix.socket or https://host:8443'
+    url: Url({ default: 'unix:///var/lib/incus/unix.socket' }),
+    tls: Type.Optional(Tls),
+    servers: Type.Record(Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' }), Server, {
+      default: {},
+      description: 'several by name, in the place of url and tls'
     }),
-    tls: Type.Optional(
-      Type.Object(
-        {
-          certFile: Type.String({ pattern: '^/', description: 'PEM; the server trusts it' }),
-          keyFile: Type.String({ pattern: '^/' }),
-          caFile: Type.Optional(
-            Type.String({ pattern: '^/', description: 'PEM: the certificate of the server itself' })
-          )
-        },
-        closed
-      )
-    ),
     project: Type.String({
       default: 'default',
       description: 'of the instances; its quotas are the offer of the node'

@@ -1,3 +1,4 @@
+import { locationName } from './choose-server.ts'
 import { annotationField } from '../kit/plan/annotations.ts'
 import type { Plan, Refusal } from '../kit/plan/plan.ts'
 import type { IncusOptions } from './options.ts'
@@ -5,6 +6,7 @@ import type { IncusOptions } from './options.ts'
 const prefix = 'interlink.io/incus-'
 const profilesName = `${prefix}profiles`
 const typeName = `${prefix}type`
+const known = [profilesName, typeName, locationName]
 
 /** What the annotations of a pod ask of its instance, as far as the site has opened it. */
 export function readWishes(
@@ -14,8 +16,8 @@ export function readWishes(
   const refusals: Refusal[] = []
   const refuse = (name: string, message: string) => refusals.push({ field: annotationField(name), message })
   for (const name of Object.keys(pod.annotations))
-    if (name.startsWith(prefix) && name !== profilesName && name !== typeName)
-      refuse(name, `is not known; known are ${profilesName} and ${typeName}`)
+    if (name.startsWith(prefix) && !known.includes(name))
+      refuse(name, `is not known; known are ${known.join(', ')}`)
   const type = pod.annotations[typeName] ?? 'container'
   if (type !== 'container')
     refuse(

@@ -224,6 +224,10 @@ export interface Backend {
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues' | 'streams'>>
   /** Optional: what of kubectl's streams reaches the containers. */
   readonly streams?: Streams
+  /** Why it could never give this card to a container, and what to do. Only of a backend that takes devices. Optional. */
+  refuseCard?(card: Card): string | undefined
+  /** The machines or remotes that a pod may have devices of. Only of a backend that has several. Optional. */
+  hostsFor?(plan: Plan): readonly string[]
   /**
    * The ids of those of these cards that are not there at the moment, or cannot be reached. Only of a backend that
    * takes devices. Optional; never fails.
@@ -240,11 +244,8 @@ export interface BackendModule {
   readonly name: string
   /** TypeBox schema of the backend's own section of the plugin configuration; defaults included. */
   readonly options: TSchema
-  /**
-   * Its containers get the `devices` of the plan, so that a plugin can lend some: says why it could not give this card,
-   * and what to do. Absent: it takes none.
-   */
-  readonly takesDevices?: (card: Card) => string | undefined
+  /** Its containers get the `devices` of the plan, so that a plugin can lend some. @default false */
+  readonly takesDevices?: boolean
   create(options: unknown, context: BackendContext): Backend
 }
 

@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Card } from '../kit/devices/card.ts'
 import type {
   Backend,
   BackendContext,
@@ -30,10 +31,7 @@ import { prepareScratch, removeScratch } from './scratch.ts'
 export const processBackend: BackendModule = {
   name: 'process',
   options: ProcessOptions,
-  takesDevices: ({ sharing: { type } }) =>
-    type === 'mdev'
-      ? 'a mediated device is for virtual machines; lend the card whole, by MIG or by timeslice'
-      : undefined,
+  takesDevices: true,
   create: (options, context) => new ProcessBackend(options as Partial<ProcessOptions>, context)
 }
 
@@ -135,6 +133,12 @@ class ProcessBackend implements Backend {
 
   usage(jobs: readonly SubmittedJob[]) {
     return usageOf(jobs)
+  }
+
+  refuseCard({ sharing }: Card) {
+    return sharing.type === 'mdev'
+      ? 'a mediated device is for virtual machines; lend the card whole, by MIG or by timeslice'
+      : undefined
   }
 
   async resources() {

@@ -105,11 +105,14 @@ export class DeviceBroker {
     })
   }
 
-  /** The devices of a pod, by {@link request} and {@link bind}; undefined where it asks for none. */
-  async acquire(plan: Pick<Plan, 'pod' | 'resources'>): Promise<Binding | undefined> {
+  /** The devices of a pod on one of these hosts, by {@link request} and {@link bind}; undefined where it asks for none. */
+  async acquire(
+    plan: Pick<Plan, 'pod' | 'resources'>,
+    hosts?: readonly string[]
+  ): Promise<Binding | undefined> {
     const request = requestOf(plan, this.#state.pool)
     if (!request) return undefined
-    await this.request(request)
+    await this.request(hosts ? { ...request, hosts: [...hosts] } : request)
     return this.bind(request.uid)
   }
 

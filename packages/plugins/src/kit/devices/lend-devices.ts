@@ -32,7 +32,7 @@ export function lendDevices(backend: Backend, broker: DeviceBroker, offer: NodeO
       await look.now()
       if (broker.awayOf(job.uid).length > 0) await broker.release(job.uid, { reason: 'its card is away' })
       for (;;) {
-        const binding = await broker.acquire(job.plan)
+        const binding = await broker.acquire(job.plan, backend.hostsFor?.(job.plan))
         if (!binding) return backend.submit(job)
         try {
           return await backend.submit(await withDevices(backend, job, binding))
@@ -151,7 +151,7 @@ async function withDevices(backend: Backend, job: Job, { devices }: Binding): Pr
 
 const gone = (cards: readonly string[]) => ({
   reason: 'DeviceLost',
-  message: `${cards.join(', ')} is not there any more; nobody else gets it, and what uses it may fail`
+  message: `${cards.join(', ')} is gone or out of reach; nobody else gets it meanwhile, and what uses it may fail`
 })
 
 const told = ({ message, deadline }: Notice) => ({

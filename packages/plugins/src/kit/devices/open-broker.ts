@@ -1,5 +1,5 @@
 import { ConfigError } from '@interlink-ts/interlink-api/config'
-import type { BackendModule } from '../backend.ts'
+import type { Backend } from '../backend.ts'
 import { DeviceBroker } from './broker.ts'
 import type { Card } from './card.ts'
 import type { DevicesOptions } from './devices-options.ts'
@@ -13,12 +13,12 @@ import { createPolicy } from './policy.ts'
 export async function openBroker(
   options: DevicesOptions,
   root: string,
-  takes: NonNullable<BackendModule['takesDevices']>
+  backend: Pick<Backend, 'refuseCard'>
 ): Promise<DeviceBroker> {
   const { inventory: file } = options
   const inventory = await loadInventory(file)
   inventory.forEach((card, index) => {
-    const reason = unmade(card) ?? takes(card)
+    const reason = unmade(card) ?? backend.refuseCard?.(card)
     const field = `cards[${index}].sharing`
     if (reason !== undefined) throw new ConfigError(`${file}: ${field}: ${reason}`, { file, field })
   })

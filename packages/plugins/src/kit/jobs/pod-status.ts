@@ -140,7 +140,10 @@ const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kin
     : record?.state === 'running' && record.up
 
 function podReason({ state, backend, lostAt, end }: JobFacts): { reason?: string; message?: string } {
-  if (end?.early && (state?.finished || lostAt !== undefined)) return end
+  // The last container has ended a moment before its job has.
+  const records = [...(state?.containers.values() ?? [])]
+  const haveEnded = records.length > 0 && records.every((record) => record.state === 'terminated')
+  if (end?.early && (haveEnded || state?.finished || lostAt !== undefined)) return end
   const why = backend?.phase === 'gone' && backend.reason !== undefined ? backend : undefined
   if (state?.finished) return state.finished.reason === TOLD_TO_END && why ? why : state.finished
   if (lostAt !== undefined) return endOf(backend)

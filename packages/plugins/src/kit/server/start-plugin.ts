@@ -99,14 +99,14 @@ async function createBackend(
   log: FastifyBaseLogger
 ): Promise<Backend> {
   const backend = module.create(options, { root, log })
-  if (!devices || !module.takesDevices) return backend
+  if (!devices) return backend
   try {
     // Most plugins lend nothing, and are smaller without.
     const [{ openBroker }, { lendDevices }] = await Promise.all([
       import('../devices/open-broker.ts'),
       import('../devices/lend-devices.ts')
     ])
-    return lendDevices(backend, await openBroker(devices, root, module.takesDevices), devices)
+    return lendDevices(backend, await openBroker(devices, root, backend), devices)
   } catch (error) {
     await backend.close?.()
     throw error
