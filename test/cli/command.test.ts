@@ -12,7 +12,7 @@ const example = (name: string) => fileURLToPath(new URL(`../../examples/${name}`
 t.test('help lists every command, with examples', async (t) => {
   const { code, stdout } = await runInterlink(['--help'])
   t.equal(code, 0)
-  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'completion', 'version'])
+  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'lab', 'completion', 'version'])
     t.match(stdout, new RegExp(`^  ${command}\\b`, 'm'))
   t.match(stdout, /Examples:/)
 })
@@ -84,10 +84,21 @@ t.test('the bash completion completes commands and options', async (t) => {
   }
   t.has(await complete('plu'), ['plugin'])
   t.ok((await complete('up', '--ku')).includes('--kubeconfig'))
+  t.has(await complete('lab', 'inst'), ['instance'])
+  t.ok((await complete('lab', 'instance', 'set')).includes('set-key'))
+  t.ok((await complete('lab', 'i', 'c', 'name', 'image', '--ho')).includes('--hole'))
+  t.ok((await complete('lab', 'instance', 'create', '--type', 'v')).includes('vm'))
+  t.same(await complete('lab', 'gpu', 'pci'), ['pci-addr', ''])
+})
+
+t.test('completion for fish names the commands below commands', async (t) => {
+  const { stdout } = await runInterlink(['completion', 'fish'])
+  t.match(stdout, /from lab; and not __fish_seen_subcommand_from instance gpu .*' -a gpu -d '/)
+  t.match(stdout, /from lab; and __fish_seen_subcommand_from gpu; and .*from add' -l pci\n/)
 })
 
 t.test('every command has help with an example', async (t) => {
-  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'completion', 'version'])
+  for (const command of ['up', 'vk', 'api', 'plugin', 'render', 'doctor', 'lab', 'completion', 'version'])
     t.match((await runInterlink([command, '--help'])).stdout, /Examples?:\n  \S*/, command)
 })
 

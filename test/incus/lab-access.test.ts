@@ -4,11 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing } from '@interlink-ts/dev-cluster/incus'
 import { requireReal } from '../support/require-real.ts'
-import { enrollSecond, refusalsOf, startTwoRemotes } from './lab-command.ts'
+import { enrollSecond, refusalsOf, startClosed, startTwoRemotes } from './lab-command.ts'
 
 void t.test('interlink lab: addresses, keys and shells of instances', async (t) => {
   if (!requireReal(t, incusMissing())) return
-  const remotes = await startTwoRemotes(t, { network: true })
+  const remotes = await startTwoRemotes(t, () => startClosed(t, { network: true }))
   const { one, two, lab, labWith, json, dir } = remotes
   await enrollSecond(remotes)
   const refusals = refusalsOf(remotes)

@@ -22,13 +22,10 @@ export interface TwoRemotes {
 /** Two daemons and one account, which knows the second one not yet. */
 export async function startTwoRemotes(
   t: Test,
-  options: IncusLabOptions = {},
-  second: IncusLabOptions = {}
+  start: () => Promise<IncusLab> = () => startClosed(t)
 ): Promise<TwoRemotes> {
-  const one = await startIncusLab(options)
-  t.teardown(() => one.close())
-  const two = await startIncusLab(second)
-  t.teardown(() => two.close())
+  const one = await start()
+  const two = await startClosed(t)
   const dir = join(one.dir, 'account')
   await mkdir(dir, { mode: 0o700 })
   const env = {
@@ -54,6 +51,13 @@ export async function startTwoRemotes(
       return JSON.parse(stdout) as T
     }
   }
+}
+
+/** A lab that is closed after the test. */
+export async function startClosed(t: Test, options: IncusLabOptions = {}): Promise<IncusLab> {
+  const lab = await startIncusLab(options)
+  t.teardown(() => lab.close())
+  return lab
 }
 
 /** Has `site2` be a remote of the account. */

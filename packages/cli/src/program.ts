@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import { levels } from './log.ts'
 import { completion, type Shell } from './completion.ts'
-import { addLab } from './lab-program.ts'
+import { addLab } from './lab-tree/index.ts'
 
 export const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }

@@ -11,7 +11,7 @@ import {
   type Wish
 } from './gpu-inventory.ts'
 import { fullName, isRunning } from './instance-record.ts'
-import { instancePath, nameOfFound, recordsOf, type Found } from './instances.ts'
+import { instancePath, nameOfFound, recordsOf, requireProject, type Found } from './instances.ts'
 import { profilesOf, type Profile } from './profiles.ts'
 import type { Away, LabServer, Remotes } from './remotes.ts'
 
@@ -105,6 +105,7 @@ export async function listGpuProfiles(
 ): Promise<{ readonly profiles: readonly GpuProfile[]; readonly away: readonly Away[] }> {
   const { found, away } = await remotes.each(remote, async (first) => {
     const server = await remotes.connect(first.remote, project ?? 'default')
+    if (remote !== undefined) await requireProject(server, server.project)
     const [profiles, cards] = await Promise.all([profilesOf(server), cardsOf(server)])
     return profiles.filter(isGpuProfile).map((profile) => {
       const pci = cardOfProfile(profile)
