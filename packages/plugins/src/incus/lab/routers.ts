@@ -51,7 +51,15 @@ export interface Peer {
 export const addPeerCommand = (type: RouterType, user: string, peer: Peer): string =>
   type === 'mikrotik'
     ? `/interface wireguard peers add interface=${peer.interface} public-key="${checkKey(peer.publicKey)}" allowed-address=${peer.address}/32 comment="${peer.comment}"`
-    : asRoot(user, ['wg', 'set', peer.interface, 'peer', checkKey(peer.publicKey), 'allowed-ips', `${peer.address}/32`])
+    : asRoot(user, [
+        'wg',
+        'set',
+        peer.interface,
+        'peer',
+        checkKey(peer.publicKey),
+        'allowed-ips',
+        `${peer.address}/32`
+      ])
 
 export const removePeerCommand = (
   type: RouterType,

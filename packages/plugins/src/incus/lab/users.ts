@@ -174,7 +174,10 @@ export async function addUser(
       await server.change('POST', '/1.0/certificates', { json })
       undo.push(() => server.change('DELETE', `/1.0/certificates/${fingerprintOf(files.certificate)}`))
     }
-    if (vpn && wish.wireguard?.tellHub) await tellHub(options, user, files.publicKey!, vpn.address)
+    if (vpn && wish.wireguard?.tellHub) {
+      await tellHub(options, user, files.publicKey!, vpn.address)
+      undo.push(() => forgetPeer(options, files.publicKey!))
+    }
     await files.keep()
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => {})
@@ -222,6 +225,11 @@ async function tellHub(options: LabOptions, user: string, publicKey: string, add
     hub!,
     addPeerCommand(hub!.type, hub!.user, { publicKey, address, interface: link, comment: user })
   )
+}
+
+async function forgetPeer(options: LabOptions, publicKey: string): Promise<void> {
+  const { hub, interface: link = '' } = options.vpn ?? {}
+  if (hub) await tellRouter(hub, removePeerCommand(hub.type, hub.user, { publicKey, interface: link }))
 }
 
 /** @throws PluginError LAB_UNKNOWN with those that there are */
@@ -315,9 +323,7 @@ export async function deleteUser(
     return { remote: first.remote, certificate: record !== undefined, project: isGone }
   })
   const publicKey = await vpnPublicKey(options.dir, name)
-  const { hub, interface: link = '' } = options.vpn ?? {}
-  if (vpn && hub && publicKey !== undefined)
-    await tellRouter(hub, removePeerCommand(hub.type, hub.user, { publicKey, interface: link }))
+  if (vpn && publicKey !== undefined) await forgetPeer(options, publicKey)
   const filesRemoved = !keepFiles && away.length === 0 && (await removeUserFiles(options.dir, name))
   const trusted = found.filter(({ certificate }) => certificate)
   if (trusted.length === 0 && away.length === 0 && !filesRemoved)
