@@ -50,7 +50,7 @@ export class Lab {
     return withFlags(scope, this.flags, (user) => this.options.userProjects + user)
   }
 
-  instance(text: string) {
+  instance(text: string): ReturnType<typeof findInstance> {
     return findInstance(this.remotes, this.scope(text))
   }
 
