@@ -69,7 +69,7 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
     apply(pod('greedy', 'plain', eats)),
     apply(pod('long', 'brief', waitsFor)),
     apply(pod('unfed', 'carried', 'true')),
-    apply(pod('resting', 'held', `[ -e ${lab.dir}/rested ] || { touch ${lab.dir}/rested; ${waitsFor}; }`)),
+    apply(pod('resting', 'held', 'sleep 4', { restartPolicy: 'OnFailure' })),
     apply(pod('taken', 'removed', waitsFor)),
     apply(pod('barred', 'strict', waitsFor)),
     apply(

@@ -34,6 +34,8 @@ export interface Stack {
 export interface StackOptions {
   readonly kubeconfigPath: string
   readonly nodeName?: string
+  /** Of the plugin. @default process */
+  readonly backend?: string
   /** Merged into the node's entry of the vk configuration. */
   readonly node?: Record<string, unknown>
   /** Merged into the vk configuration. */
@@ -52,7 +54,7 @@ const interlink = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', i
 export async function startStack(options: StackOptions): Promise<Stack> {
   const directory = temporaryDirectory('stack')
   const dir = directory.path
-  const nodeName = options.nodeName ?? 'interlink'
+  const { backend = 'process', nodeName = 'interlink' } = options
   // the balancer takes its port first, or it might take one of those that are chosen here
   const targets: string[] = []
   const balancer = await startRoundRobin(targets)
@@ -64,8 +66,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
   const configs: Record<Role, object> = {
     plugin: { listen: pluginUrl, root: jobs, ...options.plugin },
-    'api-0': { listen: `http://127.0.0.1:${api0}`, plugins: [{ name: 'process', url: pluginUrl }] },
-    'api-1': { listen: `http://127.0.0.1:${api1}`, plugins: [{ name: 'process', url: pluginUrl }] },
+    'api-0': { listen: `http://127.0.0.1:${api0}`, plugins: [{ name: backend, url: pluginUrl }] },
+    'api-1': { listen: `http://127.0.0.1:${api1}`, plugins: [{ name: backend, url: pluginUrl }] },
     vk: {
       kubeconfig: options.kubeconfigPath,
       interlink: { url: balancer.url },
@@ -77,7 +79,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }
   }
   const commands: Record<Role, string[]> = {
-    plugin: ['plugin', 'process'],
+    plugin: ['plugin', backend],
     'api-0': ['api'],
     'api-1': ['api'],
     vk: ['vk']
