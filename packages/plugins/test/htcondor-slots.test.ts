@@ -67,7 +67,10 @@ t.test('a refusal of the queue is one for good, what is away is tried again', as
   for (const words of [
     "ERROR: Can't find address of local schedd",
     'ERROR: Failed to connect to local queue manager\nAUTHENTICATE:1003:Failed to authenticate',
-    'ERROR: Number of submitted jobs would exceed MAX_JOBS_SUBMITTED'
+    'ERROR: Number of submitted jobs would exceed MAX_JOBS_SUBMITTED',
+    'ERROR: Failed to commit job submission into the queue.',
+    'ERROR: Failed to create cluster',
+    'ERROR: Failed submission for job 7.-1 - aborting entire submit'
   ])
     t.notOk(ran(words) instanceof PluginError, words)
   t.notOk(submitFailure({ stdout: Buffer.alloc(0), stderr: '' }) instanceof PluginError, 'a signal')

@@ -6,6 +6,9 @@ import { wordsOf } from '../kit/transport/words.ts'
 const passing = [
   /(can't|cannot|could not|couldn't|unable to|failed to) (find|connect|contact|reach|send|communicate|authenticate|receive)/i,
   /AUTHENTICATE|SECMAN|CEDAR|DCSchedd|token|credential|expired/,
+  // The queue went while it took the job; one that does not want the job says more.
+  /^(ERROR: )?Failed to commit job submission into the queue\.?$/i,
+  /Failed (to (create|queue|set|get|start)|submission)\b/i,
   /timed? ?out|connection|temporar|try again/i,
   /MAX_JOBS|number of submitted jobs|job limit|queue is full|too many/i,
   /resource temporarily unavailable|cannot allocate memory|no space left/i
