@@ -11,7 +11,7 @@ import { requireReal } from '../support/require-real.ts'
 import { startStack, type Stack } from '../support/stack.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
-const count = 60
+const count = 200
 
 /** Kills one part after the other, each a little later in its work than the time before, until told to stop. */
 function chaos(stack: Stack, lab: HtcondorLab): { stop(): Promise<Record<string, number>> } {
@@ -132,7 +132,9 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   t.test(`${count} pods go while all of them are killed, and leave nothing`, async (t) => {
     await create(named('end', () => 'exec sleep 1000'))
     const running = async () =>
-      (await pods()).filter(({ metadata, status }) => metadata.name!.startsWith('end-') && status!.phase === 'Running')
+      (await pods()).filter(
+        ({ metadata, status }) => metadata.name!.startsWith('end-') && status!.phase === 'Running'
+      )
     await eventually(async () => (await running()).length >= 50, minutes)
     const monkey = chaos(stack, lab)
     await kubectl(['delete', 'pods', '--all', '--wait=false', '--grace-period=2'])

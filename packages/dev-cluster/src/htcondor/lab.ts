@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ChildProcess } from 'node:child_process'
 import { eventually } from '../support/eventually.ts'
-import { freePort } from '../support/free-port.ts'
+import { freePorts } from '../support/free-port.ts'
 import { runAtEnd, signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
 import {
   DAEMON,
@@ -73,7 +73,11 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
   const directory = temporaryDirectory('htcondor')
   const dir = directory.path
   const nodes = Array.from({ length: full.nodes }, (_, index) => `n${index + 1}`)
-  const place: LabPlace = { dir, places: placesOf(full.prefix), port: await freePort(), ids: idsOf() }
+  const daemons = ['collector', 'negotiator', 'schedd', ...nodes] as Daemon[]
+  // A daemon that comes back is where it was: a shadow looks for its start daemon nowhere else.
+  const ports = await freePorts(daemons.length)
+  const portOf = (daemon: Daemon): number => ports[daemons.indexOf(daemon)]!
+  const place: LabPlace = { dir, places: placesOf(full.prefix), port: portOf('collector'), ids: idsOf() }
   const env = { PATH: pathOf(full.prefix), CONDOR_CONFIG: configOf(dir, 'client') }
   await writeFile(join(dir, 'end.sh'), endOf(dir))
   runAtEnd(join(dir, 'end.sh'))
@@ -102,7 +106,8 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
     const argv = [
       findProgram(`condor_${name}`, full.prefix)!,
       '-f',
-      ...(daemon === 'collector' ? ['-p', String(place.port)] : [])
+      '-p',
+      String(portOf(daemon))
     ] as const
     const [program, ...args] =
       name === 'startd' && !full.sharedFileSystem ? apart(join(dir, role), argv) : besideUs(argv)
@@ -133,7 +138,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
   }
   try {
     await prepare(full, place, nodes)
-    for (const daemon of ['collector', 'negotiator', 'schedd', ...nodes] as Daemon[]) spawnDaemon(daemon)
+    for (const daemon of daemons) spawnDaemon(daemon)
     const deadline = { deadlineMs: 30_000, everyMs: 100 }
     await eventually(async () => (await offered()).length === nodes.length, deadline)
     for (const daemon of ['negotiator', 'schedd'] as const) await eventually(() => answers(daemon), deadline)
