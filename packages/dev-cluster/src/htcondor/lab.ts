@@ -103,12 +103,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
   const spawnDaemon = (daemon: Daemon): void => {
     const role = daemon === 'collector' || daemon === 'negotiator' ? 'central' : daemon
     const name = nodes.includes(daemon) ? 'startd' : daemon
-    const argv = [
-      findProgram(`condor_${name}`, full.prefix)!,
-      '-f',
-      '-p',
-      String(portOf(daemon))
-    ] as const
+    const argv = [findProgram(`condor_${name}`, full.prefix)!, '-f', '-p', String(portOf(daemon))] as const
     const [program, ...args] =
       name === 'startd' && !full.sharedFileSystem ? apart(join(dir, role), argv) : besideUs(argv)
     const child = spawnReaped(program, args, {
