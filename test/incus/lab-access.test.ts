@@ -2,6 +2,7 @@ import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { incusMissing } from '@interlink-ts/dev-cluster/incus'
 import { requireReal } from '../support/require-real.ts'
 import { enrollSecond, refusalsOf, startClosed, startTwoRemotes } from './lab-command.ts'
@@ -135,6 +136,20 @@ void t.test('interlink lab: addresses, keys and shells of instances', async (t) 
     ])
     const forced = await lab('instance', 'bash', 'one', '--force', '--', 'hostname')
     t.equal(forced.code, 0, forced.stderr)
+  })
+
+  t.test('on a terminal a shell has one too, as large as this one', async (t) => {
+    const bin = fileURLToPath(new URL('../../packages/cli/bin/interlink.js', import.meta.url))
+    const command = `stty rows 40 cols 100; ${process.execPath} ${bin} lab instance bash at9; echo "status $?"`
+    const said = execFileSync('script', ['-qec', command, '/dev/null'], {
+      env: remotes.env,
+      cwd: dir,
+      input: 'tty; stty size; echo "code $((40+2))"; exit 5\n',
+      encoding: 'utf8',
+      timeout: 60_000
+    })
+    t.match(said, /\/dev\/pts\/\d+\r+\n40 100\r+\ncode 42/)
+    t.match(said, /status 5/)
   })
 
   t.test('a remote that is away fails what is asked of it, and spoils no list', async (t) => {
