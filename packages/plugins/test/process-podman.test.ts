@@ -1,6 +1,8 @@
 import t from 'tap'
+import { existsSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Container } from '@interlink-ts/interlink-api/wire'
 import { of } from '../../../test/conformance/workbench.ts'
 import { eventually } from '../../../test/support/eventually.ts'
 import { onPath } from '../../../test/support/on-path.ts'
@@ -86,6 +88,38 @@ t.test('Podman, under root', async (t) => {
       reason: 'ErrImagePull',
       message: /127\.0\.0\.1:1\/none:1 cannot be pulled.*refused/s
     })
+  })
+
+  await t.test('a caller who goes takes along what runs among the processes of the machine', async (t) => {
+    const pod = await site.run({
+      terminationGracePeriodSeconds: 0,
+      containers: [{ name: 'main', image: 'host', command: ['sleep', '1000'] }]
+    })
+    await pod.running()
+    const debug = site.shell('sleep 1000', { image, name: 'debug', targetContainerName: 'main' })
+    const spec = { ...pod.pod.spec, ephemeralContainers: [debug as unknown as Container] }
+    await site.client.addEphemeral({ pod: { ...pod.pod, spec }, container: 'debug' })
+    await pod.running('debug')
+    for (const tty of [false, true]) {
+      const script = 'trap "" HUP; echo "pid $$ of"; while :; do sleep 0.2; done'
+      const command = ['/bin/sh', '-c', script]
+      const session = await site.client.stream(pod.uid, {
+        ...{ kind: 'exec', container: 'debug', command, stdin: true, tty }
+      })
+      let said = ''
+      session.output.on('data', (chunk: Buffer) => (said += chunk.toString()))
+      const pid = Number(await eventually(() => /pid (\d+) of/.exec(said)?.[1]))
+      t.match(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), /trap/, 'it sees the processes of the machine')
+      session.destroy()
+      await eventually(() => !existsSync(`/proc/${pid}`))
+    }
+    await site.client.delete(pod.pod)
+  })
+
+  await t.test('containers that are to see each other are refused', async (t) => {
+    const [one, other] = ['one', 'other'].map((name) => site.shell('true', { image, name }))
+    const refusal = await site.refusal({ shareProcessNamespace: true, containers: [one!, other!] })
+    t.match(refusal.message, /shareProcessNamespace: Podman gives each container/)
   })
 
   await t.test('nothing is left of a container', async () => {

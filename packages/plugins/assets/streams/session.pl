@@ -94,12 +94,10 @@ close $_ for @theirs;
 sub stat_of { content("/proc/$_[0]/stat") =~ /^.*\) (.*)/s ? split(' ', $1) : () }
 my $mark = join '', "\0INTERLINK_SESSION=$child.", (stat_of($child))[19] // 0, "\0";
 
-# The first process of the command where a runtime has started it: it has come from another PID namespace.
+# The first process of the command where a runtime has started it: the oldest that has our mark.
 sub started_for_us {
-  return grep {
-    my ($own, $before) = map { readlink("/proc/$_/ns/pid") // '' } $_, (stat_of($_))[1] // 0;
-    $own ne $before && $before ne '';
-  } grep { index("\0" . content("/proc/$_/environ"), $mark) >= 0 } map { m{(\d+)} } glob '/proc/[0-9]*';
+  my %start = map { $_ => (stat_of($_))[19] // 'inf' } grep { index("\0" . content("/proc/$_/environ"), $mark) >= 0 } map { m{(\d+)} } glob '/proc/[0-9]*';
+  return (sort { $start{$a} <=> $start{$b} || $a <=> $b } keys %start)[0];
 }
 
 nonblocking(\*STDIN, \*STDOUT, \*STDERR, $to, map { $_->{in} } @from);
@@ -151,11 +149,12 @@ while (1) {
 }
 if ($hung_up) {
   kill KILL => -$child;
-  my %told;
+  my $started;
   while (Time::HiRes::time() - $hung_up < 2) {
-    kill HUP => map { -$_ } grep { !$told{$_}++ } started_for_us();
+    kill HUP => -$started if !$started && ($started = started_for_us());
     Time::HiRes::sleep(0.2);
   }
-  kill KILL => map { -$_ } started_for_us();
+  $started //= started_for_us();
+  kill KILL => -$started if $started;
 }
 exit($code // 129);

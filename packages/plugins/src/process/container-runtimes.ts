@@ -203,6 +203,13 @@ export function podmanLaunch(
 ): Launch | readonly Refusal[] {
   const { container, plan, machine, dir, field } = rendering
   const { user, group } = container.runAs
+  if (plan.sharesProcesses && plan.containers.length > 1)
+    return [
+      {
+        field: 'spec.shareProcessNamespace',
+        message: 'Podman gives each container a process namespace of its own; remove it'
+      }
+    ]
   const instance = `interlink-${plan.pod.uid}-${container.name}`
   const variables = runtimeVariables(plan.pod, container)
   const odd = variables.filter(

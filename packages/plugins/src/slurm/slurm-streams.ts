@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import type { SubmittedJob } from '../kit/backend.ts'
-import { CallHomeOptions, errandBy, type CallHome } from '../kit/streams/call-home.ts'
+import { errandBy, type CallHome } from '../kit/streams/call-home.ts'
+import { CallHomeOptions } from '../kit/streams/call-home-options.ts'
 import { hubArgv, type LiveProcess } from '../kit/streams/hub.ts'
 import { hubAccess, type HubAccess, type Way } from '../kit/streams/hub-access.ts'
 import { shellWords } from '../kit/supervisor/quote.ts'

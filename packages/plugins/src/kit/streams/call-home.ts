@@ -11,45 +11,14 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { Readable, type Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Type, type Static } from 'typebox'
 import { ConfigError } from '@interlink-ts/interlink-api/config'
 import type { BackendContext, SubmittedJob } from '../backend.ts'
 import { rootSecret } from '../jobs/root-mark.ts'
 import type { Site } from '../sites/site.ts'
 import type { JobFile } from '../supervisor/render-job.ts'
 import { hubProgram, type LiveProcess } from './hub.ts'
+import type { CallHomeOptions } from './call-home-options.ts'
 import type { Way } from './hub-access.ts'
-
-export const CallHomeOptions = Type.Object(
-  {
-    listen: Type.String({
-      pattern: '^https?://[^/]+$',
-      description: 'http://ADDRESS:PORT or https://ADDRESS:PORT where jobs call the plugin, and nobody else'
-    }),
-    url: Type.Optional(
-      Type.String({
-        pattern: '^https?://',
-        description:
-          'what a job calls; default: listen, with the name of this machine where that is every address'
-      })
-    ),
-    certFile: Type.Optional(Type.String({ pattern: '^/', description: 'of listen with https, PEM' })),
-    keyFile: Type.Optional(Type.String({ pattern: '^/', description: 'of listen with https, PEM' })),
-    caFile: Type.Optional(
-      Type.String({
-        pattern: '^/',
-        description: 'authorities that jobs trust, PEM; default: those of the machine they run on'
-      })
-    ),
-    keep: Type.Boolean({
-      default: false,
-      description:
-        'every job calls when it begins and stays connected, for sites where nothing can be told to a job later'
-    })
-  },
-  { additionalProperties: false }
-)
-export type CallHomeOptions = Static<typeof CallHomeOptions>
 
 /** How a job is told to call, and what it has said when it could not. */
 export interface Errand {
