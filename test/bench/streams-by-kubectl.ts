@@ -68,7 +68,7 @@ export async function benchKubectl(
 
     const forwards = async (argv: readonly string[], local: number) => {
       const [file, ...args] = argv
-      const child = spawnReaped(file!, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
+      const child = spawnReaped(file!, args, { env, stdio: 'ignore' })
       ports.push({ close: () => signalGroup(child, 'SIGKILL') })
       await eventually(() => isOpen(local))
       return () => drain(connect(local, '127.0.0.1'), forwarded)
