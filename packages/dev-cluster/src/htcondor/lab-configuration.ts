@@ -51,6 +51,8 @@ export function htcondorConfiguration(shape: LabShape, place: LabPlace, role: Ro
     ...quick,
     ...(home === 'schedd' ? [`SCHEDD_NAME = ${scheddName}`] : []),
     'MAX_JOBS_RUNNING = 5000',
+    // Of jobs that ask for none: HTCondor's own is 128 MiB, which the programs that run containers may take alone.
+    'JOB_DEFAULT_REQUESTMEMORY = 512',
     'SCHEDD_USE_SLOT_WEIGHT = True',
     'MAIL = /bin/true',
     ...(isNode ? machine(shape, role) : []),
