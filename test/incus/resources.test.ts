@@ -121,6 +121,8 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
       [{ 'interlink.io/incus-type': 'vm' }, /incus-type\].*"vm" is not offered/],
       [{ 'interlink.io/incus-profile': 'small' }, /incus-profile\].*known are .*incus-profiles/]
     ]
+    const shared = incusPod('true', { spec: { hostNetwork: true } })
+    await t.rejects(client.create(shared), { code: 'PLUGIN_REFUSED', message: /hostNetwork.*of their own/ })
     for (const [annotations, message] of wrong)
       await t.rejects(client.create(incusPod('true', { annotations })), { code: 'PLUGIN_REFUSED', message })
     const pod = incusPod('sleep 600', { annotations: { 'interlink.io/incus-profiles': ' small ' } })

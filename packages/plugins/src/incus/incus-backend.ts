@@ -107,7 +107,7 @@ class IncusBackend implements Backend {
   }
 
   honours() {
-    return Promise.resolve({ hostname: true, userNamespace: true })
+    return Promise.resolve({ hostname: true, userNamespace: true, ownNetwork: true })
   }
 
   async render(...[plan]: Parameters<Backend['render']>) {

@@ -59,5 +59,9 @@ export const unique = (notices: readonly Notice[]): Notice[] => [
 /** The policy as the backend can hold it: what it honours is its own to say, scripts instead of containers always. */
 export async function policyOf(policy: SitePolicy, backend: Backend): Promise<SitePolicy> {
   const honours = await backend.honours?.()
-  return { ...policy, backend: { ...policy.backend, jobScripts: false, ...honours } }
+  return {
+    ...policy,
+    hostNetworkShared: policy.hostNetworkShared && !honours?.ownNetwork,
+    backend: { ...policy.backend, jobScripts: false, ...honours }
+  }
 }

@@ -52,7 +52,8 @@ export const SitePolicy = Type.Object(
         jobScripts: no('runs the script of a job script builder'),
         pullSecrets: no('pulls images with the credentials of the pod'),
         sizeLimits: no('holds emptyDir and ephemeral-storage limits'),
-        hostname: no('sets the host name seen inside')
+        hostname: no('sets the host name seen inside'),
+        ownNetwork: no('gives each pod a network of its own, and never that of a machine')
       },
       { default: {}, additionalProperties: false, description: 'what the backend honours' }
     )
