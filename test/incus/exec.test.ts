@@ -33,6 +33,16 @@ void t.test('programs of a running instance', async (t) => {
     t.same([out, err, await session.exited], [hostile, hostile, 7])
   })
 
+  t.test('streams that cannot be had are an error of the call, and end nobody who reads none', async (t) => {
+    const broken = new IncusConnection({ url: `unix://${lab.socket}` })
+    t.teardown(() => broken.close())
+    const open = broken.webSocket.bind(broken)
+    broken.webSocket = (path, all) => open(path.includes('/operations/') ? '/1.0/none' : path, all)
+    await t.rejects(exec(broken, 'c', { command: ['true'] }), { name: 'IncusUnreachable' })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    t.equal(await (await sh('exit 3')).exited, 3)
+  })
+
   t.test('four megabytes go in and come out, to the last byte', async (t) => {
     const bytes = Buffer.alloc(4 * 1024 * 1024, 'abcdefghij\0\xff', 'latin1')
     const session = await sh('cat')

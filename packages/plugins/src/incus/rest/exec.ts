@@ -68,6 +68,8 @@ export async function exec(
   const stdout = readable(sockets.get(output))
   const stderr = readable(errors === undefined ? undefined : sockets.get(errors))
   const stdin = writable(sockets.get(input))
+  // What goes wrong with them is told by `exited`; who does not read one must not end by it.
+  for (const stream of [stdin, stdout, stderr]) stream.on('error', () => {})
   const end = () => sockets.forEach((socket) => socket.terminate())
   try {
     await Promise.all([...sockets.values()].map(opened))
