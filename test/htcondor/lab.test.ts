@@ -30,7 +30,7 @@ const job = (lab: HtcondorLab, id: string, ...attributes: string[]) => {
 const status = { running: '2', completed: '4', held: '5' } as const
 
 const until = (lab: HtcondorLab, id: string, wanted: string): Promise<unknown> =>
-  eventually(async () => (await job(lab, id, 'JobStatus')).trim() === wanted)
+  eventually(async () => (await job(lab, id, 'JobStatus')).trim() === wanted, { deadlineMs: 90_000 })
 
 /** What the job said on its two streams, once it has left the queue. */
 async function ended(lab: HtcondorLab, id: string): Promise<string> {
@@ -120,7 +120,7 @@ if (requireReal(t, htcondorUnprepared())) {
       'request_memory = 20M',
       'executable = /usr/bin/perl',
       'transfer_executable = false',
-      `arguments = "-e 'my $x = q(x) x 80_000_000; sleep 600'"`
+      `arguments = "-e 'my $x = q(x) x 300_000_000; sleep 600'"`
     ])
     await until(lab, id, status.held)
     t.match(await job(lab, id, 'HoldReasonCode', 'HoldReasonSubCode'), /^21 102$/m)
