@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
+import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
 import { runInterlink, startInterlink } from '../support/interlink.ts'
 import { kubectlEnv, kubectlFor, kubectlUnavailable } from '../support/kubectl.ts'
@@ -95,6 +96,17 @@ if (requireReal(t, slurmMissing())) {
     const configured = await runInterlink([...args, '--config', join(dir, 'plugin.yaml')], { env: far })
     t.equal(configured.code, 0, configured.stderr)
     t.ok(existsSync(join(there, 'some where/jobs')), 'the rest of the section is the file’s')
+
+    if (!requireReal(t, controlPlaneUnavailable())) return
+    const cluster = await startControlPlane()
+    t.teardown(() => cluster.stop())
+    const joined = await runInterlink([...args, '--kubeconfig', cluster.kubeconfigPath, '--node', 'hpc'], {
+      env: far
+    })
+    t.equal(joined.code, 0, joined.stderr)
+    t.match(joined.stdout, new RegExp(`cluster +${cluster.url}`), 'of one’s own cluster')
+    t.match(joined.stdout, /hpc +Ready after/)
+    t.match(joined.stdout, /│ .*job \d+/)
   })
 
   t.test('options of up that do not fit together are refused in words', async (t) => {
