@@ -95,7 +95,7 @@ t.test('the model a pod selects becomes a type or a constraint', async (t) => {
 
 t.test('a deadline becomes a time limit that comes after it, unless one is written', async (t) => {
   const spec = { activeDeadlineSeconds: 3600, terminationGracePeriodSeconds: 30 }
-  t.same(args({ spec }), ['--time=61'])
+  t.same(args({ spec }), ['--time=62'])
   t.same(args({ spec, annotations: flags('-t 20:00:00') }), ['--time=20:00:00'])
 })
 
@@ -121,8 +121,8 @@ t.test('a time limit fits the partition of the job', async (t) => {
     '--time=60',
     'TimeLimitShortened spec.activeDeadlineSeconds: partition debug gives at most 60 minutes; the job is ended by then'
   ])
-  t.strictSame(fitted({ spec, annotations: flags('--partition=long') }), ['--time=121'])
-  t.strictSame(fitted({ spec, annotations: flags('-p unknown') }), ['--time=121'])
+  t.strictSame(fitted({ spec, annotations: flags('--partition=long') }), ['--time=122'])
+  t.strictSame(fitted({ spec, annotations: flags('-p unknown') }), ['--time=122'])
   for (const time of ['1-00', '1-00:00', '02:00:00', '61', '60:01', '0', 'UNLIMITED'])
     t.strictSame(fitted({ annotations: flags(`--time=${time}`) }), [
       `--time=${time}`,

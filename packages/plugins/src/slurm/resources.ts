@@ -79,13 +79,17 @@ export function requestedFlags(plan: Plan, options: ResourceOptions): RequestedF
   }
 }
 
+/** The signal before the time limit may come so much earlier than it was asked for, sbatch(1) `--signal`. */
+export const signalSlackSeconds = 60
+
 /**
- * The time limit of a pod with a deadline. The supervisor ends the pod at its deadline; Slurm's limit, in whole
- * minutes, only comes after that.
+ * The time limit of a pod with a deadline. The supervisor ends the pod at its deadline; Slurm's signal and its limit,
+ * in whole minutes, only come after that.
  */
 export function timeFlag(plan: Plan, { gracePadding }: ResourceOptions): Flag | undefined {
   if (plan.deadlineSeconds === undefined) return undefined
-  return own('time', String(Math.ceil((plan.deadlineSeconds + plan.graceSeconds + gracePadding) / 60)))
+  const seconds = plan.deadlineSeconds + plan.graceSeconds + gracePadding + signalSlackSeconds
+  return own('time', String(Math.ceil(seconds / 60)))
 }
 
 /** TERM for the supervisor, and the time to end in, before the time limit; sbatch(1) takes at most 65535 s. */

@@ -1,4 +1,5 @@
 import type { BackendState } from '../kit/backend.ts'
+import { signalSlackSeconds } from './resources.ts'
 
 /** What Slurm says of a job. */
 export interface SlurmJob {
@@ -117,9 +118,6 @@ export function backendState(job: SlurmJob, facts: EndFacts = {}): BackendState 
 }
 
 const nearLimit = gone('DeadlineExceeded', 'the job came to its time limit, and was told to end before it')
-/** Slurm may send the signal so much earlier, sbatch(1). */
-const signalSlackMs = 60_000
-
 /** Whether the signal before its time limit may be why a job has ended: what heeds it is no TIMEOUT to Slurm. */
 export const endsByItself = ({ state }: Pick<SlurmJob, 'state'>): boolean =>
   state === 'COMPLETED' || state === 'FAILED'
@@ -129,7 +127,7 @@ function endedByLimit(job: SlurmJob, { signalSeconds }: EndFacts): boolean {
   if (!endsByItself(job)) return false
   if (startAt === undefined || endAt === undefined || limitMs === undefined || signalSeconds === undefined)
     return false
-  return endAt >= startAt + limitMs - signalSeconds * 1000 - signalSlackMs
+  return endAt >= startAt + limitMs - (signalSeconds + signalSlackSeconds) * 1000
 }
 
 const explain = (reason: string): string => {
