@@ -7,6 +7,7 @@ import { decode, type RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { busyboxImage, findApptainer } from '../../packages/plugins/test/support-apptainer.ts'
 import { canary, holdersBelow, watchProcessList } from '../support/canaries.ts'
 import { isOver, isRunning, logOf, scriptPod, whenStatus } from '../support/plugin.ts'
+import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { startHtcondorPlugin } from './htcondor-plugin.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
@@ -86,7 +87,11 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
     const pod = said('classads', `Words = "say \\"x\\" %y queue 3"`)
     await client.create(pod)
     await whenStatus(client, pod, isOver, 60_000)
-    const [words] = (await lab.run('condor_history', '-limit', '1', '-af', 'Words')).split('\n')
+    // HTCondor has it a moment later than its supervisor.
+    const ours = `InterLinkPodUID == "${pod.pod.metadata.uid}"`
+    const words = await eventually(async () =>
+      (await lab.run('condor_history', '-constraint', ours, '-af', 'Words')).trim()
+    )
     t.equal(words, 'say "x" %y queue 3')
     t.equal(
       (await lab.run('condor_history', '-af', 'ClusterId')).split('\n').length,
