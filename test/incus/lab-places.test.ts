@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing } from '@interlink-ts/dev-cluster/incus'
+import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { refusalsOf, startTwoRemotes } from './lab-command.ts'
 
@@ -140,12 +141,16 @@ void t.test('interlink lab: remotes, projects and operations of two daemons', as
     t.same(await json('operation', 'status'), [])
     await two.run('launch', 'busybox', 'busy')
     const running = two.run('exec', 'busy', '--', 'sleep', '50').catch(() => {})
-    await new Promise((resolve) => setTimeout(resolve, 1000))
-    const shown = await json<object[]>('operation', 'status', 'site2:')
-    t.match(shown, [{ remote: 'site2', description: /command/, status: 'Running', target: 'busy' }])
+    // Incus still shows what has just ended.
+    const shown = await eventually(async () =>
+      (await json<{ status: string }[]>('operation', 'status', 'site2:')).find(
+        ({ status }) => status === 'Running'
+      )
+    )
+    t.match(shown, { remote: 'site2', description: /command/, target: 'busy' })
     t.match(
       (await lab('op', 'progress')).stdout,
-      /^REMOTE +DESCRIPTION.*\nsite2 +Executing command +busy +Running/
+      /^REMOTE +DESCRIPTION(.*\n)+site2 +Executing command +busy +Running/
     )
     t.same(await json('operation', 'status', 'local:'), [])
     t.match((await lab('operation', 'status', 'site2:none')).stderr, /no project on remote site2 none/)
