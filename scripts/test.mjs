@@ -90,7 +90,7 @@ async function runTap(files) {
   })
   const tap = spawn(
     process.execPath,
-    [join(root, 'node_modules/tap/dist/esm/run.mjs'), 'run', '--reporter=tap', '--jobs=3', ...files],
+    [join(root, 'node_modules/tap/dist/esm/run.mjs'), 'run', '--reporter=tap', '--jobs=2', ...files],
     { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] }
   )
   // A run that is stopped from outside still says what it knows.
