@@ -26,9 +26,10 @@ const missing =
 
 t.test('a notebook of JupyterLab in a pod on Slurm is used through kubectl port-forward', async (t) => {
   if (!requireReal(t, missing)) return
-  const [lab, cluster] = await Promise.all([startSlurmLab(), startControlPlane({ scheduler: false })])
-  t.teardown(() => lab.close())
+  const cluster = await startControlPlane({ scheduler: false })
   t.teardown(() => cluster.stop())
+  const lab = await startSlurmLab()
+  t.teardown(() => lab.close())
   const { apply, until } = await startSlurmCluster(t, lab.options, 'interlink', cluster)
   const home = join(lab.dir, 'home')
   await mkdir(home)
