@@ -53,11 +53,15 @@ export const accountingLines = ({ dir, port }: Pick<AccountingPlace, 'dir' | 'po
 /** libmariadb's, for slurmdbd. */
 export const databaseEnv = (dir: string) => ({ MYSQL_UNIX_PORT: join(database(dir), 'socket') })
 
+/** One that starts removes what lies in a directory that others use as well, of those that run too. */
+const ownFiles = (dir: string): string => `--tmpdir=${database(dir)}`
+
 export const installDatabase = (dir: string, user: string): readonly [string, ...string[]] => [
   'mariadb-install-db',
   '--no-defaults',
   `--user=${user}`,
   `--datadir=${database(dir)}/data`,
+  ownFiles(dir),
   '--skip-test-db',
   '--auth-root-authentication-method=normal'
 ]
@@ -67,6 +71,7 @@ export const startDatabase = (dir: string, user: string): readonly [string, ...s
   '--no-defaults',
   `--user=${user}`,
   `--datadir=${database(dir)}/data`,
+  ownFiles(dir),
   `--socket=${database(dir)}/socket`,
   `--pid-file=${database(dir)}/pid`,
   '--skip-networking',
