@@ -12,19 +12,17 @@ type Options = Readonly<Record<string, string>>
  */
 export function instanceDevices(
   plan: Plan,
-  { nvidiaRuntime, isVm = false }: { readonly nvidiaRuntime: boolean; readonly isVm?: boolean }
+  { nvidiaRuntime }: { readonly nvidiaRuntime: boolean }
 ): { readonly devices: Readonly<Record<string, Options>>; readonly config: Options } {
   const unique = lentTo(plan)
-  const needsRuntime =
-    !isVm &&
-    unique.some(
-      ({ resource, sharing, pci }) =>
-        resource.startsWith('nvidia.com/') && pci !== undefined && (nvidiaRuntime || sharing === 'mig')
-    )
+  const needsRuntime = unique.some(
+    ({ resource, sharing, pci }) =>
+      resource.startsWith('nvidia.com/') && pci !== undefined && (nvidiaRuntime || sharing === 'mig')
+  )
   // Two parts of one card may be the same to Incus.
   const named = new Map<string, readonly [string, Options]>()
   unique.forEach((device, index) =>
-    (isVm ? ofMachine(device) : ofContainer(device)).forEach((options, at) => {
+    ofContainer(device).forEach((options, at) => {
       const key = JSON.stringify(options)
       if (!named.has(key)) named.set(key, [`lent-${index}-${at}`, options])
     })
@@ -89,13 +87,3 @@ function ofContainer({ sharing, pci, uuid, paths }: PlannedDevice): Options[] {
 
 /** Access is by being given it; who runs in the instance is nobody outside. */
 const node = (path: string): Options => ({ type: 'unix-char', source: path, path, mode: '0666' })
-
-/**
- * A virtual machine has the function itself. That of SR-IOV is named, where `gputype: sriov` would take any that is free.
- */
-function ofMachine({ sharing, pci, mdevType }: PlannedDevice): Options[] {
-  if (pci === undefined) return []
-  if (sharing === 'fpga' || sharing === 'sriov') return [{ type: 'pci', address: pci }]
-  if (sharing === 'mdev') return [{ type: 'gpu', gputype: 'mdev', pci, mdev: mdevType! }]
-  return [{ type: 'gpu', gputype: 'physical', pci }]
-}
