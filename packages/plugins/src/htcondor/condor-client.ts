@@ -1,6 +1,6 @@
 import { wordsOf } from '../kit/transport/words.ts'
 import { atMost, type Limiter } from '../kit/transport/at-most.ts'
-import { lockedArgv } from '../kit/transport/locked.ts'
+import { lockedArgv, untilUnlocked } from '../kit/transport/locked.ts'
 import type { Ran, Transport } from '../kit/transport/transport.ts'
 import * as commands from './commands.ts'
 import type { HtcondorOptions } from './options.ts'
@@ -43,11 +43,8 @@ export class CondorClient {
   }
 
   /** Resolves when no submission of this lock file is under way any more, be it of a plugin that is gone. */
-  async settled(lock: string): Promise<void> {
-    const ran = await this.#transport.run(lockedArgv(lock, ['true']), {
-      timeoutMs: this.#options.timeouts.submitSeconds * 1000
-    })
-    if (ran.code !== 0) throw failed('flock', ran)
+  settled(lock: string): Promise<void> {
+    return untilUnlocked(this.#transport, lock, this.#options.timeouts.submitSeconds * 1000)
   }
 
   /** What is in the queue now. */

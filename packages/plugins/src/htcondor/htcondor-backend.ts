@@ -14,7 +14,7 @@ import type {
 } from '../kit/backend.ts'
 import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
 import type { ImageOptions } from '../kit/containers/images.ts'
-import { pullScript } from '../kit/containers/pull-script.ts'
+import { beginPull } from '../kit/containers/begin-pull.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { parseUsage } from '../kit/jobs/measured-usage.ts'
@@ -196,21 +196,19 @@ export class HtcondorBackend implements Backend {
     return { jobId }
   }
 
-  /** Where it cannot be begun, the job pulls after a while itself. */
   async #pull(job: Pick<Job, 'plan' | 'dir'>) {
     const { submit, containers } = this.#options
     const images = this.#images
     const root = readAnnotations(job.plan).annotations['image-root']?.value
-    const script = pullScript({ ...job, root }, { preamble: submit.preamble, images, containers })
-    if (script === undefined) return
-    await this.#transport
-      .run([containers.shell, '-s'], {
-        input: script,
+    await beginPull(
+      { ...job, root },
+      { preamble: submit.preamble, images, containers },
+      {
+        transport: this.#transport,
+        log: this.#context.log,
         timeoutMs: this.#options.timeouts.submitSeconds * 1000
-      })
-      .catch((err: unknown) =>
-        this.#context.log.warn({ uid: job.plan.pod.uid, err }, 'the images of a job were not asked for')
-      )
+      }
+    )
   }
 
   /** Its image is asked for as those of the job were. */

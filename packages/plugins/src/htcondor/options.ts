@@ -96,12 +96,7 @@ export const HtcondorOptions = Type.Object(
           minimum: 1,
           description: 'condor_q, condor_history, condor_status, condor_rm, condor_release'
         }),
-        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'condor_submit' }),
-        testJobSeconds: Type.Number({
-          default: 60,
-          minimum: 1,
-          description: 'how long doctor waits for its job to start, and then for its end'
-        })
+        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'condor_submit' })
       },
       { ...closed, default: {} }
     ),

@@ -19,7 +19,7 @@ import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
-import { pullScript } from '../kit/containers/pull-script.ts'
+import { beginPull } from '../kit/containers/begin-pull.ts'
 import { refuseRoot } from '../kit/plan/security.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { shellQuote } from '../kit/supervisor/quote.ts'
@@ -163,20 +163,18 @@ export class SlurmBackend implements Backend {
     return { jobId: await this.#slurm.submit(args, commentOf(job.uid, mark), script, lockOf(dir)) }
   }
 
-  /** Where it cannot be begun, the job pulls after a while itself. */
   async #pull(job: Pick<Job, 'plan' | 'dir'>) {
     const { batch, images, containers } = this.#options
     const root = readAnnotations(job.plan).annotations['image-root']?.value.trim()
-    const script = pullScript({ ...job, root }, { preamble: batch.preamble, images, containers })
-    if (script === undefined) return
-    await this.#transport
-      .run([containers.shell, '-s'], {
-        input: script,
+    await beginPull(
+      { ...job, root },
+      { preamble: batch.preamble, images, containers },
+      {
+        transport: this.#transport,
+        log: this.#context.log,
         timeoutMs: this.#options.timeouts.submitSeconds * 1000
-      })
-      .catch((err: unknown) =>
-        this.#context.log.warn({ uid: job.plan.pod.uid, err }, 'the images of a job were not asked for')
-      )
+      }
+    )
   }
 
   /** Its image is asked for as those of the job were. */

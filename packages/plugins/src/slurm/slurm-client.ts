@@ -6,7 +6,7 @@ import { submitFailure } from './submit-failures.ts'
 import { wordsOf } from '../kit/transport/words.ts'
 import { askedOnce } from '../kit/transport/asked-once.ts'
 import { atMost, type Limiter } from '../kit/transport/at-most.ts'
-import { lockedArgv } from '../kit/transport/locked.ts'
+import { lockedArgv, untilUnlocked } from '../kit/transport/locked.ts'
 import type { Ran, Transport } from '../kit/transport/transport.ts'
 
 const accountingRetryMs = 600_000
@@ -47,11 +47,8 @@ export class SlurmClient {
   }
 
   /** Resolves when no submission of this lock file is under way any more, be it of a plugin that is gone. */
-  async settled(lock: string): Promise<void> {
-    const ran = await this.#transport.run(lockedArgv(lock, ['true']), {
-      timeoutMs: this.#options.timeouts.submitSeconds * 1000
-    })
-    if (ran.code !== 0) throw failed('flock', ran)
+  settled(lock: string): Promise<void> {
+    return untilUnlocked(this.#transport, lock, this.#options.timeouts.submitSeconds * 1000)
   }
 
   /** Every job of this account that the controller knows. What is answered was asked after the call. */
