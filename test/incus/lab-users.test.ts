@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { incusMissing } from '@interlink-ts/dev-cluster/incus'
 import { requireReal } from '../support/require-real.ts'
-import { sshdMissing, startSshd } from '../slurm/sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 import { enrollSecond, refusalsOf, startTwoRemotes } from './lab-command.ts'
 
 void t.test('interlink lab: users of two daemons, and routers', async (t) => {

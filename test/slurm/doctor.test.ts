@@ -14,8 +14,8 @@ import { freePort } from '../support/free-port.ts'
 import { runInterlink } from '../support/interlink.ts'
 import { onPath } from '../support/on-path.ts'
 import { requireReal } from '../support/require-real.ts'
-import { accountsMissing, makeAccounts } from './accounts.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { accountsMissing, makeAccounts } from '../support/accounts.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 const apptainerHome = '/opt/apptainer/bin'
 const apptainer = existsSync(`${apptainerHome}/apptainer`)

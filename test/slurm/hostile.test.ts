@@ -9,7 +9,7 @@ import { requireReal } from '../support/require-real.ts'
 import { canary, holdersBelow, watchProcessList } from '../support/canaries.ts'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { isOver, isRunning, logOf, refOf, scriptPod, startSlurmPlugin, whenStatus } from './slurm-plugin.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 /** As large as a ConfigMap gets. */

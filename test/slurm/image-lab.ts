@@ -7,7 +7,7 @@ import {
   type Images,
   type ImagesOptions
 } from '../support/images.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 /** `options` are those of the Slurm backend. */
 export interface ImageLab extends Images {

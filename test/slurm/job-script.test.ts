@@ -15,7 +15,7 @@ import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { canary, watchProcessList } from '../support/canaries.ts'
 import { isOver, logOf, refOf, scriptPod, startSlurmPlugin, statusOf, whenStatus } from './slurm-plugin.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 if (requireReal(t, slurmMissing() ?? sshdMissing())) {
   const lab = await startSlurmLab({ nodes: 1, cpus: 16 })

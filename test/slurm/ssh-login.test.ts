@@ -11,7 +11,7 @@ import { freePort } from '../support/free-port.ts'
 import { spawnReaped, temporaryDirectory } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, logOf, scriptPod, startSlurmPlugin, whenStatus } from './slurm-plugin.ts'
-import { sshdMissing, startSshd, type Sshd } from './sshd.ts'
+import { sshdMissing, startSshd, type Sshd } from '../support/sshd.ts'
 
 const call = promisify(execFile)
 

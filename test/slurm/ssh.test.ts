@@ -15,7 +15,7 @@ import {
   statusOf,
   whenStatus
 } from './slurm-plugin.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 if (requireReal(t, slurmMissing() ?? sshdMissing())) {
   const lab = await startSlurmLab()

@@ -14,7 +14,7 @@ import { spawnReaped } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 import { eachSlurm } from './each-slurm.ts'
 import { isRunning, scriptPod, startSlurmPlugin, whenStatus, type ScriptPod } from './slurm-plugin.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 const program = fileURLToPath(new URL('plugin-process.ts', import.meta.url))
 const loader = new URL('../../scripts/lib/typescript.mjs', import.meta.url).href

@@ -9,7 +9,7 @@ import { runInterlink, startInterlink } from '../support/interlink.ts'
 import { kubectlEnv, kubectlFor, kubectlUnavailable } from '../support/kubectl.ts'
 import { requireReal } from '../support/require-real.ts'
 import { slurms, slurmUnprepared } from './each-slurm.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 const pod = (name: string, script: string) =>
   JSON.stringify({

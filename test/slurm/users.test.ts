@@ -6,7 +6,7 @@ import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
-import { accountsMissing, makeAccounts } from './accounts.ts'
+import { accountsMissing, makeAccounts } from '../support/accounts.ts'
 import {
   isOver,
   isRunning,
@@ -18,7 +18,7 @@ import {
   whenStatus,
   type ScriptPod
 } from './slurm-plugin.ts'
-import { sshdMissing, startSshd } from './sshd.ts'
+import { sshdMissing, startSshd } from '../support/sshd.ts'
 
 if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
   const lab = await startSlurmLab()

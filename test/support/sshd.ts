@@ -6,16 +6,16 @@ import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { eventually } from '../support/eventually.ts'
-import { freePort } from '../support/free-port.ts'
-import { signalGroup, spawnReaped, temporaryDirectory } from '../support/reaper.ts'
+import { eventually } from './eventually.ts'
+import { freePort } from './free-port.ts'
+import { signalGroup, spawnReaped, temporaryDirectory } from './reaper.ts'
 
 const call = promisify(execFile)
 const daemon = '/usr/sbin/sshd'
 
 export interface Sshd {
   readonly dir: string
-  /** The `ssh` section of the Slurm backend's options. */
+  /** The `ssh` section of a backend’s options. */
   readonly options: {
     readonly host: string
     readonly port: number

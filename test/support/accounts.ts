@@ -2,7 +2,7 @@ import { execFile, execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { runAtEnd, temporaryDirectory } from '../support/reaper.ts'
+import { runAtEnd, temporaryDirectory } from './reaper.ts'
 
 const call = promisify(execFile)
 
