@@ -13,6 +13,9 @@ import {
   type Secret
 } from '@interlink-ts/interlink-api/wire'
 
+/** More than the busiest machine needs for a pod. */
+const patienceMs = 180_000
+
 export type Spec = Record<string, unknown>
 
 export interface Objects {
@@ -64,7 +67,11 @@ export class RunningPod {
   }
 
   /** The first status that fits. */
-  async until(wanted: (status: PodStatus) => boolean, what: string, deadlineMs = 60_000): Promise<PodStatus> {
+  async until(
+    wanted: (status: PodStatus) => boolean,
+    what: string,
+    deadlineMs = patienceMs
+  ): Promise<PodStatus> {
     const end = Date.now() + deadlineMs
     for (;;) {
       const status = await this.status()
@@ -93,7 +100,7 @@ export class RunningPod {
     return this.until(isOver, 'ended', deadlineMs)
   }
 
-  async gone(deadlineMs = 60_000): Promise<void> {
+  async gone(deadlineMs = patienceMs): Promise<void> {
     const end = Date.now() + deadlineMs
     while ((await this.status()) !== undefined) {
       if (Date.now() > end) throw new Error(`not gone in time; last: ${JSON.stringify(await this.status())}`)
@@ -172,7 +179,7 @@ export function createWorkbench(url: string, image: string): Workbench {
       projectedvolumesmaps: [...(objects.projected ?? [])],
       jobscriptURL: ''
     }
-    const answer = await client.create(request, { gather: true })
+    const answer = await asNodesDo(() => client.create(request, { gather: true }))
     const running = new RunningPod(pod, answer.PodJID, client)
     left.push(running)
     return running
@@ -198,6 +205,19 @@ export function createWorkbench(url: string, image: string): Workbench {
       await client.close()
     }
   }
+}
+
+/** A create that may be made again is: it is the same pod. */
+async function asNodesDo<T>(create: () => Promise<T>): Promise<T> {
+  for (const pauseMs of [1000, 2000, 4000, 8000]) {
+    try {
+      return await create()
+    } catch (error) {
+      if ((error as InterlinkError).retry === 'no') throw error
+      await delay(pauseMs)
+    }
+  }
+  return create()
 }
 
 let counter = 0

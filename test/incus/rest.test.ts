@@ -1,6 +1,7 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { IncusConnection } from '../../packages/plugins/src/incus/rest/incus-connection.ts'
@@ -11,6 +12,33 @@ import { requireReal } from '../support/require-real.ts'
 
 const busybox = (name: string, config: Record<string, string> = {}) => ({
   json: { name, type: 'container', source: { type: 'image', alias: 'busybox' }, config, start: true }
+})
+
+t.test('a file whose helper in Incus has just ended is pushed once more', async (t) => {
+  const gone = 'dial unix /proc/self/fd/66/forkfile.sock: connect: no such file or directory'
+  const answers = [
+    [500, { type: 'error', error: gone, error_code: 500 }],
+    [200, { type: 'sync', metadata: {} }],
+    [403, { type: 'error', error: 'not authorized', error_code: 403 }]
+  ] as const
+  const heard: string[] = []
+  const server = createServer((request, response) => {
+    const [status, body] = answers[heard.length]!
+    heard.push(`${request.method} ${request.url}`)
+    request.resume().on('end', () => response.writeHead(status).end(JSON.stringify(body)))
+  })
+  const socket = join(t.testdir({}), 'incus.sock')
+  await new Promise<void>((resolve) => server.listen(socket, resolve))
+  const incus = new IncusConnection({ url: `unix://${socket}` })
+  t.teardown(async () => {
+    await incus.close()
+    server.close()
+  })
+  const files = new InstanceFiles(incus, 'one')
+  await files.push('/job', { type: 'directory', mode: 0o700 })
+  t.equal(heard.length, 2)
+  t.equal(heard[0], heard[1])
+  await t.rejects(files.push('/job', { type: 'directory', mode: 0o700 }), { message: 'not authorized' })
 })
 
 void t.test('the REST API of a real Incus', async (t) => {

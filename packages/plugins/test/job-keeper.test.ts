@@ -162,6 +162,34 @@ t.test('a cancel that fails is repeated until the backend has stopped', async (t
   t.ok(failures < 0)
 })
 
+t.test('the end of a container that nothing follows is told with the end of its pod, and why', async (t) => {
+  const root = await workDirectory(t)
+  const backend = backendWith(root, () => ({
+    submit: () => Promise.resolve({ jobId: '1' }),
+    list: (jobs) =>
+      Promise.resolve(new Map(jobs.map(({ uid }) => [uid, { phase: 'active', reason: 'Seen' } as const])))
+  }))
+  const keeper = await openKeeper(t, root, { backend })
+  const pod = shellPod('true')
+  const { uid } = pod.pod.metadata
+  await keeper.create(data(pod))
+  const entry = keeper.get(uid)!
+  const write = async (name: string, text: string) => {
+    await mkdir(join(entry.dir, 'state'), { recursive: true })
+    await writeFile(join(entry.dir, 'state', name), text)
+  }
+  await write('c.main', 'state=running\nstarted=1000\n')
+  await until(() => keeper.board.get(uid)?.containers[0]?.state?.running, 'running')
+  await write('c.main', 'state=terminated\nstarted=1000\nfinished=2000\nexit=143\n')
+  await until(() => entry.state?.containers.get('main')?.state === 'terminated', 'read')
+  t.ok(keeper.board.get(uid)?.containers[0]?.state?.running)
+  await write('pod', 'finished=2000\nreason=DeadlineExceeded\nmessage=late\n')
+  t.match(await until(() => isOver(keeper.board.get(uid)) && keeper.board.get(uid), 'over'), {
+    reason: 'DeadlineExceeded',
+    containers: [{ state: { terminated: { exitCode: 143 } } }]
+  })
+})
+
 t.test('a job that is lost is told so, its processes are ended, and it is never started again', async (t) => {
   const root = await workDirectory(t)
   const marker = join(root, 'marker')

@@ -124,7 +124,9 @@ class IncusBackend implements Backend {
 
   async submit(job: Job) {
     await this.#starter.start(job, await this.#mark())
-    return { jobId: instanceName(job.uid) }
+    const jobId = instanceName(job.uid)
+    if (!this.#starter.isWaiting(job.uid)) this.#mirror.follow(jobId, job.dir)
+    return { jobId }
   }
 
   /** One that was made but never begun is none: its job goes in anew. */

@@ -11,6 +11,9 @@ import type { IncusConnection } from './rest/incus-connection.ts'
 /** Where a job lies in its instance. */
 export const jobPath = '/.interlink'
 const retryMs = 1000
+/** The instance runs a moment before its first process has unpacked the job. */
+const sendOnceUnpacked =
+  'while [ -e "$0/job.tar" ]; do sleep 0.05 2>/dev/null || sleep 1; done; exec /bin/sh "$0/send.sh" "$0" "$@"'
 const plainName = /^(?!\.)[\w.-]{1,255}$/
 
 interface Followed {
@@ -93,7 +96,7 @@ export class JobMirror {
 
   async #listen(instance: string, dir: string, followed: Followed): Promise<void> {
     const session = await exec(this.#incus, instance, {
-      command: ['/bin/sh', `${jobPath}/send.sh`, jobPath, ...(await logsHad(dir))]
+      command: ['/bin/sh', '-c', sendOnceUnpacked, jobPath, ...(await logsHad(dir))]
     })
     followed.session = session
     session.exited.catch(() => {})

@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
 import { IncusError, IncusUnreachable } from './answers.ts'
-import type { IncusConnection } from './incus-connection.ts'
+import type { Content, IncusConnection, Request } from './incus-connection.ts'
 
 export interface Owner {
   readonly uid: number
@@ -9,6 +10,9 @@ export interface Owner {
 }
 
 const root: Owner = { uid: 0, gid: 0 }
+
+/** Incus has a helper for the files of each instance, `forkfile`; one that ends between two requests fails the second. */
+const helperPausesMs = [50, 200, 1000] as const
 
 const Names = Type.Array(Type.String())
 
@@ -36,7 +40,7 @@ export class InstanceFiles {
       ...('mode' in entry ? { 'x-incus-mode': entry.mode.toString(8).padStart(4, '0') } : {})
     }
     const content = entry.type === 'file' ? entry.content : entry.type === 'symlink' ? entry.target : ''
-    await this.#incus.content('POST', this.#path, { query: { path }, headers, content })
+    await this.#content('POST', { query: { path }, headers, content })
   }
 
   /** A file's bytes, or undefined where there is none. */
@@ -58,10 +62,23 @@ export class InstanceFiles {
 
   async #get(path: string) {
     try {
-      return await this.#incus.content('GET', this.#path, { query: { path } })
+      return await this.#content('GET', { query: { path } })
     } catch (error) {
       if (error instanceof IncusError && error.isMissing) return undefined
       throw error
     }
+  }
+
+  /** Both reading and pushing may be done again. */
+  async #content(method: 'GET' | 'POST', request: Request): Promise<Content> {
+    for (const pauseMs of helperPausesMs) {
+      try {
+        return await this.#incus.content(method, this.#path, request)
+      } catch (error) {
+        if (!(error instanceof IncusError) || !/forkfile/.test(error.message)) throw error
+        await delay(pauseMs)
+      }
+    }
+    return this.#incus.content(method, this.#path, request)
   }
 }

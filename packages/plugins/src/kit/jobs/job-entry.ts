@@ -2,7 +2,14 @@ import type { BackendState, Job, SubmittedJob } from '../backend.ts'
 import type { Notice, Plan } from '../plan/plan.ts'
 import type { Deletion, End } from './job-directory.ts'
 import { TOLD_TO_END, type JobState } from './job-state.ts'
-import { containerNotices, outlineOf, podStatus, type JobFacts, type Outline } from './pod-status.ts'
+import {
+  containerNotices,
+  hasEnded,
+  outlineOf,
+  podStatus,
+  type JobFacts,
+  type Outline
+} from './pod-status.ts'
 
 /** A job as the keeper knows it. */
 export interface JobEntry {
@@ -82,12 +89,15 @@ export const hasStopped = (entry: JobEntry): boolean =>
 /** The backend has taken it, and it has not ended. */
 export const isUnderWay = (entry: JobEntry): boolean => entry.jobId !== undefined && !hasStopped(entry)
 
-/** It ends, or has ended, by a word from outside: whether that is the end of the pod is for its backend to say. */
+/**
+ * It ends, or has ended, by a word from outside, and whether that is the end of the pod is for its backend to say; or its
+ * last container has ended, and the supervisor is about to tell by what.
+ */
 export const isUndecided = (entry: JobEntry): boolean =>
   !hasStopped(entry) &&
   !entry.deletion &&
   entry.requeuedRun === undefined &&
-  entry.state?.supervisor?.toldAt !== undefined
+  (entry.state?.supervisor?.toldAt !== undefined || hasEnded(entry.outline, entry.state))
 
 export const statusOf = (entry: JobEntry) =>
   podStatus(entry.outline, {

@@ -133,6 +133,14 @@ export function mayRun(outline: Outline, state: JobState | undefined, container:
   return restartPolicy !== 'Never' && record.exitCode !== 0
 }
 
+/** Whether every container has ended, and none is run again. */
+export const hasEnded = (outline: Outline, state: JobState | undefined): boolean =>
+  outline.containers.every(
+    ({ name, kind }) =>
+      state?.containers.get(name)?.state === 'terminated' &&
+      (kind === 'sidecar' || !mayRun(outline, state, name))
+  )
+
 /** Whether the containers after this one may have started. */
 const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kind']): boolean =>
   kind === 'init'
@@ -140,10 +148,7 @@ const isPast = (record: ContainerRecord | undefined, kind: PlannedContainer['kin
     : record?.state === 'running' && record.up
 
 function podReason({ state, backend, lostAt, end }: JobFacts): { reason?: string; message?: string } {
-  // The last container has ended a moment before its job has.
-  const records = [...(state?.containers.values() ?? [])]
-  const haveEnded = records.length > 0 && records.every((record) => record.state === 'terminated')
-  if (end?.early && (haveEnded || state?.finished || lostAt !== undefined)) return end
+  if (end?.early && (state?.finished || lostAt !== undefined)) return end
   const why = backend?.phase === 'gone' && backend.reason !== undefined ? backend : undefined
   if (state?.finished) return state.finished.reason === TOLD_TO_END && why ? why : state.finished
   if (lostAt !== undefined) return endOf(backend)
