@@ -1,4 +1,4 @@
-// `node --import scripts/lib/typescript.mjs FILE.ts`
+// `node --import ./scripts/lib/typescript.mjs FILE.ts`
 import { register } from 'node:module'
 
 register('./typescript-loader.mjs', import.meta.url)
