@@ -1,4 +1,4 @@
-/** `npm run bench -- core|scale|placement|slurm|streams|incus [--json]`: progress on standard error, figures on standard output. */
+/** `npm run bench -- core|scale|placement|slurm|htcondor|streams|incus [--json]`: progress on standard error, figures on standard output. */
 import { parseArgs } from 'node:util'
 import { ensureControlPlane } from '../kube/binary.ts'
 import { machine, type Figures } from './figures.ts'
@@ -9,6 +9,7 @@ const benches: Record<string, () => Promise<Bench>> = {
   core: async () => (await onControlPlane(import('./core.ts'))).benchCore,
   scale: async () => (await onControlPlane(import('./scale.ts'))).benchScale,
   slurm: async () => (await import('./slurm.ts')).benchSlurm,
+  htcondor: async () => (await import('./htcondor.ts')).benchHtcondor,
   incus: async () => (await import('./incus.ts')).benchIncus,
   streams: async () => (await import('./streams.ts')).benchStreams,
   placement: async () => (await import('./placement.ts')).benchPlacement
@@ -30,10 +31,10 @@ if (
   !load ||
   positionals.length > 1 ||
   !(share > 0) ||
-  (share !== 1 && !/^(slurm|streams|incus)$/.test(name))
+  (share !== 1 && !/^(slurm|htcondor|streams|incus)$/.test(name))
 ) {
   process.stderr.write(
-    `usage: npm run bench -- core|scale|placement [--json]\n       npm run bench -- slurm|streams|incus [--json] [--share 0.1]\n`
+    `usage: npm run bench -- core|scale|placement [--json]\n       npm run bench -- slurm|htcondor|streams|incus [--json] [--share 0.1]\n`
   )
   process.exit(2)
 }

@@ -1,18 +1,15 @@
-import { spawnReaped } from '../support/reaper.ts'
-import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { PodStatus, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { startSlurmLab, type SlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { isOver, scriptPod } from '../slurm/slurm-plugin.ts'
-import { eventually } from '../support/eventually.ts'
-import { againstCeiling, memoryOf, percentile, round, type Figures } from './figures.ts'
 import { startSlurmPluginProcess, type BackendProcess } from './backend-process.ts'
+import { againstBare, createAll, finishedAt, watchStatuses } from './batch.ts'
+import { memoryOf, percentile, round, type Figures } from './figures.ts'
 
 /** sbatch at once, in the plugin and in the loop that is its ceiling. */
 const concurrency = 4
-const callers = 16
 const runningPods = 40
 const changesPerSecond = 5
 
@@ -65,49 +62,26 @@ const waitingPod = (): RetrievedPodData =>
   scriptPod('true', { annotations: { 'slurm-job.vk.io/flags': '--begin=now+20hours' } })
 const waitingPods = (count: number): RetrievedPodData[] => Array.from({ length: count }, waitingPod)
 
-async function createAll(plugin: BackendProcess, pods: readonly RetrievedPodData[]): Promise<void> {
-  const next = pods[Symbol.iterator]()
-  const worker = async () => {
-    for (const pod of next) await plugin.client.create(pod)
-  }
-  await Promise.all(Array.from({ length: callers }, worker))
-}
-
-/** The same script and flags, by the plugin and by a bare loop; the ceiling is the mean of a loop before and one after. */
+/** The same script and flags, by the plugin and by a bare loop. */
 async function submissions({ lab, plugin, say }: Bench, count: number): Promise<Figures> {
   const pod = waitingPod()
   const { PodJID } = await plugin.client.create(pod)
   const script = join(lab.dir, 'bare.sh')
   await writeFile(script, await lab.run('scontrol', 'write', 'batch_script', PodJID, '-'))
-  const perSecond = async (work: () => Promise<unknown>) => {
-    const from = performance.now()
-    await work()
-    return (count / (performance.now() - from)) * 1000
-  }
-  const bare = () => perSecond(() => bareLoop(lab, script, count))
-  await createAll(plugin, waitingPods(count / 5))
-  const before = await bare()
-  const bySelf = await perSecond(() => createAll(plugin, waitingPods(count)))
-  const after = await bare()
-  const ceiling = (before + after) / 2
-  say(`${round(bySelf)} submissions/s, bare sbatch ${round(ceiling)}/s: ${round(ceiling / bySelf, 2)} times`)
-  await lab.run('scancel', '--name=bare')
-  return {
-    ...againstCeiling('submissionsPerSecond', bySelf, ceiling),
-    submissionTimesBare: round(ceiling / bySelf, 2)
-  }
-}
-
-async function bareLoop(lab: SlurmLab, script: string, count: number): Promise<void> {
   const args = ['--begin=now+20hours', '--job-name=bare', '--no-requeue', '--output=/dev/null']
-  const child = spawnReaped(
-    'xargs',
-    ['-P', String(concurrency), '-I{}', 'sbatch', '--parsable', ...args, '--comment={}', script],
-    { env: lab.env, stdio: ['pipe', 'ignore', 'inherit'] }
+  await createAll(plugin, waitingPods(count / 5))
+  const figures = await againstBare(
+    {
+      plugin,
+      pods: waitingPods(count),
+      bare: ['sbatch', '--parsable', ...args, '--comment={}', script],
+      env: lab.env,
+      atOnce: concurrency
+    },
+    say
   )
-  child.stdin!.end(Array.from({ length: count }, (_, index) => `${index}\n`).join(''))
-  const [code] = (await once(child, 'exit')) as [number | null]
-  if (code !== 0) throw new Error(`xargs sbatch ended with ${code}`)
+  await lab.run('scancel', '--name=bare')
+  return figures
 }
 
 /**
@@ -168,44 +142,4 @@ async function staleness({ lab, plugin, say }: Bench, { changes, watched }: Queu
 async function queueQuestions(lab: SlurmLab): Promise<number> {
   const counts = [...(await lab.run('sdiag')).matchAll(/REQUEST_JOB_(?:USER_)?INFO\S*\s.*?count:(\d+)/g)]
   return counts.reduce((sum, [, count]) => sum + Number(count), 0)
-}
-
-/** When the supervisor said that all of a pod had ended, epoch ms; its containers have said so just before. */
-export async function finishedAt(root: string, directory: string): Promise<number> {
-  const path = join(root, directory, 'state/pod')
-  const text = await eventually(() => readFile(path, 'utf8').catch(() => undefined))
-  return Number(/^finished=(\d+)$/m.exec(text)![1])
-}
-
-/** Every status of the plugin's watch, with the time it came. */
-function watchStatuses(plugin: BackendProcess) {
-  const history = new Map<string, { readonly at: number; readonly status: PodStatus }[]>()
-  const abort = new AbortController()
-  const read = async () => {
-    for await (const event of plugin.client.watch({ node: 'vk', signal: abort.signal }))
-      if (event.type === 'status') {
-        const { status } = event
-        history.set(status.UID, [...(history.get(status.UID) ?? []), { at: Date.now(), status }])
-      }
-  }
-  const done = read().catch((error: unknown) => {
-    if (!abort.signal.aborted) throw error
-  })
-  return {
-    /** When each pod was first seen so. */
-    all: (uids: readonly string[], holds: (status: PodStatus) => unknown): Promise<Map<string, number>> =>
-      Promise.race([
-        eventually(
-          () => {
-            const times = uids.map((uid) => history.get(uid)?.find(({ status }) => holds(status))?.at)
-            return times.every((at) => at !== undefined)
-              ? new Map(uids.map((uid, index) => [uid, times[index]!]))
-              : undefined
-          },
-          { deadlineMs: 180_000 }
-        ),
-        done.then(() => Promise.reject(new Error('the watch has ended')))
-      ]),
-    close: () => abort.abort()
-  }
 }

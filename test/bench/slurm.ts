@@ -11,8 +11,9 @@ import { nodesReady } from './nodes.ts'
 import { createNamespace, createPods, sockets } from './pods.ts'
 import { PodWatch } from './pod-watch.ts'
 import { startProduct } from './product.ts'
-import { benchQueue, finishedAt } from './slurm-queue.ts'
 import { startSlurmPluginProcess } from './backend-process.ts'
+import { finishedAt } from './batch.ts'
+import { benchQueue } from './slurm-queue.ts'
 
 const nodeName = 'slurm'
 
