@@ -1,5 +1,6 @@
 import t from 'tap'
-import { CardPool, parseInventory, resourceSlices } from '@interlink-ts/plugins/devices'
+import { CardPool, deviceOffer, parseInventory } from '@interlink-ts/plugins/devices'
+import { resourceSlices } from '@interlink-ts/vk-core/model'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
@@ -57,7 +58,6 @@ t.test('the scheduler gives slices by claims, and none that exclude each other',
     `cards: [{ id: GPU-a, model: NVIDIA A30, memoryMiB: 24576, sharing: { type: mig, geometry: a30-24gb } }]`,
     'cards.yaml'
   )
-  const slices = resourceSlices(new CardPool(cards), { nodeName: 'n1', generation: 1 })
   await apply(
     { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } },
     {
@@ -65,9 +65,10 @@ t.test('the scheduler gives slices by claims, and none that exclude each other',
       kind: 'DeviceClass',
       metadata: { name: 'interlink-device' },
       spec: { selectors: [{ cel: { expression: 'device.driver == "devices.interlink.io"' } }] }
-    },
-    ...slices
+    }
   )
+  const { stdout: uid } = await cluster.kubectl(['get', 'node', 'n1', '-o', 'jsonpath={.metadata.uid}'])
+  await apply(...resourceSlices(deviceOffer(new CardPool(cards)), { name: 'n1', uid }, 1))
   const { code, stderr } = await cluster.kubectl([
     'patch',
     'node',

@@ -439,6 +439,7 @@ t.test('the document at /openapi.json has every live route and no other', async 
     '/attach',
     '/create',
     '/delete',
+    '/devices',
     '/ephemeral',
     '/exec',
     '/getLogs',

@@ -5,7 +5,7 @@ import type { Card } from '../src/kit/devices/card.ts'
 import type { DeviceRequest } from '../src/kit/devices/lease.ts'
 import { nodeOffer } from '../src/kit/devices/node-offer.ts'
 import type { DevicePolicy } from '../src/kit/devices/policy.ts'
-import { resourceSlices } from '../src/kit/devices/resource-slices.ts'
+import { deviceOffer } from '../src/kit/devices/device-offer.ts'
 import { aCard, FaultyDisk, mig, policyWith, slice } from './support-devices.ts'
 
 const clock = { now: 1_000_000 }
@@ -408,7 +408,7 @@ t.test('the node is told names, models, what is free, labels and taints', async 
   t.same(taints, [{ key: 'accelerator-FPGA', value: 'U55C', effect: 'NoSchedule' }])
 })
 
-t.test('resource slices say by counters which parts of a card exclude each other', async (t) => {
+t.test('devices for resource claims say by counters which parts of a card exclude each other', async (t) => {
   const cards = [
     ...Array.from({ length: 9 }, (_, n) =>
       aCard(mig(), { id: `GPU-${n}`, memoryMiB: 40_960, numa: 1, pci: `0000:3b:00.${n % 8}` })
@@ -416,18 +416,10 @@ t.test('resource slices say by counters which parts of a card exclude each other
     aCard({ type: 'whole' }, { id: 'GPU-whole' })
   ]
   const { broker: devices } = await broker(cards)
-  const slices = resourceSlices(devices.pool, { nodeName: 'n1', generation: 3 })
-  const counters = slices.flatMap(({ spec }) => spec.sharedCounters ?? [])
-  const all = slices.flatMap(({ spec }) => spec.devices ?? [])
+  const { devices: all, sharedCounters: counters = [] } = deviceOffer(devices.pool)
   t.equal(counters.length, 9)
   t.equal(all.length, 9 * 25 + 1)
   t.equal(new Set(all.map(({ name }) => name)).size, all.length)
-  for (const { apiVersion, spec } of slices) {
-    t.equal(apiVersion, 'resource.k8s.io/v1')
-    t.equal(spec.pool.resourceSliceCount, slices.length)
-    t.not(spec.sharedCounters === undefined, spec.devices === undefined, 'one of the two')
-    t.ok((spec.devices?.length ?? 0) <= 64 && (spec.sharedCounters?.length ?? 0) <= 8)
-  }
   const three = all.find(({ name }) => name === 'gpu-0-3g-20gb-4')!
   t.same(three.consumesCounters, [
     {

@@ -14,6 +14,7 @@ import {
   type CreateBodyShape
 } from '../wire/encode.ts'
 import { parseJson } from '../wire/json.ts'
+import type { DeviceOffer } from '../wire/device-offer.ts'
 import type { Pod } from '../wire/kube.ts'
 import {
   nodeHeader,
@@ -110,6 +111,8 @@ export interface InterlinkClient {
   addEphemeral(request: EphemeralRequest, options?: CallOptions): Promise<string>
   /** What the containers of the backend's pods use; only of one with the capability `usage`. */
   usage(options?: CallOptions): Promise<PodUsage[]>
+  /** Devices for resource claims; only of one with the capability `devices`. */
+  devices(options?: CallOptions): Promise<DeviceOffer>
   /** Opens an exec, attach or port-forward in a pod; the signal ends it at any time. */
   stream(uid: string, ask: StreamAsk, options?: CallOptions): Promise<StreamSession>
   /** The raw connection of a stream, to be passed on; `headers` of the options are those of the caller's handshake. */
@@ -250,6 +253,8 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
     )
   }
 
+  const told = (name: string, path: string, callOptions?: CallOptions) =>
+    text({ name, span: name, method: 'GET', path, idempotent: true }, callOptions)
   const create = (body: string, callOptions: CallOptions) =>
     text({ name: 'CreatePod', span: 'Create', method: 'POST', path: '/create', text: body }, callOptions)
   const alone = async (body: string, callOptions: CallOptions) =>
@@ -341,15 +346,9 @@ export function createInterlinkClient(options: InterlinkClientOptions): Interlin
         callOptions
       ),
     usage: async (callOptions) =>
-      decode(
-        'UsageResponse',
-        tryJson(
-          await text(
-            { name: 'Usage', span: 'Usage', method: 'GET', path: '/usage', idempotent: true },
-            callOptions
-          )
-        )
-      ),
+      understand(await told('Usage', '/usage', callOptions), (json) => decode('UsageResponse', json)),
+    devices: async (callOptions) =>
+      understand(await told('Devices', '/devices', callOptions), (json) => decode('DeviceOffer', json)),
     updateCache: (uid, callOptions) =>
       text(
         { name: 'UpdateCache', span: 'UpdateCache', method: 'POST', path: '/updateCache', text: uid },

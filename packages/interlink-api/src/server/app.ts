@@ -16,6 +16,7 @@ import { measure } from './measure.ts'
 import { httpsOptions, type ServerTls } from './tls.ts'
 import { createRoutes } from './routes/create.ts'
 import { deleteRoutes } from './routes/delete.ts'
+import { deviceRoutes } from './routes/devices.ts'
 import { ephemeralRoutes } from './routes/ephemeral.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/logs.ts'
@@ -109,6 +110,7 @@ export async function buildApiServer(config: ApiConfig, options: ApiServerOption
     await guarded.register(watchRoutes, context)
     await guarded.register(streamRoutes, context)
     await guarded.register(usageRoutes, context)
+    await guarded.register(deviceRoutes, context)
   })
   return app as unknown as ApiServer
 }

@@ -4,8 +4,8 @@ import { addQuantities } from '../wire/quantity.ts'
 
 /**
  * One answer for the plugins of one node: resources are added up, taints are united, a capability counts only where
- * all have it, but for streams and additions, which are asked of the plugin that has the pod, and usage, which those tell
- * that have it.
+ * all have it, but for streams and additions, which are asked of the plugin that has the pod, and usage and devices,
+ * which those tell that have them.
  */
 export function mergePings(pings: readonly PingResult[]): PingResponse {
   const answers = pings.map(({ parsed }) => parsed ?? {})
@@ -29,7 +29,7 @@ export function mergePings(pings: readonly PingResult[]): PingResponse {
 }
 
 const isOfEach = (name: string) =>
-  name === 'usage' || name === 'ephemeral' || (streamKinds as readonly string[]).includes(name)
+  ['devices', 'ephemeral', 'usage'].includes(name) || (streamKinds as readonly string[]).includes(name)
 
 type Resources = NonNullable<PingResponse['resources']>
 

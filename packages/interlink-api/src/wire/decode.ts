@@ -14,6 +14,7 @@ import {
   RetrievedPodData,
   WatchEvent
 } from './messages.ts'
+import { ClaimedDevices, DeviceOffer } from './device-offer.ts'
 import { Pod } from './kube.ts'
 import { normalise } from './normalise.ts'
 import { validate } from './validate.ts'
@@ -28,6 +29,8 @@ export const messages = {
   StatusResponse: Type.Array(PodStatus),
   EphemeralRequest,
   UsageResponse: Type.Array(PodUsage),
+  DeviceOffer,
+  ClaimedDevices,
   Pod,
   LogStruct,
   PingResponse,

@@ -53,6 +53,7 @@ export {
   WatchEvent
 } from './messages.ts'
 export type { Capability, StreamKind } from './messages.ts'
+export { ClaimedDevices, claimsAnnotation, deviceDriver, DeviceOffer } from './device-offer.ts'
 export { decode, decodeCreate, decodeStatuses, messages } from './decode.ts'
 export type { CreateBody, MessageName } from './decode.ts'
 export type { Issue } from './validate.ts'

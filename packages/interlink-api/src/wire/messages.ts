@@ -239,6 +239,7 @@ export type PingResponse = Static<typeof PingResponse>
  * - `create.idempotent`: a second `/create` of the same UID answers the first one's job id and starts nothing.
  * - `create.pullSecrets`: `/create` takes the Secrets that the pod names in `imagePullSecrets`.
  * - `delete.durable`: `/delete` answers once the wish is stored; the end is reported by status, then the pod is unknown.
+ * - `devices`: `GET /devices`, {@link DeviceOffer}, and `/create` takes the devices that resource claims were allocated.
  * - `ephemeral`: `POST /ephemeral`, {@link EphemeralRequest}.
  * - `usage`: `GET /usage`, what the containers that run use.
  * - {@link streamKinds}: `GET /exec`, `GET /attach` and `GET /portforward`, each as a WebSocket.
@@ -254,7 +255,7 @@ export const capabilities = [
 ] as const
 export const streamKinds = ['exec', 'attach', 'portforward'] as const
 export type StreamKind = (typeof streamKinds)[number]
-export type Capability = (typeof capabilities)[number] | 'ephemeral' | 'usage' | StreamKind
+export type Capability = (typeof capabilities)[number] | 'devices' | 'ephemeral' | 'usage' | StreamKind
 
 /** Subprotocol of the WebSockets of {@link streamKinds}. */
 export const streamProtocol = 'v1.stream.interlink.io'

@@ -5,7 +5,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { TSchema } from 'typebox'
 import type { TerminalSize } from '@interlink-ts/interlink-api/streams'
-import type { PingResponse } from '@interlink-ts/interlink-api/wire'
+import type { DeviceOffer, PingResponse } from '@interlink-ts/interlink-api/wire'
 import type { Card } from './devices/card.ts'
 import type { Notice, Plan, PlannedContainer, Refusal } from './plan/plan.ts'
 import type { SitePolicy } from './plan/policy.ts'
@@ -224,6 +224,8 @@ export interface Backend {
   resources?(): Promise<Pick<PingResponse, 'resources' | 'taints' | 'queues' | 'streams'>>
   /** Optional: what of kubectl's streams reaches the containers. */
   readonly streams?: Streams
+  /** Devices for resource claims, which its pods then have by name. Optional: what has none lends none by claims. */
+  offeredDevices?(): DeviceOffer
   /** Why it could never give this card to a container, and what to do. Only of a backend that takes devices. Optional. */
   refuseCard?(card: Card): string | undefined
   /** The machines or remotes that a pod may have devices of. Only of a backend that has several. Optional. */

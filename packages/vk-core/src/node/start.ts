@@ -14,6 +14,7 @@ import { createNodeKeeper, type NodeKeeper } from './node-keeper.ts'
 import { watchNodes } from './node-watch.ts'
 import { createPinger } from './pinger.ts'
 import { openPods } from './pods-of-nodes.ts'
+import { createSliceKeeper, findLeftOver } from './slice-keeper.ts'
 import { version } from './version.ts'
 import { createWheel } from './wheel.ts'
 
@@ -78,14 +79,29 @@ export async function startVirtualNodes(config: VkConfig, options: StartOptions)
     closing.push(() => listeners.close())
 
     const wheel = createWheel()
+    const leftOver = findLeftOver(nodeKube)
     // A thousand registrations must not bar one lease.
     const gate = pLimit(nodeConnections / 2)
     closing.push(() => wheel.close())
     for (const node of config.nodes) {
       const { recorder, onBackendReachable } = pods.of(node.name)
+      const interlink = interlinks.get(node.name)!
+      const slices = createSliceKeeper({
+        kube: nodeKube,
+        node: node.name,
+        nodeUid: async () => {
+          const keeper = keepers.get(node.name)!
+          await keeper.registered
+          return keeper.object?.metadata.uid
+        },
+        offer: () => interlink.devices({ node: node.name }),
+        leftOver,
+        log: log.child({ node: node.name })
+      })
       const pinger = createPinger(async () => {
-        const answer = await askPing(interlinks.get(node.name)!, node.name)
+        const answer = await askPing(interlink, node.name)
         onBackendReachable(answer.response ?? {})
+        void slices.onPing(answer.response?.capabilities ?? [])
         return answer
       })
       keepers.set(

@@ -10,6 +10,7 @@ import { KubeError } from '../kube/errors.ts'
 import { createRequest } from '../model/create-request.ts'
 import { address } from '../model/pod-status.ts'
 import type { Missing, Resolution } from '../model/resolution.ts'
+import { ClaimPending, withClaims } from './claims.ts'
 import { lostAfter, type PodContext } from './context.ts'
 import { missingText } from './pod-events.ts'
 import type { PodRecord } from './record.ts'
@@ -79,7 +80,12 @@ export async function resolutionOf(
 async function prepare(context: PodContext, record: PodRecord) {
   const { pod } = record
   const { jobScriptUrl, disableProjectedVolumes } = context.config
-  const resolution = await resolutionOf(context, record)
+  const claimed = await withClaims(context, pod)
+  if ('refusal' in claimed) {
+    refuse(context, record, 'Refused', claimed.refusal)
+    return undefined
+  }
+  const resolution = { ...(await resolutionOf(context, record)), pod: claimed.pod }
   const options = {
     ...(jobScriptUrl && { jobScriptUrl }),
     ...(disableProjectedVolumes && { disableProjectedVolumes })
@@ -172,6 +178,11 @@ export function tellBackoff(context: PodContext, record: PodRecord, error: unkno
   const message = (error as Error).message
   const seconds = Math.round(retryMs / 1000)
   context.log.warn({ pod: record.uid, err: error, retryMs }, 'pod not submitted, trying again')
+  if (error instanceof ClaimPending) {
+    context.teller.tell(record.pod, 'Warning', 'FailedPrepareDynamicResources', message)
+    record.waiting = { reason: 'ContainerCreating', message }
+    return context.changed(record)
+  }
   if (error instanceof KubeError) {
     context.teller.tell(
       record.pod,

@@ -1,12 +1,15 @@
 import type { Card, Sharing } from './card.ts'
 import { deviceEnvironment } from './device-environment.ts'
 import type { Holding, Lease } from './lease.ts'
+import { deviceName } from './device-names.ts'
 import { migGeometries } from './mig-geometry.ts'
 
 /** A device as a backend hands it to an instance or a job. */
 export interface BoundDevice {
   readonly card: string
   readonly host: string
+  /** As resource claims name it. */
+  readonly name: string
   readonly vendor: string
   readonly model: string
   readonly resource: string
@@ -66,6 +69,7 @@ function deviceOf(holding: Holding, card: Card): BoundDevice {
   const common = {
     card: card.id,
     host: card.host,
+    name: deviceName(card, holding),
     vendor: card.vendor,
     model: card.model,
     resource,

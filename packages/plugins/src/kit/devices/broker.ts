@@ -5,7 +5,7 @@ import type { BrokerEvent, Preemption } from './broker-events.ts'
 import { statusOf, type BrokerStatus } from './broker-status.ts'
 import type { CardPool } from './card-pool.ts'
 import type { Card } from './card.ts'
-import { placeFor, refusalForEver, victimsFor, type Deciding } from './decide.ts'
+import { noRoom, placeFor, refusalForEver, victimsFor, type Deciding } from './decide.ts'
 import { checkRequest, requestOf } from './device-request.ts'
 import { DeviceState, placeOf, type DeviceStateOptions } from './device-state.ts'
 import type { LeaseLedger } from './lease-ledger.ts'
@@ -107,7 +107,7 @@ export class DeviceBroker {
 
   /** The devices of a pod on one of these hosts, by {@link request} and {@link bind}; undefined where it asks for none. */
   async acquire(
-    plan: Pick<Plan, 'pod' | 'resources'>,
+    plan: Pick<Plan, 'pod' | 'resources' | 'claimed'>,
     hosts?: readonly string[]
   ): Promise<Binding | undefined> {
     const request = requestOf(plan, this.#state.pool)
@@ -353,7 +353,7 @@ export class DeviceBroker {
     const reason =
       preempted.length > 0
         ? `${preempted.length} that borrow were told to go; ask again when they have`
-        : 'no room at the moment; ask again when something is released'
+        : noRoom(deciding, request)
     return new PluginError('PLUGIN_DEVICES_BUSY', { uid, reason, preempted })
   }
 

@@ -93,11 +93,29 @@ export function refusalForEver(
   const empty = new CardPool([...state.pool.cards()].map(({ card }) => card))
   const wish = wishOf(request, policy, view)
   if (choose(empty, wish) || planRepartition(empty, wish)) return undefined
+  if (request.exactly) {
+    const names = request.exactly.map(({ card, resource }) => `${resource} of card ${card}`).join(' and ')
+    return `${request.project} may not have ${names}, or not together, as its resource claims say; delete the claims to have others allocated, and ask for devices of one host (matchAttribute: devices.interlink.io/host)`
+  }
   const offered = new Set([...empty.groups()].flatMap(({ shape }) => shape.resources))
   const unknown = resourceList(request).find((resource) => !offered.has(resource))
   return unknown === undefined
     ? `no cards that ${request.project} may use have ${asked(request)} together; ask for less, or for other hosts, models or labels`
     : `no card here offers ${unknown}; expected one of ${[...offered].sort().join(', ') || 'none'}`
+}
+
+/** Why a request has to wait. */
+export function noRoom({ state }: Deciding, { exactly = [] }: DeviceRequest): string {
+  const again = 'ask again when something is released'
+  if (exactly.length === 0) return `no room at the moment; ${again}`
+  const away = exactly.filter(({ card }) => !state.pool.get(card)?.open).map(({ card }) => card)
+  const holders = exactly.flatMap(({ card }) => state.holdersOf(card))
+  const names = new Set(holders.map(({ request }) => request.name ?? request.uid))
+  return [
+    ...(away.length > 0 ? [`card ${[...new Set(away)].join(', ')} cannot be given at the moment`] : []),
+    ...(names.size > 0 ? [`${[...names].join(', ')} is on the card of its resource claim`] : []),
+    again
+  ].join('; ')
 }
 
 const asked = ({ resources }: DeviceRequest): string =>

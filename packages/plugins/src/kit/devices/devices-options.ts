@@ -9,6 +9,11 @@ export const DevicesOptions = Type.Object(
       Type.String({ pattern: '^/', description: 'where the leases are kept; default: ROOT.devices' })
     ),
     policy: { ...PolicyOptions, default: {} } as typeof PolicyOptions,
+    offers: Type.Union([Type.Literal('resources'), Type.Literal('claims')], {
+      default: 'resources',
+      description:
+        'how pods ask: by extended resources, or by resource claims (DRA) of resource.k8s.io/v1; never both, as the scheduler would count them twice'
+    }),
     fpgaTaint: Type.Boolean({
       default: false,
       description: 'keep pods away that do not tolerate accelerator-FPGA=MODEL:NoSchedule'

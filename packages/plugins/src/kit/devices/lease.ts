@@ -6,6 +6,13 @@ const name = Type.String({ minLength: 1 })
 /** Milliseconds since the epoch. */
 const time = Type.Number()
 
+/** One part of a card and no other. */
+export const ExactPart = Type.Object(
+  { card: name, resource: name, start: Type.Integer({ minimum: 0 }) },
+  closed
+)
+export type ExactPart = Static<typeof ExactPart>
+
 /** What a pod or a person asks for. */
 export const DeviceRequest = Type.Object(
   {
@@ -16,6 +23,12 @@ export const DeviceRequest = Type.Object(
       minProperties: 1,
       description: 'how many of which extended resource'
     }),
+    exactly: Type.Optional(
+      Type.Array(ExactPart, {
+        minItems: 1,
+        description: 'these parts, as a resource claim was allocated them; `resources` counts them'
+      })
+    ),
     together: Type.Optional(
       Type.Union([Type.Literal('host'), Type.Literal('any')], { description: 'default: host' })
     ),

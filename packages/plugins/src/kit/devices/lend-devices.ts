@@ -1,13 +1,21 @@
 import { PluginError, refused } from '../../errors.ts'
 import type { Backend, HeldJob, Job } from '../backend.ts'
 import { writePlan } from '../jobs/job-directory.ts'
+import type { Plan, Refusal } from '../plan/plan.ts'
 import { writeContainer } from '../supervisor/write-job.ts'
 import type { Binding } from './binding.ts'
 import { DeviceMissing } from './device-missing.ts'
 import type { DeviceBroker } from './broker.ts'
+import { requestOf } from './device-request.ts'
 import type { Notice } from './lease.ts'
+import { deviceOffer } from './device-offer.ts'
 import { nodeOffer, type NodeOfferOptions } from './node-offer.ts'
 import { shareDevices } from './share-devices.ts'
+
+export interface LendOptions extends NodeOfferOptions {
+  /** How pods ask for devices. @default resources */
+  readonly offers?: 'resources' | 'claims'
+}
 
 /** Job id of a lease, for where no job stands behind it. */
 const leaseId = (uid: string) => `devices of ${uid}`
@@ -23,7 +31,12 @@ const suspectMs = 30_000
  * or have to give them back. The lease is durable before the job is handed over; one that nothing stands behind is
  * an orphan, as a job would be.
  */
-export function lendDevices(backend: Backend, broker: DeviceBroker, offer: NodeOfferOptions = {}): Backend {
+export function lendDevices(
+  backend: Backend,
+  broker: DeviceBroker,
+  { offers = 'resources', ...offer }: LendOptions = {}
+): Backend {
+  const byClaims = offers === 'claims'
   const look = cardsWatch(backend, broker)
   /** On their way out, and why: for as long as they are asked for, which their lease may not be. */
   const ending = new Map<string, Notice>()
@@ -45,6 +58,16 @@ export function lendDevices(backend: Backend, broker: DeviceBroker, offer: NodeO
         }
       }
     },
+
+    ...(byClaims
+      ? {
+          async render(plan, dir) {
+            const refusals = notByClaims(plan, broker)
+            return refusals.length > 0 ? { refusals } : backend.render(plan, dir)
+          },
+          offeredDevices: () => deviceOffer(broker.pool)
+        }
+      : {}),
 
     async list(jobs) {
       const states = new Map(await backend.list(jobs))
@@ -94,6 +117,8 @@ export function lendDevices(backend: Backend, broker: DeviceBroker, offer: NodeO
       return [...(await backend.check()), { name: 'devices', ok: true, detail }]
     },
 
+    honours: async () => ({ ...(await backend.honours?.()), claims: byClaims }),
+
     async resources() {
       const { accelerators, taints } = nodeOffer(broker.pool, offer)
       const offered = await backend.resources?.()
@@ -101,7 +126,10 @@ export function lendDevices(backend: Backend, broker: DeviceBroker, offer: NodeO
       const others = offered?.resources?.accelerators?.filter(({ resourceType }) => !lent.has(resourceType))
       return {
         ...offered,
-        resources: { ...offered?.resources, accelerators: [...(others ?? []), ...accelerators] },
+        resources: {
+          ...offered?.resources,
+          accelerators: [...(others ?? []), ...(byClaims ? [] : accelerators)]
+        },
         ...(taints.length > 0 ? { taints: [...(offered?.taints ?? []), ...taints] } : {})
       }
     },
@@ -112,6 +140,16 @@ export function lendDevices(backend: Backend, broker: DeviceBroker, offer: NodeO
     }
   }
   return overridden(backend, own)
+}
+
+/** The scheduler that allocates claims does not count what is asked for in another way. */
+function notByClaims(plan: Plan, { pool }: DeviceBroker): Refusal[] {
+  const { pod, resources } = plan
+  const { resources: asked = {} } = requestOf({ pod, resources }, pool) ?? {}
+  return Object.keys(asked).map((name) => ({
+    field: `resources.limits[${name}]`,
+    message: 'devices are given by resource claims here; name a claim in spec.resourceClaims'
+  }))
 }
 
 /** Which cards cannot be given: those that the backend does not see, and for a while those that it could not give. */

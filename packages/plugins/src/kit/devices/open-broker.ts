@@ -2,6 +2,7 @@ import { ConfigError } from '@interlink-ts/interlink-api/config'
 import type { Backend } from '../backend.ts'
 import { DeviceBroker } from './broker.ts'
 import type { Card } from './card.ts'
+import { cardLabel } from './device-names.ts'
 import type { DevicesOptions } from './devices-options.ts'
 import { loadInventory } from './inventory.ts'
 import { createPolicy } from './policy.ts'
@@ -22,10 +23,27 @@ export async function openBroker(
     const field = `cards[${index}].sharing`
     if (reason !== undefined) throw new ConfigError(`${file}: ${field}: ${reason}`, { file, field })
   })
+  if (options.offers === 'claims') checkNames(inventory, file)
   return DeviceBroker.open({
     dir: options.directory ?? `${root.replace(/\/+$/, '')}.devices`,
     inventory,
     policy: createPolicy(options.policy)
+  })
+}
+
+/** Claims name devices by DNS labels, of which ids that differ may make one. */
+function checkNames(inventory: readonly Card[], file: string): void {
+  const ids = new Map<string, string>()
+  inventory.forEach((card, index) => {
+    const label = cardLabel(card)
+    const other = ids.get(label)
+    const field = `cards[${index}].id`
+    if (label === '' || other !== undefined)
+      throw new ConfigError(
+        `${file}: ${field}: resource claims name devices by letters and digits, of which ${card.id} has ${label === '' ? 'none' : `the same as ${other} in its first 48`}; rename it`,
+        { file, field }
+      )
+    ids.set(label, card.id)
   })
 }
 

@@ -1,8 +1,9 @@
 import { bestFit, type Fit } from './best-fit.ts'
 import type { Card } from './card.ts'
 import type { CardGroup, CardPool } from './card-pool.ts'
+import type { ExactPart } from './lease.ts'
 import { packCards } from './pack-cards.ts'
-import { bitCount, type Placement, type Shape } from './shape.ts'
+import { bitCount, shapeOf, type Placement, type Shape } from './shape.ts'
 
 /** Devices that are given together or not at all. */
 export interface Wish {
@@ -10,6 +11,8 @@ export interface Wish {
   readonly resources: readonly string[]
   /** `host`: all in one machine. @default any */
   readonly together?: 'host' | 'any'
+  /** These parts and no others, one for each of the resources. */
+  readonly exactly?: readonly ExactPart[]
   /** How well cards of a group suit, lower is better; undefined: not these. @default all alike */
   readonly rank?: (group: CardGroup) => number | undefined
 }
@@ -36,9 +39,39 @@ const searched = 16
  * what others may ask for is lost, then on the fullest card and host. The pool is left as it was.
  */
 export function choose(pool: CardPool, wish: Wish): readonly Placed[] | undefined {
+  if (wish.exactly) return chooseExactly(pool, wish, wish.exactly)
   if (wish.resources.length === 1) return greedy(pool, wish)
   if (wish.together === 'host') return onOneHost(pool, wish)
   return greedy(pool, wish) ?? chooseJointly(pool, [wish])?.[0]
+}
+
+/** These parts, where all are there and free; undefined else. */
+function chooseExactly(
+  pool: CardPool,
+  wish: Wish,
+  parts: readonly ExactPart[]
+): readonly Placed[] | undefined {
+  const placed = parts.flatMap(({ card: id, resource, start }): Placed[] => {
+    const { card } = pool.get(id) ?? {}
+    const placement =
+      card &&
+      shapeOf(card)
+        .placements.get(resource)
+        ?.find((one) => one.start === start)
+    return card && placement ? [{ card, placement }] : []
+  })
+  if (placed.length < parts.length) return undefined
+  if (wish.together === 'host' && new Set(placed.map(({ card }) => card.host)).size > 1) return undefined
+  const suited = [...pool.groups()].filter((group) => rankOf(wish, group) !== undefined)
+  const wanted = new Map<string, number>()
+  for (const { card, placement } of placed) {
+    const before = wanted.get(card.id) ?? 0
+    const { state, open } = pool.get(card.id)!
+    const isFree = open && ((state | before) & placement.mask) === 0
+    if (!isFree || !suited.some(({ byState }) => byState.get(state)?.has(card.id))) return undefined
+    wanted.set(card.id, before | placement.mask)
+  }
+  return placed
 }
 
 export function take(pool: CardPool, placed: readonly Placed[]): void {

@@ -86,7 +86,8 @@ function moveTogether(
   return after
 }
 
-const isMovable = ({ resources, together }: Wish): boolean => resources.length === 1 || together !== 'host'
+const isMovable = ({ resources, together, exactly }: Wish): boolean =>
+  !exactly && (resources.length === 1 || together !== 'host')
 
 /** How many of a resource still fit into all cards that are open. */
 export function roomIn(pool: CardPool, resource: string): number {

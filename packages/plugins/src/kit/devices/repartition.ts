@@ -20,6 +20,8 @@ export interface Repartition {
  * either. Cards that anybody uses stay as they are. The pool is left as it was.
  */
 export function planRepartition(pool: CardPool, wish: Wish): readonly Repartition[] | undefined {
+  // Who has been told which devices it gets is not to have others.
+  if (wish.exactly) return choose(pool, wish) ? [] : undefined
   const changes: Repartition[] = []
   try {
     while (!choose(pool, wish)) {

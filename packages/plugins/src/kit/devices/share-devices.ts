@@ -4,8 +4,8 @@ import { deviceEnvironment, deviceVariables } from './device-environment.ts'
 
 /**
  * A plan whose containers have the devices that were given to their pod, each as many as it asks for: what runs
- * together has them apart, an init container those that another one has later, as with a kubelet (KEP-753). What an
- * earlier start was given is forgotten.
+ * together has them apart, an init container those that another one has later, as with a kubelet (KEP-753). Those of
+ * resource claims go to each container that names the claim. What an earlier start was given is forgotten.
  */
 export function shareDevices(plan: Plan, devices: readonly BoundDevice[]): Plan {
   const left = [...devices]
@@ -18,7 +18,9 @@ export function shareDevices(plan: Plan, devices: readonly BoundDevice[]): Plan 
   return {
     ...plan,
     containers: plan.containers.map((container) => {
-      const own = taken.get(container) ?? pick(devices, container)
+      const own = plan.claimed
+        ? claimed(devices, container)
+        : (taken.get(container) ?? pick(devices, container))
       if (own.length === 0) return container
       const variables = Object.entries(deviceEnvironment(own)).map(([name, value]) => ({ name, value }))
       return {
@@ -29,6 +31,9 @@ export function shareDevices(plan: Plan, devices: readonly BoundDevice[]): Plan 
     })
   }
 }
+
+const claimed = (devices: readonly BoundDevice[], container: PlannedContainer): BoundDevice[] =>
+  devices.filter(({ name }) => container.claimed?.includes(name))
 
 const pick = (devices: readonly BoundDevice[], { limits }: PlannedContainer): BoundDevice[] =>
   Object.entries(limits.extended ?? {}).flatMap(([resource, count]) =>

@@ -1,4 +1,5 @@
 import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import { compileClaims } from './claims.ts'
 import { compileContainer } from './container.ts'
 import { createContext, dnsLabel, placeContainers, type Context, type Placed } from './context.ts'
 import { checkFields } from './fields.ts'
@@ -34,6 +35,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
   compilePodSecurity(context)
   const hosts = compileHosts(context)
   const resources = compileResources(placed, context)
+  const claims = compileClaims(placed, context)
   const volumes = compileVolumes(collectSent(data), mountedVolumes(placed), context)
   const credentials = compilePullSecrets(data.imagePullSecrets ?? [], context)
   const restartPolicy = restartPolicies.find((known) => known === (spec.restartPolicy ?? 'Always'))
@@ -46,6 +48,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
         sent: data.container.find((sent) => sent.name === item.container.name),
         volumes,
         limits: resources.limits.get(item) ?? {},
+        claimed: claims.of.get(item) ?? [],
         hostname: hosts.hostname
       },
       context
@@ -78,6 +81,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
     containers,
     volumes: [...volumes.values()].flatMap((volume) => (typeof volume === 'object' ? [volume.planned] : [])),
     ...(credentials.length > 0 ? { credentials } : {}),
+    ...(claims.all.length > 0 ? { claimed: claims.all } : {}),
     ...(spec.shareProcessNamespace ? { sharesProcesses: true } : {}),
     hosts: hosts.entries,
     resources: resources.pod,
@@ -111,20 +115,13 @@ function checkIdentity(placed: readonly Placed[], { pod, findings }: Context): v
 
 interface FurtherSpec {
   readonly os?: { readonly name?: string }
-  readonly resourceClaims?: readonly unknown[]
   readonly dnsConfig?: object
 }
 
 function checkUnsupported({ pod, policy, findings }: Context): void {
   const { spec } = pod
-  const { os, resourceClaims, dnsConfig } = spec as FurtherSpec
+  const { os, dnsConfig } = spec as FurtherSpec
   if (os?.name && os.name !== 'linux') findings.refuse('spec.os.name', 'this node runs Linux; use linux')
-  if (resourceClaims?.length) {
-    findings.refuse(
-      'spec.resourceClaims',
-      'resource claims cannot be given here; ask for an extended resource'
-    )
-  }
   const runtime = spec.runtimeClassName
   if (runtime && !policy.runtimeClasses.includes(runtime)) {
     const offer = policy.runtimeClasses.join(', ') || 'none'

@@ -15,6 +15,8 @@ export interface ContainerInput {
   readonly sent: RetrievedContainer | undefined
   readonly volumes: ReadonlyMap<string, CompiledVolume>
   readonly limits: PlannedContainer['limits']
+  /** Devices that its resource claims were allocated. */
+  readonly claimed?: readonly string[]
   readonly hostname: string
 }
 
@@ -61,6 +63,7 @@ export function compileContainer(placed: Placed, input: ContainerInput, context:
     env: [...env].map(([name, value]) => ({ name, value })),
     mounts: compileMounts(placed, input.volumes, env, context),
     limits: input.limits,
+    ...(input.claimed?.length && { claimed: input.claimed }),
     ...compileActions(placed, context),
     ...compileContainerSecurity(placed, context),
     terminationMessagePath: messagePath ?? '',

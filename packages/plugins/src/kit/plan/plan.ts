@@ -28,6 +28,8 @@ export interface Plan {
    * told of. It may hold secrets. Absent where the backend runs them.
    */
   readonly script?: string
+  /** Names of the devices that the pod's resource claims were allocated. Absent where it has none. */
+  readonly claimed?: readonly string[]
   /** What differs from what was asked, where the outcome is at least as safe; told once as events. */
   readonly notices: readonly Notice[]
 }
@@ -70,6 +72,8 @@ export interface PlannedContainer {
     /** Extended resources. Absent where it has none. */
     readonly extended?: Readonly<Record<string, number>>
   }
+  /** Those of the pod's {@link Plan.claimed} that are this container's. Absent where it has none. */
+  readonly claimed?: readonly string[]
   /** What of them it was given by name. Absent before its start, and where nobody names them. */
   readonly devices?: readonly PlannedDevice[]
   readonly probes: {

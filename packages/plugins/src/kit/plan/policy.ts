@@ -51,6 +51,7 @@ export const SitePolicy = Type.Object(
         userNamespace: no('runs the pod in a user namespace of its own'),
         jobScripts: no('runs the script of a job script builder'),
         pullSecrets: no('pulls images with the credentials of the pod'),
+        claims: no('gives the devices that resource claims were allocated'),
         sizeLimits: no('holds emptyDir and ephemeral-storage limits'),
         hostname: no('sets the host name seen inside'),
         ownNetwork: no('gives each pod a network of its own, and never that of a machine')

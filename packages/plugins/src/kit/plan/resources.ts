@@ -73,10 +73,6 @@ function demand(resources: ResourceRequirements = {}, path: string, findings: Fi
       )
     }
   }
-  const { claims } = resources as { claims?: unknown[] }
-  if (claims?.length) {
-    findings.refuse(`${path}.claims`, 'resource claims cannot be given here; ask for an extended resource')
-  }
   return { limits, requests: new Map([...limits, ...requests]) }
 }
 

@@ -13,7 +13,7 @@ import { deleteRoutes } from './routes/delete.ts'
 import { ephemeralRoutes } from './routes/ephemeral.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logRoutes } from './routes/logs.ts'
-import { statusRoutes, usageRoutes } from './routes/status.ts'
+import { deviceRoutes, statusRoutes, usageRoutes } from './routes/status.ts'
 import { streamRoutes } from './routes/streams.ts'
 import { watchRoutes } from './routes/watch.ts'
 
@@ -103,6 +103,7 @@ export function buildPluginServer(options: PluginServerOptions): FastifyInstance
     createRoutes,
     statusRoutes,
     usageRoutes,
+    deviceRoutes,
     deleteRoutes,
     ephemeralRoutes,
     logRoutes,

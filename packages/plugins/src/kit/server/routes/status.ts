@@ -3,6 +3,7 @@ import {
   capabilities,
   decode,
   encodeStatuses,
+  type DeviceOffer,
   type PingResponse,
   type PodUsage
 } from '@interlink-ts/interlink-api/wire'
@@ -35,6 +36,15 @@ export const usageRoutes: FastifyPluginAsync<PluginContext> = async (app, { back
   })
 }
 
+/** `GET /devices`: what resource claims can be allocated, where the backend lends by them. */
+export const deviceRoutes: FastifyPluginAsync<PluginContext> = async (app, { backend }) => {
+  app.get('/devices', async (): Promise<DeviceOffer> => {
+    if (!backend.offeredDevices)
+      throw new PluginError('PLUGIN_NOT_OFFERED', { what: 'devices', backend: backend.name })
+    return backend.offeredDevices()
+  })
+}
+
 /** A backend that is away takes no pod from the node: its jobs go on, and the answer says since when and why. */
 async function ping({ backend, keeper, version }: PluginContext): Promise<PingResponse> {
   const away = keeper.unreachable
@@ -48,7 +58,8 @@ async function ping({ backend, keeper, version }: PluginContext): Promise<PingRe
       ...capabilities,
       ...offeredStreams(backend),
       ...(backend.add ? ['ephemeral'] : []),
-      ...(backend.usage ? ['usage'] : [])
+      ...(backend.usage ? ['usage'] : []),
+      ...(backend.offeredDevices ? ['devices'] : [])
     ],
     ...(await backend.resources?.())
   }

@@ -1,0 +1,266 @@
+import t from 'tap'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Pod } from '@interlink-ts/interlink-api/wire'
+import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
+import { createSliceKeeper } from '../../packages/vk-core/src/node/slice-keeper.ts'
+import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
+import { eventually } from '../support/eventually.ts'
+import { temporaryDirectory } from '../support/reaper.ts'
+import { requireReal } from '../support/require-real.ts'
+import { startStack } from '../support/stack.ts'
+import { shellPod } from './workloads.ts'
+
+const file = (path: string) => new URL(`../../${path}`, import.meta.url).pathname
+const patience = { deadlineMs: 120_000 }
+
+const large = {
+  id: 'GPU-large',
+  uuid: 'GPU-large',
+  model: 'NVIDIA H100 80GB HBM3',
+  memoryMiB: 81_920
+}
+const cut = {
+  id: 'GPU-cut',
+  model: 'NVIDIA A100-SXM4-40GB',
+  memoryMiB: 40_960,
+  sharing: {
+    type: 'mig',
+    geometry: 'a100-40gb',
+    instances: [
+      { profile: '3g.20gb', start: 0, uuid: 'MIG-one' },
+      { profile: '3g.20gb', start: 4, uuid: 'MIG-two' }
+    ]
+  }
+}
+
+const stay = (script: string) => `${script}; while :; do sleep 0.1; done`
+const withClaims = (name: string, claims: readonly object[], spec = {}): Pod =>
+  shellPod({
+    name,
+    script: stay('echo "has $CUDA_VISIBLE_DEVICES"'),
+    container: { resources: { claims: [{ name: 'gpu' }] } },
+    spec: { resourceClaims: claims, terminationGracePeriodSeconds: 1, ...spec }
+  })
+
+interface Slice {
+  readonly metadata: { readonly name: string }
+  readonly spec: {
+    readonly driver: string
+    readonly nodeName: string
+    readonly pool: { readonly generation: number }
+    readonly devices: readonly { readonly name: string }[]
+  }
+}
+
+interface Claim {
+  readonly status?: {
+    readonly allocation?: { readonly devices: { readonly results: readonly { readonly device: string }[] } }
+  }
+}
+
+t.test('pods have the devices that the scheduler has allocated to their claims', async (t) => {
+  if (!requireReal(t, controlPlaneUnavailable())) return
+  const files = temporaryDirectory('claims')
+  t.teardown(() => files.remove())
+  const inventory = join(files.path, 'cards.yaml')
+  const install = (...cards: readonly object[]) => writeFile(inventory, JSON.stringify({ cards }))
+  await install(large, cut)
+  const cluster = await startControlPlane()
+  t.teardown(() => cluster.stop())
+  const kubectl = async (args: readonly string[], input?: object) => {
+    const result = await cluster.kubectl(args, input ? { input: JSON.stringify(input) } : {})
+    if (result.code !== 0) throw new Error(result.stderr)
+    return result.stdout
+  }
+  const get = async <T>(...what: readonly string[]) =>
+    JSON.parse(await kubectl(['get', ...what, '-o', 'json'])) as T
+  const pod = (name: string) => get<Pod>('pod', name)
+  const events = (name: string) =>
+    kubectl(['get', 'events', '--field-selector', `involvedObject.name=${name}`])
+  const slices = async () => (await get<{ items: Slice[] }>('resourceslices')).items
+  const devices = async () =>
+    (await slices()).flatMap(({ spec }) => spec.devices.map(({ name }) => name)).sort()
+  const said = (name: string) =>
+    eventually(async () => (await kubectl(['logs', name]).catch(() => '')).trim(), patience)
+
+  await kubectl(['apply', '-f', file('deploy/kubernetes/rbac.yaml')])
+  const stack = await startStack({
+    kubeconfigPath: await cluster.kubeconfigFor('node', {
+      user: 'system:serviceaccount:interlink:interlink-node'
+    }),
+    node: { interlink: { pingSeconds: 1 } },
+    plugin: {
+      devices: { inventory, offers: 'claims' },
+      options: { images: { apptainer: '', podman: '' } }
+    }
+  })
+  t.teardown(() => stack.stop())
+
+  await t.test('the node publishes what the broker has, and offers it in no other way', async (t) => {
+    const names = ['gpu-cut-3g-20gb-0', 'gpu-cut-3g-20gb-4', 'gpu-large']
+    await eventually(async () => (await devices()).length === 3, patience)
+    t.same(await devices(), names)
+    t.match(await slices(), [{ spec: { driver: 'devices.interlink.io', nodeName: stack.nodeName } }])
+    const { status } = await get<{ status: { allocatable: Record<string, string> } }>('node', stack.nodeName)
+    t.same(
+      Object.keys(status.allocatable).filter((name) => name.includes('/')),
+      []
+    )
+  })
+
+  await t.test('a selector on model and memory leads to that device, and who finds none waits', async (t) => {
+    await kubectl(['apply', '--validate=strict', '-f', file('examples/gpu-claim.yaml')])
+    t.equal(await said('gpu-claim'), 'has GPU-large')
+    await kubectl(['delete', 'pod', 'gpu-claim', '--wait=true'])
+
+    const fromTemplate = [{ name: 'gpu', resourceClaimTemplateName: 'large-gpu' }]
+    for (const name of ['first', 'second'])
+      await kubectl(['apply', '-f', '-'], withClaims(name, fromTemplate))
+    const running = await eventually(async () => {
+      const found = await Promise.all(['first', 'second'].map(pod))
+      return found.find(({ status }) => status?.phase === 'Running')?.metadata.name
+    }, patience)
+    const other = running === 'first' ? 'second' : 'first'
+    await eventually(
+      async () =>
+        JSON.stringify((await pod(other)).status?.conditions).includes('cannot allocate all claims'),
+      patience
+    )
+    await kubectl(['delete', 'pod', running, '--wait=true'])
+    t.equal(await said(other), 'has GPU-large', 'what has come back')
+    await kubectl(['delete', 'pod', other, '--wait=true'])
+  })
+
+  await t.test('each pod has exactly the part that its claim was allocated', async (t) => {
+    const half = (name: string) => ({
+      apiVersion: 'resource.k8s.io/v1',
+      kind: 'ResourceClaim',
+      metadata: { name },
+      spec: {
+        devices: {
+          requests: [
+            {
+              name: 'half',
+              exactly: {
+                deviceClassName: 'gpu.interlink.io',
+                selectors: [
+                  {
+                    cel: {
+                      expression: `device.attributes["devices.interlink.io"].model == "${cut.model}" && device.attributes["devices.interlink.io"].profile == "3g.20gb"`
+                    }
+                  }
+                ]
+              }
+            }
+          ]
+        }
+      }
+    })
+    for (const name of ['left', 'right']) {
+      await kubectl(['apply', '--validate=strict', '-f', '-'], half(name))
+      await kubectl(['apply', '-f', '-'], withClaims(name, [{ name: 'gpu', resourceClaimName: name }]))
+    }
+    const uuids: Record<string, string> = { 'gpu-cut-3g-20gb-0': 'MIG-one', 'gpu-cut-3g-20gb-4': 'MIG-two' }
+    const seen = new Set<string>()
+    for (const name of ['left', 'right']) {
+      const has = await said(name)
+      const { status } = await get<Claim>('resourceclaim', name)
+      t.equal(has, `has ${uuids[status!.allocation!.devices.results[0]!.device]}`)
+      seen.add(has)
+    }
+    t.equal(seen.size, 2)
+  })
+
+  await t.test('a claim that cannot be honoured is told, with what to do', async (t) => {
+    const claim = {
+      apiVersion: 'resource.k8s.io/v1',
+      kind: 'ResourceClaim',
+      metadata: { name: 'odd' },
+      spec: { devices: { requests: [{ name: 'r', exactly: { deviceClassName: 'gpu.interlink.io' } }] } }
+    }
+    await kubectl(['apply', '-f', '-'], claim)
+    const past = withClaims('odd', [{ name: 'gpu', resourceClaimName: 'odd' }], { nodeName: stack.nodeName })
+    await kubectl(['apply', '-f', '-'], past)
+    const why = await eventually(
+      async () => /FailedPrepareDynamicResources.*/.exec(await events('odd'))?.[0],
+      patience
+    )
+    t.match(why, /resourceclaim "odd" has no devices: leave spec\.nodeName to the scheduler/)
+    const { uid } = (await pod('odd')).metadata
+    const device = { request: 'r', driver: 'gpu.example.com', pool: 'elsewhere', device: 'gpu-0' }
+    const status = {
+      allocation: { devices: { results: [device] } },
+      reservedFor: [{ resource: 'pods', name: 'odd', uid }]
+    }
+    await kubectl([
+      'patch',
+      'resourceclaim',
+      'odd',
+      '--subresource=status',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ status })
+    ])
+    await eventually(async () => (await pod('odd')).status?.phase === 'Failed', patience)
+    t.match((await pod('odd')).status, {
+      reason: 'Refused',
+      message: /spec\.resourceClaims\[0\]: .*select devices of driver devices\.interlink\.io/
+    })
+  })
+
+  await t.test('the slices follow the cards, and go with the node', async (t) => {
+    const before = (await slices())[0]!.spec.pool.generation
+    await install(cut)
+    await stack.restart('plugin')
+    await eventually(async () => !(await devices()).includes('gpu-large'), patience)
+    t.same(await devices(), ['gpu-cut-3g-20gb-0', 'gpu-cut-3g-20gb-4'])
+    t.ok((await slices())[0]!.spec.pool.generation > before)
+    t.equal((await pod('left')).status?.phase, 'Running', 'who has a part of another card goes on')
+
+    await kubectl(['delete', 'pod', 'left', 'right', '--wait=true'])
+    const journal = await eventually(async () => {
+      const text = await readFile(`${stack.jobs}.devices/leases.journal`, 'utf8')
+      const count = (type: string) => text.split(`"type":"${type}"`).length - 1
+      return count('bind') === count('release') && count('bind')
+    }, patience)
+    t.equal(journal, 5, 'each was given once and has come back')
+    await stack.kill('vk')
+    await kubectl(['delete', 'node', stack.nodeName])
+    await eventually(async () => (await slices()).length === 0, patience)
+  })
+
+  await t.test(
+    'where the API server keeps no counters, what excludes each other is not offered',
+    async (t) => {
+      const kube = createKubeClient(await loadKubeConfig({ path: cluster.kubeconfigPath }), {
+        userAgent: 'test',
+        connections: 2
+      })
+      t.teardown(() => kube.close())
+      await kubectl(['apply', '-f', '-'], { apiVersion: 'v1', kind: 'Node', metadata: { name: 'other' } })
+      const { metadata } = await get<{ metadata: { uid: string } }>('node', 'other')
+      const counters = { slice: { value: '1' } }
+      const consumesCounters = [{ counterSet: 'card', counters }]
+      const keeper = createSliceKeeper({
+        kube,
+        node: 'other',
+        nodeUid: async () => metadata.uid,
+        leftOver: async () => new Set(),
+        offer: async () => ({
+          sharedCounters: [{ name: 'card', counters }],
+          devices: [
+            { name: 'part', attributes: {}, consumesCounters },
+            { name: 'whole', attributes: {} }
+          ]
+        }),
+        log: pino({ level: 'silent' })
+      })
+      await keeper.onPing(['devices'])
+      t.same(await devices(), ['whole'])
+      await keeper.onPing([])
+      t.same(await slices(), [], 'what is no longer lent is no longer published')
+    }
+  )
+})
