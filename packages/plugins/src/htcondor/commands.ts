@@ -60,9 +60,9 @@ const projection = [
 export const ofRoot = (mark: string): string => `${attributes.root} == ${classadString(mark)}`
 export const ofPod = (mark: string, uid: string): string =>
   `${attributes.uid} == ${classadString(uid)} && ${ofRoot(mark)}`
-/** One job of the root; of an id that is none of ours nothing is touched. */
-export const ofJob = (mark: string, jobId: string): string =>
-  `ClusterId == ${Number(jobId)} && ${ofRoot(mark)}`
+/** Of these those of the root; of an id that is none of ours nothing is touched. */
+export const ofJobs = (mark: string, jobIds: readonly string[]): string =>
+  `(${jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')}) && ${ofRoot(mark)}`
 
 export const queueArgv = (queue: Queue, constraint: string): string[] => [
   'condor_q',
@@ -102,6 +102,12 @@ export const removeArgv = (queue: Queue, constraint: string, reason: string): st
   '-constraint',
   constraint
 ]
+
+/** Of jobs that were removed: they leave the queue without the word of their machines. */
+export const forgetArgv = (queue: Queue, constraint: string, reason: string): string[] => {
+  const [program, ...rest] = removeArgv(queue, constraint, reason)
+  return [program!, '-forcex', ...rest]
+}
 
 export const releaseArgv = (queue: Queue, constraint: string): string[] => [
   'condor_release',

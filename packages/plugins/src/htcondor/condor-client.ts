@@ -63,6 +63,11 @@ export class CondorClient {
     await this.#act(commands.removeArgv(this.#queue, constraint, reason))
   }
 
+  /** Of jobs that were removed, whose machines do not answer. */
+  async forget(constraint: string, reason: string): Promise<void> {
+    await this.#act(commands.forgetArgv(this.#queue, constraint, reason))
+  }
+
   async release(constraint: string): Promise<void> {
     await this.#act(commands.releaseArgv(this.#queue, constraint))
   }

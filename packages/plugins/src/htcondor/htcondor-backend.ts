@@ -30,8 +30,9 @@ import type { Transport } from '../kit/transport/transport.ts'
 import { readAnnotations } from './annotations.ts'
 import { checkCondor } from './check.ts'
 import { ClassAdError } from './classad.ts'
-import { ofJob, ofPod, ofRoot } from './commands.ts'
+import { ofJobs, ofPod, ofRoot } from './commands.ts'
 import { CondorClient } from './condor-client.ts'
+import { EndedPods } from './ended-pods.ts'
 import { EventFiles, type EventFolder } from './event-files.ts'
 import { condorAccess } from './htcondor-streams.ts'
 import { renderProgram } from './job-program.ts'
@@ -41,7 +42,7 @@ import { offeredResources } from './offered-resources.ts'
 import type { HtcondorOptions } from './options.ts'
 import { preflight } from './preflight.ts'
 import type { SlotFacts } from './slot-facts.ts'
-import { backendState, holdOutcome, jobStatus, type CondorJob } from './states.ts'
+import { backendState, holdOutcome, isCutOff, jobStatus, type CondorJob } from './states.ts'
 import { programFile, renderDescription, type Description } from './submit-description.ts'
 import { TransferSite } from './transfer-site.ts'
 
@@ -68,6 +69,7 @@ export class HtcondorBackend implements Backend {
   readonly #events: EventFiles | undefined
   readonly #table: JobTable
   readonly #facts: Newest<readonly SlotFacts[]>
+  readonly #endedPods: EndedPods
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   /** Jobs whose files HTCondor has brought back. */
@@ -107,11 +109,18 @@ export class HtcondorBackend implements Backend {
     this.#table = new JobTable(
       {
         queue: async () => this.#condor.jobs(ofRoot(await this.#rootMark())),
-        history: async (jobIds, sinceMs) => this.#condor.left(ofAny(jobIds), jobIds.length, sinceMs)
+        history: async (jobIds, sinceMs) =>
+          this.#condor.left(ofJobs(await this.#rootMark(), jobIds), jobIds.length, sinceMs)
       },
       this.#events,
       { everyMs: options.querySeconds * 1000 }
     )
+    this.#endedPods = new EndedPods({
+      condor: this.#condor,
+      mark: () => this.#rootMark(),
+      log: context.log,
+      patienceMs: options.timeouts.endedSeconds * 1000
+    })
     this.#facts = new Newest(
       () => this.#condor.slots(),
       factsMs,
@@ -225,12 +234,12 @@ export class HtcondorBackend implements Backend {
     const found = await this.#condor.jobs(ofPod(mark, job.uid))
     // Its files never came: the submission was cut off.
     for (const { jobId } of found.filter(isCutOff))
-      await this.#condor.remove(ofJob(mark, jobId), 'its files did not come')
+      await this.#condor.remove(ofJobs(mark, [jobId]), 'its files did not come')
     const queued = found.filter((each) => !isCutOff(each))
     const [first, ...others] = queued.sort((a, b) => Number(a.jobId) - Number(b.jobId))
     for (const { jobId } of others) {
       this.#context.log.warn({ uid: job.uid, jobId, kept: first!.jobId }, 'a second job of a pod is removed')
-      await this.#condor.remove(ofJob(mark, jobId), 'a second job of its pod')
+      await this.#condor.remove(ofJobs(mark, [jobId]), 'a second job of its pod')
     }
     return first ? { jobId: first.jobId } : undefined
   }
@@ -242,6 +251,7 @@ export class HtcondorBackend implements Backend {
       jobs.map(({ jobId }) => jobId).filter((jobId) => /^\d+$/.test(jobId)),
       (jobId) => this.#isBegun(dirs.get(jobId)!)
     )
+    await this.#endedPods.settle(this.#table.inQueue())
     const states = await Promise.all(jobs.map(async (job) => [job.uid, await this.#stateOf(job)] as const))
     return new Map<string, BackendState>(states)
   }
@@ -262,7 +272,7 @@ export class HtcondorBackend implements Backend {
     if (!job || this.#collected.has(jobId)) return
     this.#collected.add(jobId)
     try {
-      if (this.#isSpooled) await this.#condor.retrieve(ofJob(await this.#rootMark(), jobId))
+      if (this.#isSpooled) await this.#condor.retrieve(ofJobs(await this.#rootMark(), [jobId]))
       await site.collect(dir)
     } catch (err) {
       this.#collected.delete(jobId)
@@ -274,7 +284,7 @@ export class HtcondorBackend implements Backend {
   async #settleHold(uid: string, job: CondorJob): Promise<void> {
     const outcome = holdOutcome(job, this.#options.holds)
     if (outcome === 'wait') return
-    const constraint = `${ofJob(await this.#rootMark(), job.jobId)} && JobStatus == ${jobStatus.held}`
+    const constraint = `${ofJobs(await this.#rootMark(), [job.jobId])} && JobStatus == ${jobStatus.held}`
     const done =
       outcome === 'release'
         ? this.#condor.release(constraint)
@@ -302,7 +312,7 @@ export class HtcondorBackend implements Backend {
   }
 
   async abandon({ jobId }: HeldJob) {
-    await this.#condor.remove(ofJob(await this.#rootMark(), jobId), 'no pod stands behind it')
+    await this.#condor.remove(ofJobs(await this.#rootMark(), [jobId]), 'no pod stands behind it')
   }
 
   /**
@@ -331,6 +341,7 @@ export class HtcondorBackend implements Backend {
   async release({ uid, dir, jobId }: SubmittedJob) {
     this.#cancelled.delete(uid)
     this.#collected.delete(jobId)
+    this.#endedPods.add(jobId)
     this.#access?.close(uid)
     await this.#site.release(dir)
     // It stays in the queue until its files were had.
@@ -379,11 +390,6 @@ export class HtcondorBackend implements Backend {
   }
 }
 
-const spoolingCode = 16
-const isCutOff = ({ status, holdCode }: CondorJob): boolean =>
-  status === jobStatus.held && holdCode === spoolingCode
-const ofAny = (jobIds: readonly string[]): string =>
-  jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')
 const graceOf = async (dir: string): Promise<number> =>
   ((await readJson(planFile(dir)).catch(() => undefined)) as Plan | undefined)?.graceSeconds ?? 0
 const isThere = (path: string): Promise<boolean> =>

@@ -96,7 +96,13 @@ export const HtcondorOptions = Type.Object(
           minimum: 1,
           description: 'condor_q, condor_history, condor_status, condor_rm, condor_release'
         }),
-        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'condor_submit' })
+        submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'condor_submit' }),
+        endedSeconds: Type.Number({
+          default: 60,
+          minimum: 1,
+          description:
+            'how long a job may stay in the queue once its pod has ended, before it is removed; and then, before it is removed without the word of its machine'
+        })
       },
       { ...closed, default: {} }
     ),

@@ -43,6 +43,13 @@ export const jobStatus = {
   suspended: 7
 } as const
 
+/** "Input files are being spooled." */
+const spoolingCode = 16
+
+/** Its files have not come. */
+export const isCutOff = ({ status, holdCode }: CondorJob): boolean =>
+  status === jobStatus.held && holdCode === spoolingCode
+
 export interface HoldPolicy {
   /** By the name or number of a hold code, such as `SystemPolicy` or `26.1` with its subcode. */
   readonly outcomes: Readonly<Record<string, HoldOutcome>>
