@@ -62,11 +62,9 @@ void t.test('pods as instances of a real Incus', async (t) => {
     'an image that is not there is waited for, also by the next plugin, and may be given up',
     async (t) => {
       const first = await startIncusPlugin(t, lab)
-      const [pod, other] = [0, 1].map(() => incusPod('echo here', { container: { image: 'later' } })) as [
-        ReturnType<typeof incusPod>,
-        ReturnType<typeof incusPod>
-      ]
-      for (const each of [pod, other]) {
+      const other = incusPod('true', { container: { image: 'later' } })
+      const pods = Array.from({ length: 5 }, () => incusPod('echo here', { container: { image: 'later' } }))
+      for (const each of [other, ...pods]) {
         await first.client.create(each)
         const { containers } = await whenStatus(first.client, each, ({ containers }) =>
           containers[0]?.state?.waiting?.reason?.startsWith('ErrImage')
@@ -76,12 +74,18 @@ void t.test('pods as instances of a real Incus', async (t) => {
       await first.client.delete(refOf(other))
       await eventually(async () => (await statusOf(first.client, other)) === undefined)
       await first.close()
-      const second = await startIncusPlugin(t, lab, join(first.root, '..'))
-      await whenStatus(second.client, pod, ({ containers }) => containers[0]?.state?.waiting)
+      // It looks often, so that it looks while instances are made.
+      const often = { listSeconds: 0.1 }
+      const second = await startIncusPlugin(t, lab, join(first.root, '..'), {}, often)
+      for (const pod of pods)
+        await whenStatus(second.client, pod, ({ containers }) => containers[0]?.state?.waiting)
       await lab.run('image', 'alias', 'create', 'later', await fingerprint())
-      const { containers } = await whenStatus(second.client, pod, isOver, 60_000)
-      t.equal(containers[0]!.state!.terminated!.exitCode, 0)
-      t.equal(await logOf(second.client, pod), 'here\n')
+      for (const pod of pods) {
+        const { containers, reason } = await whenStatus(second.client, pod, isOver, 90_000)
+        t.equal(reason, undefined)
+        t.equal(containers[0]!.state!.terminated!.exitCode, 0)
+        t.equal(await logOf(second.client, pod), 'here\n')
+      }
       await eventually(none)
     }
   )

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { incusBackend } from '@interlink-ts/plugins/incus'
@@ -54,21 +54,31 @@ void t.test('what goes wrong with Incus', async (t) => {
   )
 
   t.test(
-    'a certificate that has expired is told as such; nothing is made, and nothing is given up',
+    'a certificate that has expired is told as such; nothing is made or given up, and a new one is read by itself',
     async (t) => {
-      const tls = await trustedBy(lab, 'expired', { seconds: 15 })
-      const { validTo } = new X509Certificate(await readFile(tls.certFile))
-      await eventually(() => Date.now() > Date.parse(validTo))
-      const before = await all()
+      const tls = await trustedBy(lab, 'expired')
       const { client } = await startIncusPlugin(t, lab, undefined, { url: lab.url, tls })
+      const running = incusPod('until [ -e /go ]; do sleep 0.2; done; echo went on')
+      const { PodJID } = await client.create(running)
+      await whenStatus(client, running, isRunning)
+      const before = await all()
+      await trustedBy(lab, 'expired', { seconds: -60 })
+      const { validTo } = new X509Certificate(await readFile(tls.certFile))
+      t.ok(Date.now() > Date.parse(validTo))
+      // The node is not ready then.
+      await eventually(async () => !(await client.ping()).ok, { deadlineMs: 60_000 })
       const pod = incusPod('echo renewed')
-      await t.rejects(client.create(pod), { code: 'PLUGIN_BACKEND_FAILED', message: /not authorized/ })
+      await t.rejects(client.create(pod), {
+        code: 'PLUGIN_BACKEND_FAILED',
+        message: /not authorized: the certificate of this client is valid .* to .*; replace it/
+      })
       t.equal(await all(), before)
+      t.ok(isRunning((await statusOf(client, running))!))
       const log = { debug() {}, info() {}, warn() {}, error() {} }
       const backend = incusBackend.create({ url: lab.url, tls }, { root: join(lab.dir, 'none'), log })
       t.match(await backend.check(), [
         { name: 'server', ok: true },
-        { name: 'certificate', ok: false, detail: /from .* to /, fix: /start the plugin again/ },
+        { name: 'certificate', ok: false, detail: /from .* to /, fix: /reads it by itself/ },
         { name: 'trust', ok: false }
       ])
       await backend.close!()
@@ -76,6 +86,20 @@ void t.test('what goes wrong with Incus', async (t) => {
         () => incusBackend.create({ url: lab.url, tls: { ...tls, keyFile: '/no/key' } }, { root: '/', log }),
         { code: 'IL_CONFIG', message: /options\.tls\.keyFile: .*\/no\/key/ }
       )
+
+      // A certificate that does not fit its key, as while the two are being replaced, ends nothing.
+      const other = await trustedBy(lab, 'other')
+      await copyFile(other.keyFile, tls.keyFile)
+      await trustedBy(lab, 'expired')
+      await eventually(() => client.create(pod).catch(() => undefined), {
+        deadlineMs: 60_000,
+        everyMs: 1000
+      })
+      await whenStatus(client, pod, isOver, 60_000)
+      t.equal(await logOf(client, pod), 'renewed\n')
+      await lab.run('exec', PodJID, '--', 'touch', '/go')
+      await whenStatus(client, running, isOver, 60_000)
+      t.equal(await logOf(client, running), 'went on\n')
     }
   )
 

@@ -4,7 +4,7 @@
 # The system's package lists and sources stay as they are.
 set -eu
 daemon=/usr/libexec/incus/incusd
-if [ "${1:-}" = path ] || [ -x "$daemon" ]; then
+if [ "${1:-}" = path ] || { [ -x "$daemon" ] && [ -x /usr/bin/btrfs ]; }; then
   echo "$daemon"
   exit 0
 fi
@@ -33,5 +33,5 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
   chmod 755 /usr/sbin/policy-rc.d
   trap 'rm -rf "$work" /usr/sbin/policy-rc.d' EXIT
 fi
-apt install -y --no-install-recommends "incus-base/$suite" "incus-client/$suite" dnsmasq-base lxcfs >&2
+apt install -y --no-install-recommends "incus-base/$suite" "incus-client/$suite" dnsmasq-base lxcfs btrfs-progs >&2
 echo "$daemon"

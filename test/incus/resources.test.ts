@@ -1,4 +1,5 @@
 import t from 'tap'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
@@ -71,6 +72,48 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
     for (const pod of [single, double]) await client.delete(refOf(pod))
     await eventually(async () => (await instancesOf(lab)).length === 0)
   })
+
+  t.test(
+    'local storage is limited by the root disk, where the pool can; a pod that fills it is evicted',
+    async (t) => {
+      if (!requireReal(t, existsSync('/usr/bin/btrfs') ? undefined : 'btrfs-progs is missing')) return
+      await lab.run('storage', 'create', 'sized', 'btrfs', 'size=512MiB')
+      await lab.run('profile', 'create', 'sized')
+      await lab.run('profile', 'device', 'add', 'sized', 'root', 'disk', 'path=/', 'pool=sized')
+      const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['sized'] })
+      const limited = (script: string, storage: string) =>
+        incusPod(script, { container: { resources: { limits: { 'ephemeral-storage': storage } } } })
+      const noticesOf = (pod: ReturnType<typeof incusPod>) =>
+        whenStatus(client, pod, isOver).then(({ notices = [] }) => notices)
+
+      await t.rejects(client.create(limited('true', '1M')), {
+        code: 'PLUGIN_BACKEND_REFUSED',
+        message: /image takes more than the 1000000 bytes .*ephemeral-storage limits/
+      })
+      const modest = limited('dd if=/dev/urandom of=/x bs=1M count=20 2>/dev/null && echo fits', '100M')
+      modest.pod.spec.volumes = [{ name: 'part', emptyDir: { sizeLimit: '10Mi' } }]
+      modest.pod.spec.containers[0]!.volumeMounts = [{ name: 'part', mountPath: '/part' }]
+      await client.create(modest)
+      t.match(await noticesOf(modest), [{ reason: 'SizeLimitNotHeld', message: /part.* counts to the disk/ }])
+      t.equal(await logOf(client, modest), 'fits\n')
+
+      const greedy = limited(
+        'echo before; while :; do dd if=/dev/urandom bs=64k >>/x 2>/dev/null; sleep 0.1; done',
+        '100M'
+      )
+      await client.create(greedy)
+      const { reason, message } = await whenStatus(client, greedy, isOver, 120_000)
+      t.equal(reason, 'Evicted')
+      t.match(message, /local storage usage exceeds the total limit of containers 100000000/)
+      t.equal(await logOf(client, greedy), 'before\n')
+
+      const { client: other } = await startIncusPlugin(t, lab)
+      const open = limited('true', '1M')
+      await other.create(open)
+      const { notices } = await whenStatus(other, open, isOver)
+      t.match(notices, [{ reason: 'EphemeralStorageNotLimited', message: /pool .* cannot hold a size/ }])
+    }
+  )
 
   t.test('quotas of the project are what the node offers, and Incus holds them', async (t) => {
     const project = ['-c', 'features.images=false', '-c', 'features.profiles=false']

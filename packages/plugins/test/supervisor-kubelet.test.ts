@@ -99,22 +99,26 @@ everywhere(
   }
 )
 
-everywhere('a grace of 0 kills, without hooks and without waiting', async (t, world) => {
-  const preStop: PlannedAction = { type: 'sleep', seconds: 10_000 }
-  const job = await startJob(t, world, {
-    graceSeconds: 10_000,
-    containers: [
-      { name: 'side', kind: 'sidecar', run: DEAF, preStop },
-      { name: 'main', run: DEAF, preStop }
-    ]
-  })
-  await allUp(job, 'side', 'main')
-  await job.stop(0)
-  await job.ended
-  for (const record of (await job.state()).containers.values())
-    t.match(record, { exitCode: 137, signal: 9 }, world.name)
-  t.same(await marked(job.uid), [])
-})
+everywhere(
+  'a grace of 0 kills, without hooks and without waiting, for the reason that is given',
+  async (t, world) => {
+    const preStop: PlannedAction = { type: 'sleep', seconds: 10_000 }
+    const job = await startJob(t, world, {
+      graceSeconds: 10_000,
+      containers: [
+        { name: 'side', kind: 'sidecar', run: DEAF, preStop },
+        { name: 'main', run: DEAF, preStop }
+      ]
+    })
+    await allUp(job, 'side', 'main')
+    await job.stop(0, 'Evicted', 'It took a "lot" of $room')
+    await job.ended
+    const { containers, finished } = await job.state()
+    t.match(finished, { reason: 'Evicted', message: 'It took a "lot" of $room' }, world.name)
+    for (const record of containers.values()) t.match(record, { exitCode: 137, signal: 9 }, world.name)
+    t.same(await marked(job.uid), [])
+  }
+)
 
 everywhere('preStop also runs for a container whose postStart has failed', async (t, world) => {
   const job = await startJob(t, world, {

@@ -123,7 +123,8 @@ export interface RunningJob {
   log(name: string, attempt?: number): Promise<string>
   /** Starts an ephemeral container beside the others. */
   add(container: Container): Promise<void>
-  stop(graceSeconds: number): Promise<void>
+  /** @param end reason and message of the pod */
+  stop(graceSeconds: number, ...end: readonly string[]): Promise<void>
 }
 
 export async function startJob(t: Test, world: World, input: JobInput): Promise<RunningJob> {
@@ -180,7 +181,7 @@ export async function runJob(
     },
     log: (name, attempt = 0) => readFile(join(dir, 'log', `${name}.${attempt}`), 'utf8'),
     add: (container) => addContainer(dir, uid, container),
-    stop: (graceSeconds) => writeFile(join(dir, 'stop'), String(graceSeconds))
+    stop: (...words) => writeFile(join(dir, 'stop'), words.join('\n'))
   }
 }
 

@@ -33,11 +33,12 @@ be_told() {
   beat
 }
 
-# A wish to stop: a signal, or the file with the grace in seconds; a later and shorter one counts.
+# A wish to stop: a signal, or the file with the grace in seconds and, where there is one, the reason and the message of
+# the pod, a line each; a later and shorter one counts.
 look_for_stop() {
-  wish=
+  wish= why= words=
   if [ -f "$DIR/stop" ]; then
-    read -r wish <"$DIR/stop"
+    { read -r wish && read -r why && read -r words; } <"$DIR/stop" || :
     case $wish in '' | *[!0-9]* | ????????*) wish=$grace ;; esac
   elif [ "$asked" ]; then
     wish=$grace
@@ -46,6 +47,7 @@ look_for_stop() {
     [ "$wish" -gt 0 ] || abrupt=1
     if [ -z "$heard" ] && [ -z "$stopping" ]; then
       [ -f "$DIR/stop" ] || be_told
+      [ "$pod_reason" ] || pod_reason=$why pod_message=$words
       begin_end "$wish"
     elif [ $((now + wish * second)) -lt "$stop_until" ]; then
       stop_until=$((now + wish * second))

@@ -1,7 +1,6 @@
-import { X509Certificate } from 'node:crypto'
 import type { Check } from '../kit/backend.ts'
 import type { IncusOptions } from './options.ts'
-import type { IncusConnection, IncusTls } from './rest/index.ts'
+import { validityOf, type IncusConnection, type IncusTls } from './rest/index.ts'
 
 interface Server {
   readonly auth: string
@@ -16,7 +15,7 @@ export async function checkServer(
   { url }: Pick<IncusOptions, 'url'>,
   tls: IncusTls | undefined
 ): Promise<Check[]> {
-  const own = tls ? [checkCertificate(tls.cert)] : []
+  const own = tls ? [checkCertificate(tls)] : []
   try {
     const { auth, environment } = await incus.get<Server>('/1.0')
     const { server_version: version = '', server_name: name = url } = environment ?? {}
@@ -37,14 +36,14 @@ export async function checkServer(
 }
 
 /** Incus knows nobody by a certificate that is out of date, and says no more than that. */
-function checkCertificate(pem: string): Check {
-  const { validFrom, validTo } = new X509Certificate(pem)
-  const now = Date.now()
-  const ok = Date.parse(validFrom) <= now && now < Date.parse(validTo)
+function checkCertificate(tls: IncusTls): Check {
+  const { validFrom, validTo, isValid: ok } = validityOf(tls)
   return {
     name: 'certificate',
     ok,
     detail: `of this client, from ${validFrom} to ${validTo}`,
-    ...(ok ? {} : { fix: `make a new options.tls.certFile, then ${trustFix}, and start the plugin again` })
+    ...(ok
+      ? {}
+      : { fix: `make a new options.tls.certFile, then ${trustFix}; a plugin that runs reads it by itself` })
   }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
-import { ConfigError } from '@interlink-ts/interlink-api/config'
+import { ConfigError, followFiles } from '@interlink-ts/interlink-api/config'
 import type {
   Backend,
   BackendContext,
@@ -23,7 +23,7 @@ import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Addresses } from './addresses.ts'
 import { checkServer } from './check-server.ts'
 import { Federation } from './federation.ts'
-import { instanceName, instanceRequest, marks } from './instance.ts'
+import { instanceName, instanceRequest, marks, profilesOf } from './instance.ts'
 import { refuseCard, refuseDevices } from './instance-devices.ts'
 import { awayCards } from './away-cards.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
@@ -35,12 +35,14 @@ import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
 import { offeredResources } from './offered-resources.ts'
+import { diskNotices, rootDiskOf } from './root-disk.ts'
 import { exec } from './rest/exec.ts'
 import { IncusConnection, IncusError, InstanceFiles, type IncusTls } from './rest/index.ts'
 
 /** Beyond the grace of a pod, before its instance is stopped whatever runs in it; seconds. */
 const patience = 5
 const TERM = 15
+const queued = { phase: 'queued' } as const
 
 const Instances = Type.Array(
   Type.Object({
@@ -69,7 +71,9 @@ class IncusBackend implements Backend {
   readonly #options: IncusOptions
   readonly #context: BackendContext
   readonly #incus: IncusConnection
-  readonly #tls: IncusTls | undefined
+  #tls: IncusTls | undefined
+  /** Ends the look at the files of certificates. */
+  readonly #following: Promise<() => void> | undefined
   readonly #mirror: JobMirror
   readonly #starter: InstanceStarter
   readonly #access: HubAccess
@@ -89,6 +93,7 @@ class IncusBackend implements Backend {
       { url, ...(this.#tls ? { tls: this.#tls } : {}) },
       { project, timeoutMs: timeoutSeconds * 1000 }
     )
+    this.#following = tls && this.#follow(tls)
     const { streams, access } = incusStreams(this.#incus, timeoutSeconds * 1000)
     this.streams = streams
     this.#access = access
@@ -107,7 +112,7 @@ class IncusBackend implements Backend {
   }
 
   honours() {
-    return Promise.resolve({ hostname: true, userNamespace: true, ownNetwork: true })
+    return Promise.resolve({ hostname: true, userNamespace: true, ownNetwork: true, sizeLimits: true })
   }
 
   async render(...[plan]: Parameters<Backend['render']>) {
@@ -118,8 +123,11 @@ class IncusBackend implements Backend {
       ...('refusals' in rendered ? rendered.refusals : [])
     ]
     if ('refusals' in rendered || wrong.length > 0) return { refusals: wrong }
-    const request = JSON.stringify(instanceRequest(plan, '<mark>', this.#options), null, 2)
-    return { ...rendered, shown: [{ title: 'POST /1.0/instances', text: request }] }
+    // Without the server, a pod is shown as if it held nothing.
+    const disk = await rootDiskOf(this.#incus, plan, profilesOf(plan, this.#options)).catch(() => undefined)
+    const request = JSON.stringify(instanceRequest(plan, '<mark>', this.#options, disk), null, 2)
+    const notices = [...rendered.notices, ...diskNotices(plan, disk !== undefined)]
+    return { ...rendered, notices, shown: [{ title: 'POST /1.0/instances', text: request }] }
   }
 
   async submit(job: Job) {
@@ -141,6 +149,8 @@ class IncusBackend implements Backend {
 
   async list(jobs: readonly SubmittedJob[]) {
     const mark = await this.#mark()
+    // One that is started while the answer is under way may be told as stopped; nothing of its end is read from that.
+    const waiting = new Set(jobs.map(({ uid }) => uid).filter((uid) => this.#starter.isWaiting(uid)))
     const answer = await this.#incus.get<unknown>('/1.0/instances', {
       recursion: 1,
       filter: `config.${marks.root} eq ${mark}`
@@ -150,16 +160,19 @@ class IncusBackend implements Backend {
     this.#instances = answer
     const known = new Map(answer.map((instance) => [instance.name, instance]))
     const states = await Promise.all(
-      jobs.map(async (job) => [job.uid, await this.#stateOf(job, known.get(job.jobId))] as const)
+      jobs.map(async (job) => {
+        const state = waiting.has(job.uid) ? queued : await this.#stateOf(job, known.get(job.jobId))
+        return [job.uid, state] as const
+      })
     )
     return new Map<string, BackendState>(states)
   }
 
   async #stateOf({ uid, jobId, dir }: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
-    if (this.#starter.isWaiting(uid)) return { phase: 'queued' }
+    if (this.#starter.isWaiting(uid)) return queued
     if (!instance) {
       this.#mirror.forget(jobId)
-      return (await this.#takesUp(uid, dir)) ? { phase: 'queued' } : { phase: 'gone' }
+      return (await this.#takesUp(uid, dir)) ? queued : { phase: 'gone' }
     }
     if (instance.status === 'Stopped') {
       await this.#mirror.collect(jobId, dir)
@@ -249,10 +262,26 @@ class IncusBackend implements Backend {
   }
 
   async close() {
+    await this.#following?.then((stop) => stop())
     this.#access.close()
     this.#starter.close()
     this.#mirror.close()
     await this.#incus.close()
+  }
+
+  /** Certificates are renewed while pods run. */
+  #follow(tls: NonNullable<IncusOptions['tls']>): Promise<() => void> {
+    const { log } = this.#context
+    const files = [tls.certFile, tls.keyFile, ...(tls.caFile === undefined ? [] : [tls.caFile])]
+    const take = async () => {
+      const fresh = readTls(tls)
+      this.#incus.setTls(fresh)
+      this.#tls = fresh
+      log.info({ url: this.#options.url }, 'TLS files read again')
+    }
+    const onError = (err: unknown) =>
+      log.warn({ url: this.#options.url, err }, 'TLS files changed and cannot be used')
+    return followFiles(files, take, { onError })
   }
 
   #mark(): Promise<string> {

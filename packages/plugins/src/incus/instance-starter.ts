@@ -5,10 +5,11 @@ import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
 import { packJob } from '../kit/jobs/pack-job.ts'
 import { missingDevice } from './instance-devices.ts'
-import { instanceName, instanceRequest, isMarked, type Marked } from './instance.ts'
+import { instanceName, instanceRequest, isMarked, profilesOf, type Marked } from './instance.ts'
 import { programFile, writeIncusFiles } from './job-files.ts'
 import { jobPath } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
+import { rootDiskOf } from './root-disk.ts'
 import { IncusError, InstanceFiles, type IncusConnection } from './rest/index.ts'
 
 /** As a kubelet: 10 s, doubled to 5 min. */
@@ -24,6 +25,8 @@ export class InstanceStarter {
   readonly #log: BackendContext['log']
   /** By UID: when it is tried again. */
   readonly #waiting = new Map<string, NodeJS.Timeout>()
+  /** By UID: tried again at this moment. */
+  readonly #trying = new Set<string>()
 
   constructor(incus: IncusConnection, options: IncusOptions, log: BackendContext['log']) {
     this.#incus = incus
@@ -31,9 +34,9 @@ export class InstanceStarter {
     this.#log = log
   }
 
-  /** Its image is waited for; there is no instance yet. */
+  /** Its image is waited for; there is no instance yet that anybody may look into or make. */
   isWaiting(uid: string): boolean {
-    return this.#waiting.has(uid)
+    return this.#waiting.has(uid) || this.#trying.has(uid)
   }
 
   /**
@@ -41,13 +44,18 @@ export class InstanceStarter {
    * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good; any other error where a later try may do. No instance is left.
    */
   async start(job: Starting, mark: string, pauseMs = firstMs): Promise<void> {
-    await writeIncusFiles(job.plan, job.dir)
+    const disk = await rootDiskOf(this.#incus, job.plan, profilesOf(job.plan, this.#options))
+    await writeIncusFiles(job.plan, job.dir, disk?.bytes)
     const name = instanceName(job.uid)
     try {
       await this.#incus.change('POST', '/1.0/instances', {
-        json: instanceRequest(job.plan, mark, this.#options)
+        json: instanceRequest(job.plan, mark, this.#options, disk)
       })
     } catch (error) {
+      if (disk && isOfSize(error)) {
+        const reason = `the image takes more than the ${disk.bytes} bytes of the pod's ephemeral-storage limits, which count it; raise them (${error.message})`
+        throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason })
+      }
       if (isOfImage(error))
         return this.#wait(job, mark, pauseMs, `image ${job.plan.containers[0]!.image}: ${error.message}`)
       // It may have been made all the same, or before; the next try makes one that has what is asked for now.
@@ -116,10 +124,15 @@ export class InstanceStarter {
     await this.#tell(job, message)
     const again = () => {
       this.#waiting.delete(job.uid)
-      this.start(job, mark, Math.min(pauseMs * 2, longestMs)).catch((err: unknown) => {
-        this.#log.warn({ uid: job.uid, err }, 'an instance could not be started; tried again')
-        return this.#wait(job, mark, Math.min(pauseMs * 2, longestMs), (err as Error).message)
-      })
+      this.#trying.add(job.uid)
+      void this.start(job, mark, Math.min(pauseMs * 2, longestMs))
+        .catch((err: unknown) => {
+          this.#log.warn({ uid: job.uid, err }, 'an instance could not be started; tried again')
+          return this.#wait(job, mark, Math.min(pauseMs * 2, longestMs), (err as Error).message)
+        })
+        // Whoever lists the jobs takes it up.
+        .catch((err: unknown) => this.#log.warn({ uid: job.uid, err }, 'an instance is not waited for'))
+        .finally(() => this.#trying.delete(job.uid))
     }
     const timer = setTimeout(again, pauseMs)
     timer.unref()
@@ -145,6 +158,10 @@ export class InstanceStarter {
 const isOfImage = (error: unknown): error is IncusError =>
   error instanceof IncusError && /image|alias|fingerprint|simplestreams|registry|skopeo/i.test(error.message)
 
+/** The image does not fit where the pod may write: with a quota, and on a disk of its own. */
+const isOfSize = (error: unknown): error is IncusError =>
+  error instanceof IncusError && /quota exceeded|exceeds specified volume size/i.test(error.message)
+
 /** What Incus says no to will not be right by being said again. */
 function refusal(error: unknown): unknown {
   return error instanceof IncusError && isForGood(error)
@@ -157,4 +174,4 @@ function refusal(error: unknown): unknown {
  * once its certificate is renewed.
  */
 const isForGood = (error: IncusError): boolean =>
-  (error.status < 500 && error.message !== 'not authorized') || /has no "limits\./.test(error.message)
+  (error.status < 500 && !error.isStranger) || /has no "limits\./.test(error.message)

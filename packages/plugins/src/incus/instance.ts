@@ -4,6 +4,7 @@ import { instanceDevices } from './instance-devices.ts'
 import { jobPath } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
+import type { RootDisk } from './root-disk.ts'
 
 /** Incus takes letters, digits and hyphens, at most 63, no digit first; names of pods come again, UIDs do not. */
 export const instanceName = (uid: string): string =>
@@ -32,8 +33,17 @@ export function imageSource(
     : { type: 'image', alias: image }
 }
 
-/** The body of `POST /1.0/instances`: made, but not started. @param mark of the plugin's root */
-export function instanceRequest(plan: Plan, mark: string, options: IncusOptions): object {
+/** All profiles of a pod's instance, in the order in which they hold. */
+export const profilesOf = (plan: Plan, options: IncusOptions): string[] => [
+  ...new Set([...options.profiles, ...readWishes(plan, options).profiles])
+]
+
+/**
+ * The body of `POST /1.0/instances`: made, but not started.
+ * @param mark of the plugin's root
+ * @param disk in the place of the profiles' own
+ */
+export function instanceRequest(plan: Plan, mark: string, options: IncusOptions, disk?: RootDisk): object {
   const { pod } = plan
   const lent = instanceDevices(plan, options)
   return {
@@ -41,7 +51,7 @@ export function instanceRequest(plan: Plan, mark: string, options: IncusOptions)
     type: 'container',
     description: `pod ${pod.namespace}/${pod.name}`,
     source: imageSource(plan.containers[0]!.image, options.remotes),
-    profiles: [...new Set([...options.profiles, ...readWishes(plan, options).profiles])],
+    profiles: profilesOf(plan, options),
     config: {
       [marks.uid]: pod.uid,
       [marks.root]: mark,
@@ -53,6 +63,7 @@ export function instanceRequest(plan: Plan, mark: string, options: IncusOptions)
       ...lent.config
     },
     devices: {
+      ...(disk ? { [disk.name]: disk.device } : {}),
       ...lent.devices,
       ...hostPathDevices(plan)
     }

@@ -7,8 +7,8 @@ const programs = ['init.sh', 'address.sh', 'mounts.sh', 'enter.sh']
 
 export const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 
-/** What a job needs in its instance beside the supervisor's files. */
-export async function writeIncusFiles(plan: Plan, dir: string): Promise<void> {
+/** What a job needs in its instance beside the supervisor's files. @param diskBytes that it may fill; absent: no limit */
+export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: number): Promise<void> {
   const hosts = plan.hosts.map(({ ip, hostnames }) => `${ip}\t${hostnames.join(' ')}\n`).join('')
   const inMemory = plan.volumes.flatMap((volume) =>
     volume.kind === 'emptyDir' && volume.memory ? [`${volume.name} ${volume.sizeBytes ?? ''}\n`] : []
@@ -16,7 +16,8 @@ export async function writeIncusFiles(plan: Plan, dir: string): Promise<void> {
   const files: Record<string, string> = {
     hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost\n# the pod\n${hosts}`,
     hostname: `${plan.pod.hostname}\n`,
-    'memory-volumes': inMemory.join('')
+    'memory-volumes': inMemory.join(''),
+    ...(diskBytes === undefined ? {} : { 'disk-limit': `${diskBytes}\n` })
   }
   for (const name of programs) files[name] = await readFile(programFile(name), 'utf8')
   const send = await sendProgram()

@@ -35,6 +35,11 @@ export class IncusError extends Error {
   get isMissing(): boolean {
     return this.status === 404
   }
+
+  /** The client is not let in at all. */
+  get isStranger(): boolean {
+    return this.message.startsWith('not authorized')
+  }
 }
 
 /** It was not heard, or what was heard is no answer of Incus; whether anything was done is not known. */

@@ -1,8 +1,9 @@
+import { createSecureContext } from 'node:tls'
 import { Client, Pool, type Dispatcher } from 'undici'
 import { WebSocket } from 'ws'
 import { IncusError, IncusUnreachable, readAnswer, succeeded, type Operation } from './answers.ts'
 import { EventStream } from './event-stream.ts'
-import { socketOf, tlsOf, type IncusServer } from './server-address.ts'
+import { socketOf, tlsOf, validityOf, type IncusServer, type IncusTls } from './server-address.ts'
 
 export interface IncusOptions {
   /** Milliseconds until an answer must be there. @default 30 000 */
@@ -35,8 +36,8 @@ export interface Request {
 export class IncusConnection {
   readonly server: string
   readonly events: EventStream
-  readonly #address: IncusServer
-  readonly #pool: Pool
+  #address: IncusServer
+  #pool: Pool
   readonly #timeoutMs: number
   readonly #project: string
 
@@ -45,13 +46,21 @@ export class IncusConnection {
     this.#address = address
     this.#timeoutMs = timeoutMs
     this.#project = project
-    const socketPath = socketOf(address)
-    this.#pool = new Pool(socketPath === undefined ? address.url : 'http://incus', {
-      connections: 16,
-      connect: socketPath === undefined ? tlsOf(address) : { socketPath },
-      factory: (origin, options) => new Client(origin, options as Client.Options)
-    })
+    this.#pool = poolOf(address)
     this.events = new EventStream(() => this.webSocket('/1.0/events?type=operation,lifecycle', true))
+  }
+
+  /**
+   * For requests and streams from now on; those that are under way go on.
+   * @throws where key and certificate are no pair
+   */
+  setTls(tls: IncusTls): void {
+    const address = { ...this.#address, tls }
+    createSecureContext(tlsOf(address))
+    const old = this.#pool
+    this.#address = address
+    this.#pool = poolOf(address)
+    old.close().catch(() => {})
   }
 
   async get<T>(path: string, query?: Query): Promise<T> {
@@ -86,7 +95,7 @@ export class IncusConnection {
   /** A request whose answer is not JSON, such as a file's. @throws IncusError, IncusUnreachable */
   async content(method: Dispatcher.HttpMethod, path: string, request: Request = {}): Promise<Content> {
     const answer = await this.#send(method, path, request)
-    if (answer.status >= 400) readAnswer(answer.status, answer.body.toString())
+    if (answer.status >= 400) this.#read(answer)
     return answer
   }
 
@@ -115,11 +124,24 @@ export class IncusConnection {
   }
 
   async #answer(method: Dispatcher.HttpMethod, path: string, request: Request) {
-    const { status, body } = await this.#send(method, path, request)
-    const answer = readAnswer(status, body.toString())
+    const answer = this.#read(await this.#send(method, path, request))
     return answer.type === 'async'
       ? { operation: answer.operation, metadata: undefined }
       : { operation: undefined, metadata: answer.metadata }
+  }
+
+  #read({ status, body }: Content) {
+    try {
+      return readAnswer(status, body.toString())
+    } catch (error) {
+      const { tls } = this.#address
+      if (!tls || !(error instanceof IncusError) || !error.isStranger) throw error
+      // Incus says no more than that it does not know such a client.
+      const { validFrom, validTo, isValid } = validityOf(tls)
+      if (isValid) throw error
+      const why = `the certificate of this client is valid from ${validFrom} to ${validTo}; replace it`
+      throw new IncusError(error.status, `${error.message}: ${why}`)
+    }
   }
 
   async #send(method: Dispatcher.HttpMethod, path: string, request: Request): Promise<Content> {
@@ -153,4 +175,13 @@ export class IncusConnection {
       throw new IncusUnreachable(`${this.server}: ${(error as Error).message}`, { cause: error })
     }
   }
+}
+
+function poolOf(address: IncusServer): Pool {
+  const socketPath = socketOf(address)
+  return new Pool(socketPath === undefined ? address.url : 'http://incus', {
+    connections: 16,
+    connect: socketPath === undefined ? tlsOf(address) : { socketPath },
+    factory: (origin, options) => new Client(origin, options as Client.Options)
+  })
 }

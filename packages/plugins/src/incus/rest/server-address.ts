@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import type { ConnectionOptions } from 'node:tls'
 
 /** PEM texts. */
@@ -27,4 +28,11 @@ export function tlsOf({ tls }: IncusServer): ConnectionOptions {
   if (!tls) return {}
   const { cert, key, ca } = tls
   return { cert, key, ...(ca === undefined ? {} : { ca, checkServerIdentity: () => undefined }) }
+}
+
+/** From when until when Incus knows a client by its certificate. */
+export function validityOf({ cert }: Pick<IncusTls, 'cert'>) {
+  const { validFrom, validTo } = new X509Certificate(cert)
+  const now = Date.now()
+  return { validFrom, validTo, isValid: Date.parse(validFrom) <= now && now < Date.parse(validTo) }
 }

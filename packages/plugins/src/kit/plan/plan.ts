@@ -69,6 +69,7 @@ export interface PlannedContainer {
   readonly limits: {
     readonly cpuMillis?: number
     readonly memoryBytes?: number
+    readonly ephemeralBytes?: number
     /** Extended resources. Absent where it has none. */
     readonly extended?: Readonly<Record<string, number>>
   }

@@ -134,10 +134,12 @@ const extendedOf = (total: Amounts): Record<string, number> =>
 function plannedLimits(own: Amounts, whole: Amounts): PlannedContainer['limits'] {
   const cpu = own.get('cpu') ?? whole.get('cpu')
   const memory = own.get('memory') ?? whole.get('memory')
+  const storage = own.get('ephemeral-storage')
   const extended = extendedOf(own)
   return {
     ...(cpu === undefined ? {} : { cpuMillis: toMillis(cpu) }),
     ...(memory === undefined ? {} : { memoryBytes: toUnits(memory) }),
+    ...(storage === undefined ? {} : { ephemeralBytes: toUnits(storage) }),
     ...(Object.keys(extended).length === 0 ? {} : { extended })
   }
 }

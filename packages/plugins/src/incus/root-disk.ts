@@ -1,0 +1,78 @@
+import { Type } from 'typebox'
+import { Value } from 'typebox/value'
+import type { Notice, Plan } from '../kit/plan/plan.ts'
+import type { IncusConnection } from './rest/index.ts'
+
+type Device = Readonly<Record<string, string>>
+
+const Profile = Type.Object({
+  devices: Type.Record(Type.String(), Type.Record(Type.String(), Type.String()))
+})
+const Pool = Type.Object({ driver: Type.String() })
+
+/** The disk of an instance that is held to a size: a device in the place of the profiles' own, and the size in bytes. */
+export interface RootDisk {
+  readonly name: string
+  readonly device: Device
+  readonly bytes: number
+}
+
+/** What the containers of a pod may write together; only where each says how much. Bytes. */
+export function diskLimit({ containers, resources }: Plan): number | undefined {
+  let sum = 0
+  for (const { limits } of containers) {
+    if (limits.ephemeralBytes === undefined) return undefined
+    sum += limits.ephemeralBytes
+  }
+  return sum === 0 ? undefined : Math.max(sum, resources.ephemeralBytes)
+}
+
+/**
+ * The root disk with the limit of the pod, or undefined where it has none, or the pool cannot hold it: of Incus'
+ * drivers, `dir` takes a size and may do nothing about it.
+ */
+export async function rootDiskOf(
+  incus: IncusConnection,
+  plan: Plan,
+  profiles: readonly string[]
+): Promise<RootDisk | undefined> {
+  const bytes = diskLimit(plan)
+  if (bytes === undefined) return undefined
+  const all = await Promise.all(
+    profiles.map((name) => incus.get<unknown>(`/1.0/profiles/${encodeURIComponent(name)}`))
+  )
+  // The last profile wins, as with everything that profiles say.
+  const [name, device] =
+    all
+      .flatMap((profile) => (Value.Check(Profile, profile) ? Object.entries(profile.devices) : []))
+      .findLast(([, { type, path }]) => type === 'disk' && path === '/') ?? []
+  if (name === undefined || device?.pool === undefined) return undefined
+  const pool = await incus.get<unknown>(`/1.0/storage-pools/${encodeURIComponent(device.pool)}`)
+  if (!Value.Check(Pool, pool) || pool.driver === 'dir') return undefined
+  return { name, device: { ...device, size: `${bytes}B` }, bytes }
+}
+
+/** What is asked of disks and not held. @param held by the root disk */
+export function diskNotices(plan: Plan, held: boolean): Notice[] {
+  const open = plan.containers.some(({ limits }) => limits.ephemeralBytes !== undefined) && !held
+  const directories = plan.volumes.flatMap((volume) =>
+    volume.kind === 'emptyDir' && !volume.memory && volume.sizeBytes !== undefined ? [volume.name] : []
+  )
+  return [
+    ...(open
+      ? [
+          {
+            reason: 'EphemeralStorageNotLimited',
+            message:
+              diskLimit(plan) === undefined
+                ? 'the use of local storage is not limited: not every container has a limit'
+                : 'the use of local storage is not limited: the storage pool of the instance cannot hold a size'
+          }
+        ]
+      : []),
+    ...directories.map((name) => ({
+      reason: 'SizeLimitNotHeld',
+      message: `the size of the directory is not limited by itself (${name}); it counts to the disk of the instance`
+    }))
+  ]
+}
