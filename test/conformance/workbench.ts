@@ -26,6 +26,8 @@ export interface Objects {
   readonly name?: string
   readonly namespace?: string
   readonly uid?: string
+  /** Its create is not made again where that could help. */
+  readonly once?: boolean
 }
 
 export interface Workbench {
@@ -179,7 +181,8 @@ export function createWorkbench(url: string, image: string): Workbench {
       projectedvolumesmaps: [...(objects.projected ?? [])],
       jobscriptURL: ''
     }
-    const answer = await asNodesDo(() => client.create(request, { gather: true }))
+    const send = () => client.create(request, { gather: true })
+    const answer = await (objects.once ? send() : asNodesDo(send))
     const running = new RunningPod(pod, answer.PodJID, client)
     left.push(running)
     return running

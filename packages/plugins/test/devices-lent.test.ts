@@ -46,7 +46,7 @@ const stay = 'echo "has ${CUDA_VISIBLE_DEVICES-none}"; while :; do sleep 0.1; do
 
 async function holder(site: Site, name: string, namespace = 'conformance') {
   const spec = { terminationGracePeriodSeconds: 1, containers: [site.shell(stay, limits({ [slice]: 1 }))] }
-  const pod = await site.run(spec, { name, namespace, uid: uidOf(`${site.dir} ${name}`) })
+  const pod = await site.run(spec, { name, namespace, uid: uidOf(`${site.dir} ${name}`), once: true })
   await pod.said('has ')
   return { pod, uuid: (await pod.log()).trim() }
 }
@@ -134,18 +134,95 @@ t.test('an owner takes back what was lent: the borrower is told, and ends as pre
   t.ok(of((await stayed.status())!).state!.running, 'nobody else had to go')
 })
 
+t.test('a plugin that lends by claims gives the devices that are named, and nothing else', async (t) => {
+  const site = await startSite(t, { config: { devices: { ...configOf(t, cards()), offers: 'claims' } } })
+  const claim = (devices: Record<string, readonly object[]>) => ({
+    annotations: { 'interlink.io/claims': JSON.stringify(devices) },
+    once: true
+  })
+  const [first, second] = ['gpu-a-3g-20gb-0', 'gpu-a-3g-20gb-4']
+  const say = (name: string, ...claims: readonly object[]) => ({
+    ...site.shell('echo "has ${CUDA_VISIBLE_DEVICES-none}"', { resources: { claims } }),
+    name
+  })
+  const both = { gpus: [first, second].map((device, at) => ({ request: `r${at}/sub`, device })) }
+
+  const answer = JSON.parse((await site.client.ping()).body ?? '') as { capabilities: string[] }
+  t.ok(answer.capabilities.includes('devices'))
+  t.notMatch(JSON.stringify(answer), slice, 'it is offered in one way')
+  t.same((await site.client.devices()).devices.map(({ name }) => name).sort(), [first, second, 'u55c-1'])
+
+  const pod = await site.run(
+    {
+      resourceClaims: [{ name: 'gpus' }],
+      initContainers: [say('before', { name: 'gpus' })],
+      containers: [
+        say('one', { name: 'gpus', request: 'r1' }),
+        say('same', { name: 'gpus', request: 'r1' }),
+        say('all', { name: 'gpus' }),
+        say('none')
+      ]
+    },
+    claim(both)
+  )
+  await pod.ended()
+  for (const [name, has] of [
+    ['before', 'MIG-one,MIG-two'],
+    ['one', 'MIG-two'],
+    ['same', 'MIG-two'],
+    ['all', 'MIG-one,MIG-two'],
+    ['none', 'none']
+  ] as const)
+    t.equal(await pod.log(name), `has ${has}\n`, name)
+
+  const asking = {
+    resourceClaims: [{ name: 'gpus' }],
+    terminationGracePeriodSeconds: 1,
+    containers: [site.shell(stay, { resources: { claims: [{ name: 'gpus' }] } })]
+  }
+  const named = (device: string) => claim({ gpus: [{ request: 'r', device }] })
+  const holder = await eventually(() => site.run(asking, named(second)).catch(() => undefined))
+  await holder.said('has MIG-two')
+  await t.rejects(site.run(asking, named(second)), {
+    code: 'PLUGIN_DEVICES_BUSY',
+    message: /is on the card of its resource claim/
+  })
+  const beside = await site.run(asking, named(first))
+  await beside.said('has MIG-one')
+  await t.rejects(site.run(asking, named('gone')), {
+    code: 'PLUGIN_DEVICES_REFUSED',
+    message: /no card here has the device gone of its resource claim/
+  })
+  t.match((await site.refusal(asking, { once: true })).details.refusals, [
+    {
+      field: 'spec.resourceClaims[0]',
+      message: /the node has not told which devices claim gpus was allocated/
+    }
+  ])
+  const extended = { containers: [site.shell('true', limits({ [slice]: 1 }))] }
+  t.match((await site.refusal(extended, { once: true })).details.refusals, [
+    { field: `resources.limits[${slice}]`, message: /devices are given by resource claims here/ }
+  ])
+  for (const one of [holder, beside]) await end(one)
+})
+
 t.test('a plugin does not start on devices that it could not keep apart', async (t) => {
   const log = pino({ level: 'silent' })
-  const start = (inventory: string, module = processBackend) =>
+  const start = (inventory: string, module = processBackend, more = {}) =>
     startPlugin({
       module,
       log,
       config: {
         root: join(t.testdirName, 'jobs'),
         listen: `unix://${join(t.testdirName, 'sock')}`,
-        devices: configOf(t, inventory) as never
+        devices: { ...configOf(t, inventory), ...more } as never
       }
     })
   await t.rejects(start(cards('')), /cards\[0\]\.sharing: .*make them, and name each with the UUID/)
+  const alike = 'cards: [{ id: GPU-1.2, model: A }, { id: GPU-1-2, model: A }]'
+  await t.rejects(
+    start(alike, processBackend, { offers: 'claims' }),
+    /cards\[1\]\.id: resource claims name devices by letters and digits, of which GPU-1-2 has the same as GPU-1\.2/
+  )
   await t.rejects(start(cards(), slurmBackend), /devices: containers of backend slurm get none/)
 })

@@ -1,5 +1,4 @@
-import type {
-  ClaimedDevices, ResourceRequirements} from '@interlink-ts/interlink-api/wire';
+import type { ClaimedDevices, ResourceRequirements } from '@interlink-ts/interlink-api/wire'
 import { claimsAnnotation, decode, parseJson } from '@interlink-ts/interlink-api/wire'
 import type { Context, Placed } from './context.ts'
 
