@@ -50,9 +50,9 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     await writeFile(inventory, fakeInventory)
     return { dir, devices: { inventory, policy: {} } }
   }
-  const start = async (t: Test) => {
+  const start = async (t: Test, more = {}) => {
     const { dir, devices } = await lending()
-    return startIncusPlugin(t, lab, dir, {}, { devices: devices as never })
+    return startIncusPlugin(t, lab, dir, {}, { devices: { ...devices, ...more } as never })
   }
   const free = async (client: InterlinkClient) => {
     const { accelerators = [] } = (await client.ping()).parsed?.resources ?? {}
@@ -166,6 +166,42 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     t.match(await given(client, waits), { nodes: 'fpga0' })
     for (const pod of [holder, waits]) await client.delete(refOf(pod))
     await backTo(client, gpu, '1')
+  })
+
+  t.test('an instance has the devices that its resource claims were allocated', async (t) => {
+    const { client } = await start(t, { offers: 'claims' })
+    const names = async () => (await client.devices()).devices.map(({ name }) => name)
+    const [card, board] = ['gpu-22222222-2222-2222-2222-222222222222', 'u55c-1']
+    const [, second] = [0, 4].map((at) => `gpu-11111111-1111-1111-1111-111111111111-3g-20gb-${at}`)
+    const claiming = (device: string) =>
+      incusPod(show, {
+        annotations: { 'interlink.io/claims': JSON.stringify({ own: [{ request: 'r', device }] }) },
+        container: { resources: { claims: [{ name: 'own' }] } as never },
+        spec: { resourceClaims: [{ name: 'own' }], terminationGracePeriodSeconds: 1 }
+      })
+    const pods = [second!, board!].map(claiming)
+    for (const pod of pods) await client.create(pod)
+    t.match(await given(client, pods[0]!), { nodes: '', cuda: sliceUuids[1], mig: sliceUuids[1] })
+    t.match(await given(client, pods[1]!), { nodes: 'fpga0', cuda: 'none' })
+    const again = claiming(board!)
+    await t.rejects(client.create(again), {
+      code: 'PLUGIN_DEVICES_BUSY',
+      message: /card of its resource claim/
+    })
+    for (const pod of pods) await client.delete(refOf(pod))
+    await eventually(() => client.create(again), { deadlineMs: 120_000 })
+    await client.delete(refOf(again))
+
+    t.ok((await names()).includes(card!))
+    lab.pull('gpu')
+    await lab.kill()
+    await lab.start()
+    await eventually(async () => !(await names()).includes(card!), { deadlineMs: 120_000 })
+    t.equal((await names()).length, 3, 'the others are offered as they were')
+    lab.plug('gpu')
+    await lab.kill()
+    await lab.start()
+    await eventually(async () => (await names()).includes(card!), { deadlineMs: 120_000 })
   })
 
   t.test('cards that Incus could not give are refused at the start, and say what to add', async (t) => {
