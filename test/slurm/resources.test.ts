@@ -112,4 +112,26 @@ eachSlurm(t, slurmMissing, async (t, prefix) => {
     ])
     t.match(resources.free, { memory: '15900Mi' })
   })
+
+  t.test(
+    'a site that names a resource for each type offers each, and a pod gets the one it asks for',
+    async (t) => {
+      const extended = { 'nvidia.com/h100': 'gpu:h100', 'nvidia.com/a100': 'gpu:a100' }
+      const { client } = await startSlurmPlugin(t, lab, undefined, { batch: { resources: { extended } } })
+      const resources = await eventually(async () => (await client.ping()).parsed?.resources)
+      t.match(resources.accelerators, [
+        { resourceType: 'nvidia.com/a100', available: '4', models: ['a100'] },
+        { resourceType: 'nvidia.com/h100', available: '2', models: ['h100'] },
+        { resourceType: 'nvidia.com/mig-1g.10gb' },
+        { resourceType: 'xilinx.com/fpga' }
+      ])
+      const pod = scriptPod('echo "has $CUDA_VISIBLE_DEVICES"', {
+        container: { resources: { limits: { 'nvidia.com/h100': '1' } } }
+      })
+      const { PodJID } = await client.create(pod)
+      t.match(await lab.run('scontrol', '-o', 'show', 'job', PodJID), /TresPerNode=gres[:/]gpu:h100:1\b/)
+      t.equal((await whenStatus(client, pod, isOver)).containers[0]!.state!.terminated!.exitCode, 0)
+      t.match(await logOf(client, pod), /^has \d\n/)
+    }
+  )
 })

@@ -9,8 +9,6 @@ import { mergeCards, scanPci, sysfsCards } from '../src/kit/devices/discovery/sy
 import { xbutilCards } from '../src/kit/devices/discovery/xbutil.ts'
 import { parseXml } from '../src/kit/devices/discovery/xml.ts'
 import { parseInventory } from '../src/kit/devices/inventory.ts'
-import { resourcesOf } from '../src/kit/devices/shape.ts'
-import { gresCards } from '../src/slurm/gres-cards.ts'
 
 const fixture = (name: string) =>
   readFile(fileURLToPath(new URL(`fixtures/devices/${name}`, import.meta.url)), 'utf8')
@@ -207,17 +205,4 @@ t.test('an Incus server tells GPUs, vGPUs of the type in use, and FPGAs', async 
   t.equal(cards.length, 3)
   t.same(parseInventory(JSON.stringify({ cards }), 'found'), cards)
   t.same(incusCards({ gpu: { cards: [] } }, 'empty'), [])
-})
-
-t.test('Slurm’s GRES tell whole cards', async (t) => {
-  const cards = gresCards('n1', 'gpu:a100:2(S:0-1),gpu:1g.5gb:7,fpga:u55c:1(IDX:0),shard:8')
-  t.same(
-    cards.map((card) => [card.id, card.model, ...resourcesOf(card)]),
-    [
-      ['n1/gpu:a100/0', 'a100', 'nvidia.com/gpu'],
-      ['n1/gpu:a100/1', 'a100', 'nvidia.com/gpu'],
-      ['n1/fpga:u55c/0', 'u55c', 'xilinx.com/fpga']
-    ]
-  )
-  t.same(gresCards('n1', '(null)'), [])
 })
