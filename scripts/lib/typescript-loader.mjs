@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { bundleTypebox } from './bundle-typebox.mjs'
+import { bundleTypebox, typeboxEntries } from './bundle-typebox.mjs'
 import { keptDirectory, keptText } from './kept.mjs'
 import { root } from './step.mjs'
 
@@ -26,18 +26,16 @@ const settings = {
 }
 const compiler = JSON.stringify([versionOf('esbuild'), settings])
 
-/** The entries of TypeBox that one file each stands for: of itself it is 680 modules, half a second of every start. */
-const typebox = { typebox: 'index', 'typebox/value': 'value', 'typebox/compile': 'compile' }
 let bundle
 
 export async function resolve(specifier, context, next) {
-  if (!Object.hasOwn(typebox, specifier)) return next(specifier, context)
+  if (!Object.hasOwn(typeboxEntries, specifier)) return next(specifier, context)
   bundle ??= keptDirectory(`typebox-${versionOf('typebox')}-${versionOf('esbuild')}`, bundleTypebox).catch(
     () => undefined
   )
   const directory = await bundle
   if (!directory) return next(specifier, context)
-  const file = join(directory, `${typebox[specifier]}.mjs`)
+  const file = join(directory, `${typeboxEntries[specifier]}.mjs`)
   return { url: pathToFileURL(file).href, format: 'module', shortCircuit: true }
 }
 

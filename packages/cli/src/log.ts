@@ -3,11 +3,10 @@ import { pino, type Logger } from 'pino'
 import type pinoPretty from 'pino-pretty'
 import { logMixin } from '@interlink-ts/interlink-api/telemetry'
 import { UsageError } from './errors.ts'
+import { levels } from './log-levels.ts'
 
 /** A service on no terminal is smaller without. */
 const loadPretty = () => createRequire(import.meta.url)('pino-pretty') as typeof pinoPretty
-
-export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 
 /** JSON lines for services, readable lines on a terminal; always on stderr, so that stdout stays the answer. */
 export function createLogger(level: string, format?: string): Logger {

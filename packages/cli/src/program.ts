@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
-import { levels } from './log.ts'
+import { levels } from './log-levels.ts'
 import { completion, type Shell } from './completion.ts'
 import { addLab } from './lab-tree/index.ts'
 

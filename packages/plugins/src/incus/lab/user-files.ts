@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ssh2 from 'ssh2'
 import { PluginError } from '../../errors.ts'
 import { createClientCertificate } from './client-certificate.ts'
 import type { Vpn } from './lab-options.ts'
@@ -62,6 +61,8 @@ export async function makeUserFiles(dir: string, wish: UserFilesWish): Promise<U
       await write('client.pfx', await browserFile(made, user))
     } else await write('client.crt', certificate)
     if (wish.sshKey) {
+      // loaded for who needs it: it is the heaviest part of every other verb's start
+      const { default: ssh2 } = await import('ssh2')
       const keys = ssh2.utils.generateKeyPairSync('ed25519', { comment: user })
       await write('id_ed25519', keys.private)
       await write('id_ed25519.pub', `${keys.public}\n`)

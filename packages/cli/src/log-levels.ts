@@ -1,0 +1,1 @@
+export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
