@@ -61,7 +61,7 @@ t.test('a command that is not there is named with the way out', async (t) => {
   const transport = localTransport({})
   t.teardown(() => transport.close())
   await t.rejects(transport.run(['sbatch-nowhere'], { timeoutMs }), {
-    message: "sbatch-nowhere is not there; install Slurm's clients"
+    message: 'sbatch-nowhere is not there; install it, or name its directory in options.bin'
   })
 })
 

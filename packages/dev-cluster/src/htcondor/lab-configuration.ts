@@ -16,6 +16,11 @@ export interface LabShape {
   readonly sharedFileSystem: boolean
   /** Clients know no schedd of their own machine: they must name it, and spool. */
   readonly remoteSchedd: boolean
+  /**
+   * Unix accounts whose jobs run as themselves, which takes root: tokens lie in their homes, where HTCondor looks for
+   * them. Otherwise all jobs are of whoever has started the lab. Files are shared.
+   */
+  readonly users: readonly { readonly name: string; readonly home: string }[]
   /** Further lines of the configuration of all daemons and clients. */
   readonly extra: readonly string[]
 }
@@ -47,7 +52,7 @@ export function htcondorConfiguration(shape: LabShape, place: LabPlace, role: Ro
   return [
     ...directories(place, home, isNode),
     ...identity(place, fileSystem),
-    ...security(place, role),
+    ...security(shape, place, role),
     ...quick,
     ...(home === 'schedd' ? [`SCHEDD_NAME = ${scheddName}`] : []),
     'MAX_JOBS_RUNNING = 5000',
@@ -93,26 +98,32 @@ const identity = ({ port, ids }: LabPlace, fileSystem: string): string[] => [
 ]
 
 /** As a pool of today: everybody has a token, and nobody is believed without. */
-const security = ({ dir }: LabPlace, role: Role): string[] => [
-  `TRUST_DOMAIN = ${DOMAIN}`,
-  'SEC_DEFAULT_AUTHENTICATION = REQUIRED',
-  'SEC_CLIENT_AUTHENTICATION = REQUIRED',
-  'SEC_DEFAULT_AUTHENTICATION_METHODS = IDTOKENS',
-  'SEC_CLIENT_AUTHENTICATION_METHODS = IDTOKENS',
-  'SEC_DEFAULT_ENCRYPTION = REQUIRED',
-  'SEC_DEFAULT_INTEGRITY = REQUIRED',
-  // Its daemons have no master in common.
-  'SEC_USE_FAMILY_SESSION = False',
-  'SEC_PASSWORD_DIRECTORY = $(LOCAL_DIR)/keys',
-  'SEC_TOKEN_POOL_SIGNING_KEY_FILE = $(SEC_PASSWORD_DIRECTORY)/POOL',
-  `SEC_TOKEN_SYSTEM_DIRECTORY = ${dir}/${role}/tokens`,
-  `SEC_TOKEN_DIRECTORY = ${dir}/${role}/tokens`,
-  `ALLOW_READ = ${DAEMON}@${DOMAIN} ${OWNER}@${DOMAIN}`,
-  `ALLOW_WRITE = ${DAEMON}@${DOMAIN} ${OWNER}@${DOMAIN}`,
-  `ALLOW_DAEMON = ${DAEMON}@${DOMAIN}`,
-  `ALLOW_NEGOTIATOR = ${DAEMON}@${DOMAIN}`,
-  `ALLOW_ADMINISTRATOR = ${DAEMON}@${DOMAIN} ${OWNER}@${DOMAIN}`
-]
+const security = ({ users }: LabShape, { dir }: LabPlace, role: Role): string[] => {
+  const everybody = [DAEMON, OWNER, ...users.map(({ name }) => name)]
+    .map((name) => `${name}@${DOMAIN}`)
+    .join(' ')
+  return [
+    `TRUST_DOMAIN = ${DOMAIN}`,
+    'SEC_DEFAULT_AUTHENTICATION = REQUIRED',
+    'SEC_CLIENT_AUTHENTICATION = REQUIRED',
+    'SEC_DEFAULT_AUTHENTICATION_METHODS = IDTOKENS',
+    'SEC_CLIENT_AUTHENTICATION_METHODS = IDTOKENS',
+    'SEC_DEFAULT_ENCRYPTION = REQUIRED',
+    'SEC_DEFAULT_INTEGRITY = REQUIRED',
+    // Its daemons have no master in common.
+    'SEC_USE_FAMILY_SESSION = False',
+    'SEC_PASSWORD_DIRECTORY = $(LOCAL_DIR)/keys',
+    'SEC_TOKEN_POOL_SIGNING_KEY_FILE = $(SEC_PASSWORD_DIRECTORY)/POOL',
+    `SEC_TOKEN_SYSTEM_DIRECTORY = ${dir}/${role}/tokens`,
+    // Otherwise everybody's own, below the home.
+    ...(users.length > 0 ? [] : [`SEC_TOKEN_DIRECTORY = ${dir}/${role}/tokens`]),
+    `ALLOW_READ = ${everybody}`,
+    `ALLOW_WRITE = ${everybody}`,
+    `ALLOW_DAEMON = ${DAEMON}@${DOMAIN}`,
+    `ALLOW_NEGOTIATOR = ${DAEMON}@${DOMAIN}`,
+    `ALLOW_ADMINISTRATOR = ${DAEMON}@${DOMAIN} ${OWNER}@${DOMAIN}`
+  ]
+}
 
 /** What takes minutes on a pool of thousands takes seconds here. */
 const quick = [

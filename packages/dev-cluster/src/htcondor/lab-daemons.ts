@@ -2,14 +2,15 @@
 import { join } from 'node:path'
 import { tmpdir, userInfo } from 'node:os'
 import { endTrees } from '../support/end-trees.ts'
+import type { LabShape } from './lab-configuration.ts'
 
 type Command = readonly [string, ...string[]]
 
 /**
  * HTCondor runs no job as root. For root the daemons are in a user namespace in which they are another account:
- * files are root's outside, as the plugin of the lab is.
+ * files are root's outside, as the plugin of the lab is. Where jobs are of several accounts there is no namespace.
  */
-const account = { uid: 1, gid: 1 }
+export const account = { uid: 1, gid: 1 }
 
 /** `uid.gid` of the daemons, as they see themselves. */
 export function idsOf(): string {
@@ -27,8 +28,9 @@ const inAccount = ({ uid, gid }: { uid: number; gid: number }, command: Command)
   ...command
 ]
 
-/** A daemon that shares files with whoever started it. */
-export const besideUs = (command: Command): Command => (isRoot() ? inAccount(account, command) : command)
+/** A daemon that shares files with whoever started it, or with the accounts whose jobs it runs. */
+export const besideUs = (command: Command, { users }: Pick<LabShape, 'users'>): Command =>
+  isRoot() && users.length === 0 ? inAccount(account, command) : command
 
 /** A daemon of a machine with a temporary directory of its own, in which it has nothing but its `home`. */
 export const apart = (home: string, command: Command): Command => [

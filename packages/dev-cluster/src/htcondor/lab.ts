@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ChildProcess } from 'node:child_process'
@@ -19,7 +19,7 @@ import {
   type LabPlace,
   type LabShape
 } from './lab-configuration.ts'
-import { apart, besideUs, configOf, endOf, idsOf } from './lab-daemons.ts'
+import { account, apart, besideUs, configOf, endOf, idsOf } from './lab-daemons.ts'
 import { findProgram, htcondorMissing, pathOf, placesOf } from './lab-programs.ts'
 
 const call = promisify(execFile)
@@ -65,11 +65,14 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
     devices: { fpgas: ['fpga0', 'fpga1'] },
     sharedFileSystem: true,
     remoteSchedd: false,
+    users: [],
     extra: [],
     ...shape
   }
   const missing = htcondorMissing(full.prefix)
   if (missing !== undefined) throw new Error(missing)
+  if (full.users.length > 0 && (!full.sharedFileSystem || process.getuid?.() !== 0))
+    throw new Error('jobs of several accounts take root, and a shared file system')
   const directory = temporaryDirectory('htcondor')
   const dir = directory.path
   const nodes = Array.from({ length: full.nodes }, (_, index) => `n${index + 1}`)
@@ -105,7 +108,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
     const name = nodes.includes(daemon) ? 'startd' : daemon
     const argv = [findProgram(`condor_${name}`, full.prefix)!, '-f', '-p', String(portOf(daemon))] as const
     const [program, ...args] =
-      name === 'startd' && !full.sharedFileSystem ? apart(join(dir, role), argv) : besideUs(argv)
+      name === 'startd' && !full.sharedFileSystem ? apart(join(dir, role), argv) : besideUs(argv, full)
     const child = spawnReaped(program, args, {
       env: { ...env, CONDOR_CONFIG: configOf(dir, role) },
       cwd: join(dir, role),
@@ -180,13 +183,25 @@ async function prepare(shape: LabShape, place: LabPlace, nodes: readonly string[
   for (const role of ['central', 'schedd', ...nodes])
     await writeFile(join(dir, role, 'keys/POOL'), key, { mode: 0o600 })
   const env = { PATH: pathOf(shape.prefix), CONDOR_CONFIG: configOf(dir, 'central') }
-  const [program, ...args] = besideUs(['condor_token_create', '-identity'])
+  const [program, ...args] = besideUs(['condor_token_create', '-identity'], shape)
   const token = async (identity: string) => (await call(program, [...args, identity], { env })).stdout
   const [ofDaemons, ofOwner] = await Promise.all([token(`${DAEMON}@${DOMAIN}`), token(`${OWNER}@${DOMAIN}`)])
   for (const role of ['central', 'schedd', ...nodes])
     await writeFile(join(dir, role, 'tokens/pool'), ofDaemons, { mode: 0o600 })
   await writeFile(join(dir, 'client/tokens/pool'), ofOwner, { mode: 0o600 })
   await prepareContainers(place, shape, nodes)
+  if (shape.users.length === 0) return
+  for (const { name, home } of shape.users) {
+    const tokens = join(home, '.condor', 'tokens.d')
+    await mkdir(tokens, { recursive: true, mode: 0o700 })
+    await writeFile(join(tokens, 'pool'), await token(`${name}@${DOMAIN}`), { mode: 0o600 })
+    await call('chown', ['-R', `${name}:`, join(home, '.condor')])
+  }
+  // What daemons of root write is of their account; clients of everybody find their configuration.
+  await chmod(dir, 0o711)
+  for (const role of ['central', 'schedd', ...nodes])
+    for (const name of ['', 'log', 'lock', 'spool', 'execute'])
+      await chown(join(dir, role, name), account.uid, account.gid)
 }
 
 /** Debian has no image for a start daemon's own test of its container runtime: it is made of the tree for it. */

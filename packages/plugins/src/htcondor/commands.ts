@@ -7,7 +7,8 @@ export const attributes = {
   uid: 'InterLinkPodUID',
   root: 'InterLinkRoot',
   pod: 'InterLinkPodName',
-  namespace: 'InterLinkPodNamespace'
+  namespace: 'InterLinkPodNamespace',
+  user: 'InterLinkUser'
 } as const
 
 /** Which queue: of this machine, or by its name, in a pool. */
@@ -56,13 +57,22 @@ const projection = [
   'TransferQueued'
 ].join(',')
 
+/** Who has handed jobs over. */
+export interface Whose {
+  /** Of the root; see `rootMark`. */
+  readonly mark: string
+  /** Of `options.users`; absent where it is the account of the plugin. */
+  readonly user?: string | undefined
+}
+
 /** Whose jobs, by a constraint on our attributes. */
-export const ofRoot = (mark: string): string => `${attributes.root} == ${classadString(mark)}`
-export const ofPod = (mark: string, uid: string): string =>
-  `${attributes.uid} == ${classadString(uid)} && ${ofRoot(mark)}`
+export const ofRoot = ({ mark, user }: Whose): string =>
+  `${attributes.root} == ${classadString(mark)} && ${attributes.user} =?= ${user === undefined ? 'undefined' : classadString(user)}`
+export const ofPod = (whose: Whose, uid: string): string =>
+  `${attributes.uid} == ${classadString(uid)} && ${ofRoot(whose)}`
 /** Of these those of the root; of an id that is none of ours nothing is touched. */
-export const ofJobs = (mark: string, jobIds: readonly string[]): string =>
-  `(${jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')}) && ${ofRoot(mark)}`
+export const ofJobs = (whose: Whose, jobIds: readonly string[]): string =>
+  `(${jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')}) && ${ofRoot(whose)}`
 
 export const queueArgv = (queue: Queue, constraint: string): string[] => [
   'condor_q',

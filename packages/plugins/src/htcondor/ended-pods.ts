@@ -1,5 +1,5 @@
 import type { BackendContext } from '../kit/backend.ts'
-import { ofJobs } from './commands.ts'
+import { ofJobs, type Whose } from './commands.ts'
 import type { CondorClient } from './condor-client.ts'
 import { jobStatus, type CondorJob } from './states.ts'
 
@@ -8,8 +8,7 @@ const atOnce = 200
 
 interface Pool {
   readonly condor: Pick<CondorClient, 'remove' | 'forget'>
-  /** Of the root. */
-  mark(): Promise<string>
+  whose(): Promise<Whose>
   readonly log: BackendContext['log']
   /** How long HTCondor may take to let go of a job, and again once it was told to. */
   readonly patienceMs: number
@@ -40,15 +39,15 @@ export class EndedPods {
     const late = this.#late(queue)
     if (late.length === 0) return
     const { condor, log } = this.#pool
-    const mark = await this.#pool.mark()
+    const whose = await this.#pool.whose()
     const [removed, others] = [true, false].map((isRemoved) =>
       late.filter(({ status }) => (status === jobStatus.removed) === isRemoved).map(({ jobId }) => jobId)
     ) as [string[], string[]]
     log.info({ removed, others }, 'jobs stay in the queue though their pods have ended')
     const reason = 'its pod has ended'
     await Promise.all([
-      ...(others.length > 0 ? [condor.remove(ofJobs(mark, others), reason)] : []),
-      ...(removed.length > 0 ? [condor.forget(ofJobs(mark, removed), reason)] : [])
+      ...(others.length > 0 ? [condor.remove(ofJobs(whose, others), reason)] : []),
+      ...(removed.length > 0 ? [condor.forget(ofJobs(whose, removed), reason)] : [])
     ]).catch((err: unknown) => log.warn({ err }, 'they were left there; tried again'))
   }
 

@@ -1,4 +1,4 @@
-import { access, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import type { FSWatcher } from 'node:fs'
 import { join } from 'node:path'
 import { PluginError } from '../errors.ts'
@@ -9,15 +9,14 @@ import type {
   HeldJob,
   Job,
   Streams,
-  SubmittedJob,
-  Usage
+  SubmittedJob
 } from '../kit/backend.ts'
 import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
 import type { ImageOptions } from '../kit/containers/images.ts'
 import { beginPull } from '../kit/containers/begin-pull.ts'
-import { readJson } from '../kit/jobs/durable-file.ts'
+import { exists, readJson } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
-import { parseUsage } from '../kit/jobs/measured-usage.ts'
+import { measuredUsage } from '../kit/jobs/measured-usage.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Newest } from '../kit/newest.ts'
 import type { Plan, Refusal } from '../kit/plan/plan.ts'
@@ -27,10 +26,11 @@ import type { CallHome } from '../kit/streams/call-home.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
 import type { Transport } from '../kit/transport/transport.ts'
+import type { Account } from '../kit/users/open-accounts.ts'
 import { readAnnotations } from './annotations.ts'
 import { checkCondor } from './check.ts'
 import { ClassAdError } from './classad.ts'
-import { ofJobs, ofPod, ofRoot } from './commands.ts'
+import { ofJobs, ofPod, ofRoot, type Whose } from './commands.ts'
 import { CondorClient } from './condor-client.ts'
 import { EndedPods } from './ended-pods.ts'
 import { EventFiles, type EventFolder } from './event-files.ts'
@@ -52,11 +52,13 @@ const factsMs = 60_000
 /** Of what the event log tells, the first in so long is looked at. */
 const wakeMs = 250
 
+/** The jobs of one account. */
 export class HtcondorBackend implements Backend {
   readonly name = 'htcondor'
   readonly streams: Streams
   readonly #options: HtcondorOptions
   readonly #context: BackendContext
+  readonly #user: string | undefined
   readonly #transport: Transport
   readonly #condor: CondorClient
   readonly #site: Site
@@ -81,11 +83,13 @@ export class HtcondorBackend implements Backend {
   constructor(
     options: HtcondorOptions,
     context: BackendContext,
-    { transport, site, events }: { transport: Transport; site: Site | TransferSite; events: EventFolder },
+    { user, transport, site }: Omit<Account, 'images'>,
+    events: EventFolder,
     callHome?: CallHome
   ) {
     this.#options = options
     this.#context = context
+    this.#user = user
     this.#transport = transport
     this.#site = site
     this.#callHome = callHome
@@ -108,16 +112,16 @@ export class HtcondorBackend implements Backend {
     this.#images = this.#transfer ? { ...options.images, pull: 'job' } : options.images
     this.#table = new JobTable(
       {
-        queue: async () => this.#condor.jobs(ofRoot(await this.#rootMark())),
+        queue: async () => this.#condor.jobs(ofRoot(await this.#whose())),
         history: async (jobIds, sinceMs) =>
-          this.#condor.left(ofJobs(await this.#rootMark(), jobIds), jobIds.length, sinceMs)
+          this.#condor.left(ofJobs(await this.#whose(), jobIds), jobIds.length, sinceMs)
       },
       this.#events,
       { everyMs: options.querySeconds * 1000 }
     )
     this.#endedPods = new EndedPods({
       condor: this.#condor,
-      mark: () => this.#rootMark(),
+      whose: () => this.#whose(),
       log: context.log,
       patienceMs: options.timeouts.endedSeconds * 1000
     })
@@ -126,6 +130,10 @@ export class HtcondorBackend implements Backend {
       factsMs,
       (err) => context.log.warn({ err }, 'the slots of HTCondor could not be asked for')
     )
+  }
+
+  get via(): readonly string[] {
+    return this.#access?.via ?? []
   }
 
   async adopt() {
@@ -151,7 +159,10 @@ export class HtcondorBackend implements Backend {
   async render(...[plan, dir]: Parameters<Backend['render']>) {
     const seenAs = await this.#site.seenAs(dir)
     const rendered = renderLaunches(plan, seenAs, this.#options)
-    const described = this.#describe(plan, this.#transfer ? dir : seenAs, '<mark>')
+    const described = this.#describe(plan, this.#transfer ? dir : seenAs, {
+      mark: '<mark>',
+      user: this.#user
+    })
     const refusals = [...('refusals' in rendered ? rendered.refusals : []), ...described.refusals]
     if ('refusals' in rendered || refusals.length > 0) return { refusals }
     return {
@@ -162,10 +173,10 @@ export class HtcondorBackend implements Backend {
     }
   }
 
-  #describe(plan: Plan, dir: string, mark: string, log?: string): Description {
+  #describe(plan: Plan, dir: string, whose: Whose, log?: string): Description {
     const { submit, containers } = this.#options
     const transfers = this.#transfer !== undefined
-    const place = { dir, transfers, mark, shell: containers.shell, ...(log === undefined ? {} : { log }) }
+    const place = { dir, transfers, ...whose, shell: containers.shell, ...(log === undefined ? {} : { log }) }
     try {
       return renderDescription({ plan }, place, submit)
     } catch (error) {
@@ -188,11 +199,11 @@ export class HtcondorBackend implements Backend {
       ...(this.#callHome?.keep ? [await this.#callHome.keptFile(job.uid)] : [])
     ]
     await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
-    const mark = await this.#rootMark()
+    const whose = await this.#whose()
     const { text, refusals } = this.#describe(
       job.plan,
       transfers ? job.dir : dir,
-      mark,
+      whose,
       await this.#events?.path()
     )
     if (refusals.length > 0)
@@ -201,7 +212,7 @@ export class HtcondorBackend implements Backend {
     await this.#pull({ plan: job.plan, dir })
     const queuedAt = Date.now()
     const jobId = await this.#condor.submit(text, await this.#lockOf(job.dir), this.#isSpooled)
-    this.#table.add({ jobId, uid: job.uid, mark, status: jobStatus.idle, starts: 0, queuedAt })
+    this.#table.add({ jobId, uid: job.uid, mark: whose.mark, status: jobStatus.idle, starts: 0, queuedAt })
     return { jobId }
   }
 
@@ -230,16 +241,16 @@ export class HtcondorBackend implements Backend {
   async find(job: Job) {
     await this.#site.ensure(job.dir)
     await this.#condor.settled(await this.#lockOf(job.dir))
-    const mark = await this.#rootMark()
-    const found = await this.#condor.jobs(ofPod(mark, job.uid))
+    const whose = await this.#whose()
+    const found = await this.#condor.jobs(ofPod(whose, job.uid))
     // Its files never came: the submission was cut off.
     for (const { jobId } of found.filter(isCutOff))
-      await this.#condor.remove(ofJobs(mark, [jobId]), 'its files did not come')
+      await this.#condor.remove(ofJobs(whose, [jobId]), 'its files did not come')
     const queued = found.filter((each) => !isCutOff(each))
     const [first, ...others] = queued.sort((a, b) => Number(a.jobId) - Number(b.jobId))
     for (const { jobId } of others) {
       this.#context.log.warn({ uid: job.uid, jobId, kept: first!.jobId }, 'a second job of a pod is removed')
-      await this.#condor.remove(ofJobs(mark, [jobId]), 'a second job of its pod')
+      await this.#condor.remove(ofJobs(whose, [jobId]), 'a second job of its pod')
     }
     return first ? { jobId: first.jobId } : undefined
   }
@@ -272,7 +283,7 @@ export class HtcondorBackend implements Backend {
     if (!job || this.#collected.has(jobId)) return
     this.#collected.add(jobId)
     try {
-      if (this.#isSpooled) await this.#condor.retrieve(ofJobs(await this.#rootMark(), [jobId]))
+      if (this.#isSpooled) await this.#condor.retrieve(ofJobs(await this.#whose(), [jobId]))
       await site.collect(dir)
     } catch (err) {
       this.#collected.delete(jobId)
@@ -284,7 +295,7 @@ export class HtcondorBackend implements Backend {
   async #settleHold(uid: string, job: CondorJob): Promise<void> {
     const outcome = holdOutcome(job, this.#options.holds)
     if (outcome === 'wait') return
-    const constraint = `${ofJobs(await this.#rootMark(), [job.jobId])} && JobStatus == ${jobStatus.held}`
+    const constraint = `${ofJobs(await this.#whose(), [job.jobId])} && JobStatus == ${jobStatus.held}`
     const done =
       outcome === 'release'
         ? this.#condor.release(constraint)
@@ -312,7 +323,7 @@ export class HtcondorBackend implements Backend {
   }
 
   async abandon({ jobId }: HeldJob) {
-    await this.#condor.remove(ofJobs(await this.#rootMark(), [jobId]), 'no pod stands behind it')
+    await this.#condor.remove(ofJobs(await this.#whose(), [jobId]), 'no pod stands behind it')
   }
 
   /**
@@ -331,11 +342,11 @@ export class HtcondorBackend implements Backend {
     // Of a job that is removed HTCondor brings nothing back.
     const endsItself = this.#transfer !== undefined || graceSeconds > (await graceOf(dir))
     if (!isLate && endsItself && (await this.#isBegun(dir))) return
-    await this.#condor.remove(ofPod(await this.#rootMark(), uid), 'its pod was deleted')
+    await this.#condor.remove(ofPod(await this.#whose(), uid), 'its pod was deleted')
   }
 
   #isBegun(dir: string): Promise<boolean> {
-    return isThere(join(dir, 'state', 'supervisor'))
+    return exists(join(dir, 'state', 'supervisor'))
   }
 
   async release({ uid, dir, jobId }: SubmittedJob) {
@@ -345,18 +356,12 @@ export class HtcondorBackend implements Backend {
     this.#access?.close(uid)
     await this.#site.release(dir)
     // It stays in the queue until its files were had.
-    if (this.#isSpooled) await this.#condor.remove(ofPod(await this.#rootMark(), uid), 'its pod has ended')
+    if (this.#isSpooled) await this.#condor.remove(ofPod(await this.#whose(), uid), 'its pod has ended')
   }
 
   /** The supervisors measure, where the jobs run: HTCondor is not asked. */
-  async usage(jobs: readonly SubmittedJob[]) {
-    const texts = await this.#site.usage(jobs.map(({ dir }) => dir))
-    const now = Date.now()
-    const used = jobs.flatMap(({ uid, dir }) => {
-      const usage = parseUsage(texts.get(dir) ?? '', now)
-      return usage ? [[uid, usage] as const] : []
-    })
-    return new Map<string, Usage>(used)
+  usage(jobs: readonly SubmittedJob[]) {
+    return measuredUsage(this.#site, jobs)
   }
 
   /** As the last look has it: no ping waits for HTCondor. */
@@ -366,7 +371,7 @@ export class HtcondorBackend implements Backend {
     return {
       ...(facts ? offeredResources(facts, submit.resources) : {}),
       ...(taints ? { taints } : {}),
-      ...(this.#access ? { streams: this.#access.via.join(', ') } : {})
+      ...(this.#access ? { streams: this.via.join(', ') } : {})
     }
   }
 
@@ -383,17 +388,12 @@ export class HtcondorBackend implements Backend {
     return join(this.#transfer ? dir : await this.#site.seenAs(dir), 'submit.lock')
   }
 
-  #rootMark(): Promise<string> {
+  async #whose(): Promise<Whose> {
     this.#mark ??= rootMark(this.#context.root)
     this.#mark.catch(() => (this.#mark = undefined))
-    return this.#mark
+    return { mark: await this.#mark, user: this.#user }
   }
 }
 
 const graceOf = async (dir: string): Promise<number> =>
   ((await readJson(planFile(dir)).catch(() => undefined)) as Plan | undefined)?.graceSeconds ?? 0
-const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false
-  )

@@ -4,6 +4,7 @@ import { ConfigError } from '@interlink-ts/interlink-api/config'
 import { ImageOptions } from '../kit/containers/images.ts'
 import { TaintsOption } from '../kit/taints-option.ts'
 import { SshOptions } from '../kit/transport/ssh-options.ts'
+import { UserOptions } from '../kit/users/user-options.ts'
 import { ClassAdError } from './classad.ts'
 import { ContainerOptions } from './launch.ts'
 import { StreamOptions } from './htcondor-streams.ts'
@@ -34,6 +35,7 @@ export const HtcondorOptions = Type.Object(
       word('HOST[:PORT] of the collector, where it is not that of the clients’ configuration')
     ),
     ssh: Type.Optional(SshOptions),
+    users: Type.Optional(UserOptions),
     files: Type.Union([Type.Literal('shared'), Type.Literal('transfer')], {
       default: 'shared',
       description:
@@ -135,13 +137,15 @@ export function completeOptions(options: unknown): HtcondorOptions {
   return complete
 }
 
-function refuseContradictions({ files, ssh, spool, streams }: HtcondorOptions): void {
+function refuseContradictions({ files, ssh, users, spool, streams }: HtcondorOptions): void {
   const wrong = (field: string, why: string) => new ConfigError(`${field}: ${why}`, { field })
   if (files === 'transfer' && ssh)
     throw wrong(
       'options.ssh',
       'is of files: shared; with files: transfer name the queue by options.schedd and options.pool'
     )
+  if (files === 'transfer' && users)
+    throw wrong('options.users', 'is of files: shared; with files: transfer all jobs are of one account')
   if (files === 'shared' && spool) throw wrong('options.spool', 'is of files: transfer; give that too')
   if (files === 'transfer' && streams.callHome && !streams.callHome.keep)
     throw wrong(

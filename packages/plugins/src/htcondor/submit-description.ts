@@ -4,7 +4,7 @@ import type { Job } from '../kit/backend.ts'
 import type { Notice, Refusal } from '../kit/plan/plan.ts'
 import { readAnnotations } from './annotations.ts'
 import { ClassAdError, classadString, expressionError, submitArguments, submitValue } from './classad.ts'
-import { attributes } from './commands.ts'
+import { attributes, type Whose } from './commands.ts'
 import { bundleFile, sentFile, stateFile } from './job-program.ts'
 import { durationOf, requested, ResourceOptions } from './resources.ts'
 import { AccountingOptions, CommandPolicy, readWishes } from './wishes.ts'
@@ -35,14 +35,13 @@ export const SubmitOptions = Type.Object(
 )
 export type SubmitOptions = Static<typeof SubmitOptions>
 
-export interface Place {
+export interface Place extends Whose {
   /** The job directory, as condor_submit sees it. */
   readonly dir: string
   /** HTCondor carries its files; otherwise the machines see the directory too. */
   readonly transfers?: boolean
   /** Of the event log; absent where it could not be read. */
   readonly log?: string
-  readonly mark: string
   readonly shell: string
 }
 
@@ -70,7 +69,7 @@ const carried = [
 /** The job of a plan as condor_submit takes it. Pure. */
 export function renderDescription(
   { plan }: Pick<Job, 'plan'>,
-  { dir, transfers = false, log, mark, shell }: Place,
+  { dir, transfers = false, log, mark, user, shell }: Place,
   options: SubmitOptions
 ): Description {
   const { pod } = plan
@@ -104,6 +103,7 @@ export function renderDescription(
     ['+JobBatchName', classadString(`${pod.namespace}/${pod.name}`)],
     [`+${attributes.uid}`, classadString(pod.uid)],
     [`+${attributes.root}`, classadString(mark)],
+    ...(user === undefined ? [] : [[`+${attributes.user}`, classadString(user)] as const]),
     [`+${attributes.pod}`, classadString(pod.name)],
     [`+${attributes.namespace}`, classadString(pod.namespace)]
   ]

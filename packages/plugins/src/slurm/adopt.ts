@@ -7,7 +7,7 @@ import { join, relative } from 'node:path'
 import { Type, type Static } from 'typebox'
 import { ConfigError } from '@interlink-ts/interlink-api/config'
 import type { BackendContext } from '../kit/backend.ts'
-import { flushDirectory, writeDurable } from '../kit/jobs/durable-file.ts'
+import { exists, flushDirectory, writeDurable } from '../kit/jobs/durable-file.ts'
 import { jobDirectory, writeIntent, writePlan, writeSubmission } from '../kit/jobs/job-directory.ts'
 import type { Plan, PlannedContainer } from '../kit/plan/plan.ts'
 import { toldContainer } from '../kit/plan/scripted.ts'
@@ -121,12 +121,6 @@ function planFor(of: {
     notices: []
   }
 }
-
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false
-  )
 
 /** The content without blanks around it; undefined where there is none. */
 export const word = (path: string): Promise<string | undefined> =>

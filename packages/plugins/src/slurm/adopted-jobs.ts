@@ -1,9 +1,9 @@
 import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
+import { exists, readJson, writeDurable } from '../kit/jobs/durable-file.ts'
 import { listJobDirectories, planFile } from '../kit/jobs/job-directory.ts'
 import type { Plan, PlannedContainer } from '../kit/plan/plan.ts'
-import { adoptedFile, exists, word } from './adopt.ts'
+import { adoptedFile, word } from './adopt.ts'
 import { CarriedLog } from './carried-log.ts'
 
 interface Adopted {

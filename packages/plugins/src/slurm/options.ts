@@ -6,7 +6,7 @@ import { ImageOptions } from '../kit/containers/images.ts'
 import { ContainerOptionsSchema } from './launch.ts'
 import { SshOptions } from '../kit/transport/ssh-options.ts'
 import { StreamOptions } from './slurm-streams.ts'
-import { UserOptions } from './user-options.ts'
+import { UserOptions } from '../kit/users/user-options.ts'
 import { TaintsOption } from '../kit/taints-option.ts'
 
 const closed = { additionalProperties: false } as const

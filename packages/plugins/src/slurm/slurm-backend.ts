@@ -9,11 +9,10 @@ import type {
   Job,
   Plan,
   Streams,
-  SubmittedJob,
-  Usage
+  SubmittedJob
 } from '../kit/backend.ts'
 import { readJson } from '../kit/jobs/durable-file.ts'
-import { parseUsage } from '../kit/jobs/measured-usage.ts'
+import { measuredUsage } from '../kit/jobs/measured-usage.ts'
 import type { CallHome } from '../kit/streams/call-home.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
@@ -293,14 +292,8 @@ export class SlurmBackend implements Backend {
   }
 
   /** The supervisors measure, where the jobs run: Slurm is not asked. */
-  async usage(jobs: readonly SubmittedJob[]) {
-    const texts = await this.#site.usage(jobs.map(({ dir }) => dir))
-    const now = Date.now()
-    const used = jobs.flatMap(({ uid, dir }) => {
-      const usage = parseUsage(texts.get(dir) ?? '', now)
-      return usage ? [[uid, usage] as const] : []
-    })
-    return new Map<string, Usage>(used)
+  usage(jobs: readonly SubmittedJob[]) {
+    return measuredUsage(this.#site, jobs)
   }
 
   /** As the last look has it: no ping waits for Slurm. */

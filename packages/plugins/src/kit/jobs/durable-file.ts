@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
@@ -49,3 +49,10 @@ export async function readJson(path: string): Promise<unknown> {
   })
   return text === undefined ? undefined : (JSON.parse(text) as unknown)
 }
+
+/** Whether there is anything of that name that can be seen. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false
+  )

@@ -1,4 +1,5 @@
-import type { Usage } from '../backend.ts'
+import type { SubmittedJob, Usage } from '../backend.ts'
+import type { Site } from '../sites/site.ts'
 
 /** Nobody has asked the supervisor for longer than this, or its clock is another's; ms. */
 const staleMs = 120_000
@@ -13,4 +14,18 @@ export function parseUsage(text: string, now: number): Usage | undefined {
     return name ? [{ name, cpuSeconds: Number(cpuMs) / 1000, memoryBytes: Number(bytes) }] : []
   })
   return { at, containers }
+}
+
+/** What the supervisors of these jobs have measured, by UID, where they have. */
+export async function measuredUsage(
+  site: Pick<Site, 'usage'>,
+  jobs: readonly SubmittedJob[]
+): Promise<Map<string, Usage>> {
+  const texts = await site.usage(jobs.map(({ dir }) => dir))
+  const now = Date.now()
+  const used = jobs.flatMap(({ uid, dir }) => {
+    const usage = parseUsage(texts.get(dir) ?? '', now)
+    return usage ? [[uid, usage] as const] : []
+  })
+  return new Map(used)
 }

@@ -63,7 +63,7 @@ export class CommandRunner {
       const stdout = printed(`${files}.out`, name)
       const stderr = printed(`${files}.err`, name).toString().slice(0, maxWords)
       if (code === 127 && stderr.includes('not found'))
-        throw new TransportError(`${name} is not there; install Slurm's clients`)
+        throw new TransportError(`${name} is not there; install it, or name its directory in options.bin`)
       return { code, stdout, stderr }
     } finally {
       if (input !== undefined) rmSync(inputFile, { force: true })

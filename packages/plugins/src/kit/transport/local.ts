@@ -2,7 +2,7 @@ import { CommandRunner } from './command-runner.ts'
 import { localProcess } from '../streams/local-process.ts'
 import { TransportError, type Transport } from './transport.ts'
 
-/** Slurm's clients are on this machine. A command that has begun goes on where the plugin dies. */
+/** The clients of a batch system are on this machine. A command that has begun goes on where the plugin dies. */
 export function localTransport(env: Readonly<Record<string, string>>): Transport {
   let runner: CommandRunner | undefined
   let closed = false

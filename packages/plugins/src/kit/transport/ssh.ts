@@ -15,7 +15,7 @@ import {
 
 const backOffMs = [0, 1000, 2000, 4000, 8000, 15_000, 30_000] as const
 
-/** Slurm's clients are behind SSH: one connection for all commands, made anew when it breaks. */
+/** The clients of a batch system are behind SSH: one connection for all commands, made anew when it breaks. */
 export class SshTransport implements Transport {
   readonly where: string
   readonly #options: SshOptions

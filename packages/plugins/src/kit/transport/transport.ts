@@ -1,4 +1,4 @@
-/** How commands reach the machine that Slurm's clients are on: this one, or one behind SSH. */
+/** How commands reach the machine that the clients of a batch system are on: this one, or one behind SSH. */
 import type { LiveProcess } from '../streams/hub.ts'
 
 export interface RunOptions {

@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PluginError } from '../errors.ts'
+import { PluginError } from '../../errors.ts'
 import type {
   Backend,
   BackendContext,
@@ -12,8 +12,8 @@ import type {
   Streams,
   SubmittedJob,
   Usage
-} from '../kit/backend.ts'
-import { writeDurable } from '../kit/jobs/durable-file.ts'
+} from '../backend.ts'
+import { writeDurable } from '../jobs/durable-file.ts'
 import { userOf, type UserOptions } from './user-options.ts'
 
 /** In the plugin's directory of a job: whose it is, from before it is submitted. Without it: of the plugin's account. */
@@ -141,6 +141,11 @@ export class UsersBackend implements Backend {
         .catch((err: unknown) => this.#log.warn({ user, err }, 'a user could not be asked for orphaned jobs'))
         .finally(() => this.#looking.delete(backend))
     }
+  }
+
+  /** Of the users’ own files nobody tells but whoever asks. */
+  onChange(wake: () => void) {
+    this.#account.onChange?.(wake)
   }
 
   held() {

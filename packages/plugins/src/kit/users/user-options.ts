@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
-import type { Plan, Refusal } from '../kit/plan/plan.ts'
-import { annotationField } from '../kit/plan/annotations.ts'
+import type { Plan, Refusal } from '../plan/plan.ts'
+import { annotationField } from '../plan/annotations.ts'
 
 const closed = { additionalProperties: false } as const
 /** Each user's own: below the home of the user, or with the name in it. */
@@ -13,7 +13,7 @@ export const UserOptions = Type.Object(
   {
     through: Type.Union([Type.Literal('sudo'), Type.Literal('ssh')], {
       description:
-        'how the plugin becomes a user: sudo -n on the machine of Slurm’s clients, or a connection of each user to options.ssh'
+        'how the plugin becomes a user: sudo -n on the machine of the batch system’s clients, or a connection of each user to options.ssh'
     }),
     namespaces: Type.Record(
       Type.String(),
