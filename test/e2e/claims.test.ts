@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
-import { createSliceKeeper } from '../../packages/vk-core/src/node/slice-keeper.ts'
+import { createSliceKeeper, findLeftOver } from '../../packages/vk-core/src/node/slice-keeper.ts'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
 import { temporaryDirectory } from '../support/reaper.ts'
@@ -243,24 +243,29 @@ t.test('pods have the devices that the scheduler has allocated to their claims',
       const { metadata } = await get<{ metadata: { uid: string } }>('node', 'other')
       const counters = { slice: { value: '1' } }
       const consumesCounters = [{ counterSet: 'card', counters }]
-      const keeper = createSliceKeeper({
-        kube,
-        node: 'other',
-        nodeUid: async () => metadata.uid,
-        leftOver: async () => new Set(),
-        offer: async () => ({
-          sharedCounters: [{ name: 'card', counters }],
-          devices: [
-            { name: 'part', attributes: {}, consumesCounters },
-            { name: 'whole', attributes: {} }
-          ]
-        }),
-        log: pino({ level: 'silent' })
-      })
-      await keeper.onPing(['devices'])
+      const keeper = () =>
+        createSliceKeeper({
+          kube,
+          node: 'other',
+          nodeUid: async () => metadata.uid,
+          leftOver: findLeftOver(kube),
+          offer: async () => ({
+            sharedCounters: [{ name: 'card', counters }],
+            devices: [
+              { name: 'part', attributes: {}, consumesCounters },
+              { name: 'whole', attributes: {} }
+            ]
+          }),
+          log: pino({ level: 'silent' })
+        })
+      await keeper().onPing(['devices'])
       t.same(await devices(), ['whole'])
-      await keeper.onPing([])
-      t.same(await slices(), [], 'what is no longer lent is no longer published')
+      await keeper().onPing([])
+      t.same(
+        await slices(),
+        [],
+        'what is no longer lent is no longer published, as the next process finds it'
+      )
     }
   )
 })

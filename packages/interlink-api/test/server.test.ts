@@ -431,6 +431,51 @@ t.test('a client that aborts in the middle of a body does not harm the server', 
   t.equal((await clientOf(t, { url }).status([podOf({ uid: uidOf(1) })])).length, 1)
 })
 
+t.test('devices for resource claims are those of all plugins that lend any, each name once', async (t) => {
+  const lending = (names: readonly string[], model: string) =>
+    double(t, (call, response) => {
+      if (call.path !== '/devices') return answer(response, { status: 'ok', capabilities: ['devices'] })
+      answer(response, {
+        devices: names.map((name) => ({ name, attributes: { model: { string: model } } })),
+        sharedCounters: [{ name: `set-${model}`, counters: { part: { value: '1' } } }]
+      })
+    })
+  const others = await double(t, (_call, response) => answer(response, { status: 'ok', capabilities: [] }))
+  const url = await serve(t, [
+    await lending(['a', 'b'], 'first'),
+    others,
+    await lending(['b', 'c'], 'second')
+  ])
+  const client = clientOf(t, { url })
+  t.ok((await client.ping()).capabilities.has('devices'))
+  const { devices, sharedCounters } = await client.devices()
+  t.same(
+    devices.map(({ name, attributes }) => [name, (attributes.model as { string: string }).string]),
+    [
+      ['a', 'first'],
+      ['b', 'first'],
+      ['c', 'second']
+    ]
+  )
+  t.same(
+    sharedCounters?.map(({ name }) => name),
+    ['set-first', 'set-second']
+  )
+  t.notOk(
+    others.calls.some(({ path }) => path === '/devices'),
+    'who lends none is not asked'
+  )
+  const wrong = await double(t, ({ path }, response) =>
+    answer(
+      response,
+      path === '/devices' ? { devices: [{ name: 'No Label' }] } : { capabilities: ['devices'] }
+    )
+  )
+  await t.rejects(clientOf(t, { url: await serve(t, [wrong]) }).devices(), {
+    message: /devices\[0\]/
+  })
+})
+
 t.test('the document at /openapi.json has every live route and no other', async (t) => {
   const plugin = await double(t, (_call, response) => answer(response, []))
   const url = await serve(t, [plugin])

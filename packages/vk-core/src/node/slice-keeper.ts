@@ -1,7 +1,7 @@
 /** Keeps the ResourceSlices of one node as its backend's offer is. Level-triggered: every ping is a chance to mend. */
 import type { Logger } from 'pino'
 import { deviceDriver, type DeviceOffer } from '@interlink-ts/interlink-api/wire'
-import { isNotFound, type KubeClient } from '../kube/index.ts'
+import { isNotFound, isRejected, type KubeClient } from '../kube/index.ts'
 import { resourceSlices, withoutCounters, type ResourceSlice } from '../model/resource-slices.ts'
 import { same } from '../model/status-patch.ts'
 
@@ -137,7 +137,7 @@ function isSame(there: readonly SliceOfApi[], wanted: readonly ResourceSlice[]):
   )
 }
 
-/** Which nodes have slices already, asked once: where nobody may or can ask, none. */
+/** Which nodes have slices already, asked until there is an answer: where nobody may or can ask, none. */
 export function findLeftOver(kube: KubeClient): () => Promise<ReadonlySet<string>> {
   let found: Promise<ReadonlySet<string>> | undefined
   return () =>
@@ -145,6 +145,9 @@ export function findLeftOver(kube: KubeClient): () => Promise<ReadonlySet<string
       .get<{ readonly items: readonly SliceOfApi[] }>(path, { fieldSelector: `spec.driver=${deviceDriver}` })
       .then(
         ({ items }) => new Set(items.map(({ spec }) => spec.nodeName)),
-        () => new Set()
+        (error: unknown) => {
+          if (!isRejected(error)) found = undefined
+          return new Set()
+        }
       ))
 }
