@@ -77,8 +77,14 @@ export class CondorClient {
     await this.#act(commands.transferArgv(this.#queue, constraint))
   }
 
-  async slots(): Promise<SlotFacts[]> {
-    return parseSlots(await this.#ask(statusArgv(this.#queue, this.#options.slots)))
+  /** `such`: an expression that they fulfil. */
+  async slots(such = this.#options.slots): Promise<SlotFacts[]> {
+    return parseSlots(await this.#ask(statusArgv(this.#queue, such)))
+  }
+
+  /** The value of a name in the clients' configuration. */
+  async configured(name: string): Promise<string> {
+    return (await this.#ask(['condor_config_val', name])).trim()
   }
 
   /** `23.9.6` */

@@ -99,6 +99,11 @@ export const HtcondorOptions = Type.Object(
           description: 'condor_q, condor_history, condor_status, condor_rm, condor_release'
         }),
         submitSeconds: Type.Number({ default: 300, minimum: 1, description: 'condor_submit' }),
+        testJobSeconds: Type.Number({
+          default: 60,
+          minimum: 1,
+          description: 'how long the job of `interlink doctor` may wait, and run'
+        }),
         endedSeconds: Type.Number({
           default: 60,
           minimum: 1,

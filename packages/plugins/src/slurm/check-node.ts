@@ -1,8 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Check } from '../kit/backend.ts'
+import { checkClock, judgeTrial } from '../kit/checks/judge-trial.ts'
+import {
+  apptainerTrial,
+  lacksRuntime,
+  lookedFile,
+  readReport,
+  trialScript,
+  versionTrial,
+  type NodeReport,
+  type Trial
+} from '../kit/checks/trial.ts'
+import { untilSeen } from '../kit/checks/until-seen.ts'
 import type { CallHome } from '../kit/streams/call-home.ts'
 import { flagText } from './annotations/parse-flags.ts'
 import { flavorFlags } from './flavors.ts'
@@ -11,8 +22,8 @@ import { checkStreams } from './check-streams.ts'
 import type { SlurmOptions } from './options.ts'
 import type { Site } from '../kit/sites/site.ts'
 import type { SlurmClient } from './slurm-client.ts'
+import { waysOf } from './slurm-streams.ts'
 import { isOver } from './states.ts'
-import { lookedFile, readReport, testJobScript, type NodeReport } from './test-job.ts'
 import type { Transport } from '../kit/transport/transport.ts'
 
 export interface Cluster {
@@ -25,9 +36,6 @@ export interface Cluster {
   readonly root: string
 }
 
-/** Clocks that are further apart, in seconds, are told of; munge(7) refuses at 300. */
-export const maxSkewSeconds = 30
-const everyMs = 200
 /** Until what a node has written is seen elsewhere, on file systems such as NFS. */
 const sharedMs = 10_000
 
@@ -53,9 +61,12 @@ export async function checkNode(cluster: Cluster): Promise<Check[]> {
     const ran = await runJob(cluster, dir, probe)
     if ('check' in ran) return [ran.check]
     return [
-      ...judge(ran.report, options, await site.seenAs(root), directories),
+      ...judgeTrial(ran.report, {
+        ...{ containers: options.containers, preamble: 'options.batch.preamble' },
+        ...{ root: await site.seenAs(root), directories }
+      }),
       ran.streams,
-      ...clock(ran.report, submittedAt)
+      ...checkClock(ran.report, submittedAt)
     ]
   } finally {
     await site.release(dir).catch(() => {})
@@ -74,11 +85,11 @@ async function runJob(
   const there = await site.seenAs(dir)
   let jobId: string | undefined
   try {
-    const script = testJobScript(options, there, probe)
+    const script = trialScript(trialOf(options), there, probe)
     jobId = await slurm.submit(jobArgs(options), 'interlink-doctor', script, join(there, 'submit.lock'))
     const id = jobId
     const waiting = /^(PENDING|CONFIGURING)$/
-    let job = await until(
+    let job = await untilSeen(
       () => slurm.job(id),
       ({ state }) => !waiting.test(state),
       patienceMs
@@ -97,10 +108,10 @@ async function runJob(
       dir
     })
     await transport.run(['touch', join(there, lookedFile)], { timeoutMs: patienceMs })
-    job = await until(() => slurm.job(id), isOver, patienceMs)
+    job = await untilSeen(() => slurm.job(id), isOver, patienceMs)
     if (!/^(COMPLETED|FAILED)$/.test(job.state))
       return { check: { name, ok: false, detail: `job ${id} is ${job.state} (${job.reason})`, fix } }
-    const said = await until(() => site.read(dir, 'report'), Boolean, job.exit & 1 ? 0 : sharedMs)
+    const said = await untilSeen(() => site.read(dir, 'report'), Boolean, job.exit & 1 ? 0 : sharedMs)
     jobId = undefined
     return { report: readReport(said ?? '', said === undefined ? job.exit | 1 : job.exit), streams }
   } catch (error) {
@@ -110,95 +121,23 @@ async function runJob(
   }
 }
 
+function trialOf({ batch, containers, streams }: SlurmOptions): Trial {
+  const { runtime, tool = runtime, shell, options } = containers
+  const lines = {
+    ...{ apptainer: apptainerTrial(options), singularity: apptainerTrial(options) },
+    ...{ enroot: [versionTrial('version')], pyxis: [pyxisTrial], host: [] }
+  }[runtime]
+  const lingerSeconds = streams.startSeconds * waysOf(streams).length
+  return { preamble: batch.preamble, shell, tool, lines, lingerSeconds }
+}
+
+const pyxisTrial = `srun --help 2>&1 | grep -q -e --container-image ||
+  ${lacksRuntime('srun has no --container-image')}`
+
 /** As a pod without annotations would be submitted. */
 function jobArgs({ batch }: SlurmOptions): string[] {
   const flavor = batch.flavors.find(({ name }) => name === batch.defaultFlavor)
   const own = { 'job-name': 'interlink-doctor', output: '/dev/null', time: '1', chdir: '/' }
   const flags = Object.entries(own).map(([name, value]) => ({ name, value, written: `--${name}=${value}` }))
   return mergeFlags(flags, flavor ? flavorFlags(flavor) : []).map(flagText)
-}
-
-/** The first answer that will do, or the last one when the time is over. */
-async function until<T>(
-  ask: () => Promise<T>,
-  holds: (answer: T) => boolean,
-  patienceMs: number
-): Promise<T> {
-  const deadline = performance.now() + patienceMs
-  for (;;) {
-    const answer = await ask()
-    if (holds(answer) || performance.now() > deadline) return answer
-    await delay(everyMs)
-  }
-}
-
-function judge(
-  { facts, missing }: NodeReport,
-  { containers }: SlurmOptions,
-  root: string,
-  directories: Pick<Check, 'name' | 'fix'>
-): Check[] {
-  const shared = !missing.has('directory')
-  const { runtime, tool = runtime } = containers
-  const node = facts.host ?? 'the compute node'
-  const checks: Check[] = [
-    {
-      ...directories,
-      ok: shared,
-      detail: shared
-        ? `${root}: written by the job on ${node}, read here`
-        : `${root}: ${node} does not see what is written here`
-    },
-    {
-      name: 'sessions',
-      ok: !missing.has('sessions'),
-      detail: missing.has('sessions') ? `${node} has neither setsid nor perl` : 'setsid or perl',
-      fix: 'ask the site for util-linux on the compute nodes'
-    }
-  ]
-  if (facts.userns !== undefined)
-    checks.push({
-      name: 'user namespaces',
-      // A runtime that is setuid root does without.
-      ok: true,
-      detail:
-        facts.userns === 'yes' ? `on ${node}` : `${facts.userns}; the runtime needs a setuid installation`
-    })
-  if (runtime === 'host') return checks
-  const lacks = missing.has('runtime')
-  const fails = missing.has('container')
-  checks.push({
-    name: runtime,
-    ok: !lacks && !fails,
-    detail: lacks
-      ? `${tool} does not run on ${node}: ${facts.runtime ?? 'no word why'}`
-      : fails
-        ? `a container does not start on ${node}: ${facts.container ?? 'no word why'}`
-        : `${facts.version ?? runtime}; a container has run on ${node}`,
-    fix: lacks
-      ? 'name its path in options.containers.tool, or load it in options.batch.preamble (module load apptainer)'
-      : 'see its words; user namespaces or a setuid installation are needed, and options.containers.options are given'
-  })
-  return checks
-}
-
-/** The job has run between its submission and now: only what lies outside shows that its clock is another. */
-function clock({ facts }: NodeReport, submittedAt: number): Check[] {
-  const there = Number(facts.clock)
-  if (!there) return []
-  const before = submittedAt / 1000 - there - 1
-  const after = there - Date.now() / 1000
-  return [skewCheck(facts.host ?? 'compute node', Math.max(0, before, after))]
-}
-
-export function skewCheck(where: string, seconds: number): Check {
-  const ok = seconds <= maxSkewSeconds
-  return {
-    name: `clock of ${where}`,
-    ok,
-    detail: ok
-      ? `within ${maxSkewSeconds} s of the plugin's`
-      : `at least ${Math.round(seconds)} s from the plugin's`,
-    fix: 'set the clocks by NTP (chrony, systemd-timesyncd); munge refuses at 5 minutes'
-  }
 }

@@ -1,5 +1,7 @@
 import type { Check } from '../kit/backend.ts'
-import { checkNode, skewCheck, type Cluster } from './check-node.ts'
+import { attempt } from '../kit/checks/attempt.ts'
+import { skewCheck } from '../kit/checks/judge-trial.ts'
+import { checkNode, type Cluster } from './check-node.ts'
 import { isUsable } from './cluster-facts.ts'
 import { flavorFlags } from './flavors.ts'
 import { wordsOf } from '../kit/transport/words.ts'
@@ -49,14 +51,6 @@ export async function checkSlurm(cluster: Cluster): Promise<Check[]> {
     ])),
     ...(await checkNode(cluster))
   ]
-}
-
-async function attempt(name: string, fix: string, look: () => Promise<string>): Promise<Check> {
-  try {
-    return { name, ok: true, detail: await look(), fix }
-  } catch (error) {
-    return { name, ok: false, detail: (error as Error).message, fix }
-  }
 }
 
 type Run = (argv: readonly string[], input?: string) => Promise<string>

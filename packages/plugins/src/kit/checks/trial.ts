@@ -1,9 +1,7 @@
-/** The job by which `interlink doctor` finds out what a compute node has. Pure. */
-import { shellQuote, shellWords } from '../kit/supervisor/quote.ts'
-import type { SlurmOptions } from './options.ts'
-import { waysOf } from './slurm-streams.ts'
+/** The job by which `interlink doctor` finds out what a machine of the site has. Pure. */
+import { shellQuote, shellWords } from '../supervisor/quote.ts'
 
-/** What is missing, as bits of the exit code: they are seen even where the directory of the job is not shared. */
+/** What is missing, as bits of the exit code: they are seen even where the directory of the job is not. */
 const missing = { directory: 1, runtime: 2, container: 4, sessions: 8 } as const
 
 /** Made in the directory of the job once somebody has tried to reach it while it runs. */
@@ -15,30 +13,33 @@ export interface NodeReport {
   readonly missing: ReadonlySet<keyof typeof missing>
 }
 
-/** `probe` is the content of the file `probe` in `dir`, as the plugin has written it. */
-export function testJobScript(
-  { batch, containers, streams }: Pick<SlurmOptions, 'batch' | 'containers' | 'streams'>,
-  dir: string,
-  probe: string
-): string {
-  const { runtime, tool = runtime, shell, options } = containers
-  const ways = waysOf(streams).length
+export interface Trial {
+  readonly preamble: string
+  readonly shell: string
+  /** What runs containers. */
+  readonly tool: string
+  /** Further lines of the script, which `tell NAME VALUE`; such as those of {@link apptainerTrial}. */
+  readonly lines: readonly string[]
+  /** How long the job waits for somebody who tries to reach it; 0: nobody will. */
+  readonly lingerSeconds: number
+}
+
+/** `dir` is the directory as the job sees it; `probe` is the content of the file `probe` in it. */
+export function trialScript(trial: Trial, dir: string, probe: string): string {
   return [
-    `#!${shell}`,
-    batch.preamble,
-    `dir=${shellQuote(dir)} probe=${shellQuote(probe)} tool=${shellQuote(tool)}`,
-    ...trial,
-    ...(runtime === 'apptainer' || runtime === 'singularity' ? [versionOf, containerTrial(options)] : []),
-    ...(runtime === 'enroot' ? [versionOf.replace('--version', 'version')] : []),
-    ...(runtime === 'pyxis' ? [pyxisTrial] : []),
-    ...(ways > 0 ? [lingering(streams.startSeconds * ways)] : []),
+    `#!${trial.shell}`,
+    trial.preamble,
+    `dir=${shellQuote(dir)} probe=${shellQuote(probe)} tool=${shellQuote(trial.tool)}`,
+    ...surroundings,
+    ...trial.lines,
+    ...(trial.lingerSeconds > 0 ? [lingering(trial.lingerSeconds)] : []),
     'mv "$dir/report.tmp" "$dir/report" 2>/dev/null',
     'exit "$code"',
     ''
   ].join('\n')
 }
 
-const trial = [
+const surroundings = [
   'umask 077',
   'code=0',
   'out=$dir/report.tmp',
@@ -57,7 +58,15 @@ until [ -e "$dir/${lookedFile}" ] || [ "$left" -le 0 ] || [ "$((code & ${missing
   left=$((left - 1))
 done`
 
-const versionOf = `if said=$("$tool" --version 2>&1); then tell version "$said"; else code=$((code + ${missing.runtime})); tell runtime "$said"; fi`
+/** `words` make the tool tell its version. */
+export const versionTrial = (words: string): string =>
+  `if said=$("$tool" ${words} 2>&1); then tell version "$said"; else code=$((code + ${missing.runtime})); tell runtime "$said"; fi`
+
+/** Its version, and a container of it. */
+export const apptainerTrial = (options: readonly string[]): string[] => [
+  versionTrial('--version'),
+  containerTrial(options)
+]
 
 /** The programs of the machine itself stand for an image. */
 const containerTrial = (options: readonly string[]): string => `image=$(mktemp -d)
@@ -72,8 +81,9 @@ if [ "$((code & ${missing.runtime}))" = 0 ]; then
 fi
 rm -rf "$image"`
 
-const pyxisTrial = `srun --help 2>&1 | grep -q -e --container-image ||
-  { code=$((code + ${missing.runtime})); tell runtime "srun has no --container-image"; }`
+/** For further lines: that is not there, for this reason. */
+export const lacksRuntime = (words: string): string =>
+  `{ code=$((code + ${missing.runtime})); tell runtime ${shellQuote(words)}; }`
 
 export function readReport(text: string, exitCode: number): NodeReport {
   const facts = text.split('\n').flatMap((line) => {
