@@ -2,6 +2,8 @@ import t from 'tap'
 import type { Binding } from '../src/kit/devices/binding.ts'
 import { DeviceBroker } from '../src/kit/devices/broker.ts'
 import type { Card } from '../src/kit/devices/card.ts'
+import type { DeviceRequest } from '../src/kit/devices/lease.ts'
+import { shapeOf } from '../src/kit/devices/shape.ts'
 import { PluginError } from '../src/errors.ts'
 import { seeded } from '../../../test/support/seeded.ts'
 import { aCard, FaultyDisk, mig, policyWith, slice, type DiskFault } from './support-devices.ts'
@@ -97,16 +99,36 @@ t.test(`no part of a card has two users in ${steps} steps with faults`, async (t
   const open = () => DeviceBroker.open({ dir: '/nowhere', inventory, policy, now: () => clock, store: disk })
   let broker = await open()
 
-  const request = (uid: string) => ({
+  /** As resource claims were allocated them: some of it may be in use, or of one card twice. */
+  const exactly = (): Pick<DeviceRequest, 'resources' | 'exactly'> => {
+    const parts = Array.from({ length: 1 + below(2) }, () => {
+      const card = oneOf(cards)
+      const { resource, start } = oneOf([...shapeOf(card).placements.values()].flat())
+      return { card: card.id, resource, start }
+    })
+    const resources: Record<string, number> = {}
+    for (const { resource } of parts) resources[resource] = (resources[resource] ?? 0) + 1
+    return { resources, exactly: parts }
+  }
+  const request = (uid: string): DeviceRequest => ({
     uid,
     project: 'abcd'[uids.indexOf(uid) % 4]!,
-    resources: wishes[(uids.indexOf(uid) * 7 + below(3)) % wishes.length]!,
+    ...(uids.indexOf(uid) % 5 === 0
+      ? exactly()
+      : { resources: wishes[(uids.indexOf(uid) * 7 + below(3)) % wishes.length]! }),
     together: oneOf(['host', 'any'] as const),
     startWithinSeconds: 200
   })
   const start = async (uid: string) => {
     await broker.request(request(uid))
     const binding = await broker.bind(uid)
+    const there = new Set(inventory.map(({ id }) => id))
+    const named = broker.leases.get(uid)?.request.exactly?.filter(({ card }) => there.has(card))
+    if (named) {
+      count('named parts')
+      const given = binding.devices.map(({ card, resource, start }) => ({ card, resource, start }))
+      if (JSON.stringify(given) !== JSON.stringify(named)) count('other parts')
+    }
     if (random() < 0.05) count('lost reply')
     else world.start(binding)
   }
@@ -185,6 +207,7 @@ t.test(`no part of a card has two users in ${steps} steps with faults`, async (t
     if (world.doubles > 0) break
   }
   t.equal(world.doubles, 0, 'double assignments')
+  t.equal(seen.get('other parts'), undefined, 'who names its parts has these')
   t.comment(JSON.stringify(Object.fromEntries(seen)), `${world.started} starts`)
   for (const name of [
     'lost reply',
@@ -192,6 +215,7 @@ t.test(`no part of a card has two users in ${steps} steps with faults`, async (t
     'restart',
     'late release',
     'repartition',
+    'named parts',
     'PLUGIN_DEVICES_BUSY',
     'PLUGIN_DEVICES_JOURNAL'
   ])
