@@ -83,6 +83,8 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
       const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['sized'] })
       const limited = (script: string, storage: string) =>
         incusPod(script, { container: { resources: { limits: { 'ephemeral-storage': storage } } } })
+      const { ephemeralStorage } = (await client.ping()).parsed!.resources!
+      t.equal(ephemeralStorage, `${512 * 1024}Ki`)
       const noticesOf = (pod: ReturnType<typeof incusPod>) =>
         whenStatus(client, pod, isOver).then(({ notices = [] }) => notices)
 
@@ -108,10 +110,21 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
       t.equal(await logOf(client, greedy), 'before\n')
 
       const { client: other } = await startIncusPlugin(t, lab)
-      const open = limited('true', '1M')
+      const open = limited('id -u', '1M')
+      open.pod.spec.securityContext = { runAsUser: 1000, fsGroup: 1000 }
       await other.create(open)
       const { notices } = await whenStatus(other, open, isOver)
-      t.match(notices, [{ reason: 'EphemeralStorageNotLimited', message: /pool .* cannot hold a size/ }])
+      for (const [reason, message] of [
+        ['EphemeralStorageNotLimited', /pool .* cannot hold a size/],
+        ['UserNotMapped', /securityContext\.runAsUser|uid/],
+        ['GroupsNotGiven', /group/]
+      ] as const)
+        t.match(
+          notices?.find((notice) => notice.reason === reason),
+          { message },
+          reason
+        )
+      t.equal(await logOf(other, open), '0\n')
     }
   )
 

@@ -1,12 +1,21 @@
 import t from 'tap'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { incusMissing } from '@interlink-ts/dev-cluster/incus'
 import { runInterlink } from '../support/interlink.ts'
 import { requireReal } from '../support/require-real.ts'
 
 void t.test('up --backend incus --lab needs no server: it runs a pod on its own, and ends it', async (t) => {
   if (!requireReal(t, incusMissing())) return
-  const { code, stdout, stderr } = await runInterlink(['up', '--backend', 'incus', '--lab', '--exit'])
+  // The example, with a limit of what the node has by the storage pool.
+  const example = await readFile(new URL('../../examples/hello.yaml', import.meta.url), 'utf8')
+  const text = example
+    .replace('image: host', 'image: busybox')
+    .replace('resources:', 'resources:\n        limits: { ephemeral-storage: 1Gi }')
+  const pod = join(t.testdir({ 'pod.yaml': text }), 'pod.yaml')
+  const lab = ['up', '--backend', 'incus', '--lab', '--exit']
+  const { code, stdout, stderr } = await runInterlink([...lab, '--pod', pod])
   t.equal(code, 0, stderr)
   t.match(stdout, /→ Succeeded/)
   t.match(stdout, /│ .*Hello from hello/)

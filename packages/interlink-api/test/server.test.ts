@@ -338,6 +338,7 @@ t.test('pings of several plugins are added up, and one that is down is named wit
       resources: {
         cpu: '2',
         memory: '1Gi',
+        ephemeralStorage: '1Gi',
         accelerators: [{ resourceType: 'nvidia.com/gpu', available: 1, free: 0, models: ['t4'] }],
         free: { cpu: '1' }
       },
@@ -352,6 +353,7 @@ t.test('pings of several plugins are added up, and one that is down is named wit
           resources: {
             cpu: '500m',
             memory: '2Gi',
+            ephemeralStorage: '2Gi',
             accelerators: [{ resourceType: 'nvidia.com/gpu', available: '3', free: '2', models: ['a100'] }],
             free: { cpu: '2' }
           },
@@ -366,6 +368,7 @@ t.test('pings of several plugins are added up, and one that is down is named wit
     resources: {
       cpu: '2500m',
       memory: '3Gi',
+      ephemeralStorage: '3Gi',
       accelerators: [{ resourceType: 'nvidia.com/gpu', available: '4', free: '2', models: ['t4', 'a100'] }],
       free: { cpu: '3' }
     },

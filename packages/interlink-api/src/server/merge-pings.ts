@@ -46,6 +46,7 @@ function addResources(all: readonly Resources[]): Resources {
     cpu: sum(all.map(({ cpu }) => cpu)),
     memory: sum(all.map(({ memory }) => memory)),
     pods: sum(all.map(({ pods }) => pods)),
+    ephemeralStorage: sum(all.map(({ ephemeralStorage }) => ephemeralStorage)),
     accelerators:
       types.length === 0
         ? undefined

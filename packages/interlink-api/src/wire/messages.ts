@@ -189,6 +189,7 @@ export const PingResponse = Type.Object(
           cpu: optText(),
           memory: optText(),
           pods: optText(),
+          ephemeralStorage: optText(),
           accelerators: Type.Optional(
             Type.Array(
               Type.Object(

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import type { Notice, Plan } from '../kit/plan/plan.ts'
-import type { IncusConnection } from './rest/index.ts'
+import { IncusError, type IncusConnection } from './rest/index.ts'
 
 type Device = Readonly<Record<string, string>>
 
@@ -9,6 +9,7 @@ const Profile = Type.Object({
   devices: Type.Record(Type.String(), Type.Record(Type.String(), Type.String()))
 })
 const Pool = Type.Object({ driver: Type.String() })
+const Space = Type.Object({ space: Type.Object({ total: Type.Integer() }) })
 
 /** The disk of an instance that is held to a size: a device in the place of the profiles' own, and the size in bytes. */
 export interface RootDisk {
@@ -38,18 +39,40 @@ export async function rootDiskOf(
 ): Promise<RootDisk | undefined> {
   const bytes = diskLimit(plan)
   if (bytes === undefined) return undefined
+  const root = await profiledRoot(incus, profiles)
+  if (!root) return undefined
+  const pool = await incus.get<unknown>(root.pool)
+  if (!Value.Check(Pool, pool) || pool.driver === 'dir') return undefined
+  return { name: root.name, device: { ...root.device, size: `${bytes}B` }, bytes }
+}
+
+/** Bytes of the pool that root disks are in; undefined where that is not to be known. */
+export async function poolBytes(
+  incus: IncusConnection,
+  profiles: readonly string[]
+): Promise<number | undefined> {
+  try {
+    const root = await profiledRoot(incus, profiles)
+    const found = root && (await incus.get<unknown>(`${root.pool}/resources`))
+    return Value.Check(Space, found) ? found.space.total : undefined
+  } catch (error) {
+    // A client of one project need not see pools.
+    if (error instanceof IncusError) return undefined
+    throw error
+  }
+}
+
+/** The root disk that profiles give, and the path of its pool. The last profile wins, as with all that they say. */
+async function profiledRoot(incus: IncusConnection, profiles: readonly string[]) {
   const all = await Promise.all(
     profiles.map((name) => incus.get<unknown>(`/1.0/profiles/${encodeURIComponent(name)}`))
   )
-  // The last profile wins, as with everything that profiles say.
   const [name, device] =
     all
       .flatMap((profile) => (Value.Check(Profile, profile) ? Object.entries(profile.devices) : []))
       .findLast(([, { type, path }]) => type === 'disk' && path === '/') ?? []
   if (name === undefined || device?.pool === undefined) return undefined
-  const pool = await incus.get<unknown>(`/1.0/storage-pools/${encodeURIComponent(device.pool)}`)
-  if (!Value.Check(Pool, pool) || pool.driver === 'dir') return undefined
-  return { name, device: { ...device, size: `${bytes}B` }, bytes }
+  return { name, device, pool: `/1.0/storage-pools/${encodeURIComponent(device.pool)}` }
 }
 
 /** What is asked of disks and not held. @param held by the root disk */

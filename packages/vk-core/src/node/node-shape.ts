@@ -87,11 +87,12 @@ const count = /^\d+$/
 
 /** Resource names of every kind; a value that is no quantity, or no count where one is needed, is left out. */
 export function pingResources(ping: PingState): Record<string, string> {
-  const { cpu, memory, pods, accelerators = [] } = ping.response?.resources ?? {}
+  const { cpu, memory, pods, ephemeralStorage, accelerators = [] } = ping.response?.resources ?? {}
   const resources: Record<string, string> = {}
   if (cpu && quantity.test(cpu)) resources.cpu = cpu
   if (memory && quantity.test(memory)) resources.memory = memory
   if (pods && count.test(pods)) resources.pods = pods
+  if (ephemeralStorage && quantity.test(ephemeralStorage)) resources['ephemeral-storage'] = ephemeralStorage
   for (const { resourceType, available } of accelerators)
     if (resourceType && count.test(available)) resources[resourceType] = available
   return resources
