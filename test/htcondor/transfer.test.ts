@@ -25,12 +25,18 @@ if (requireReal(t, htcondorUnprepared())) {
         const { client, root } = await startHtcondorPlugin(t, lab, undefined, options)
 
         await t.test('a job sees what its pod has, and its log, end and exit code come back', async (t) => {
-          const pod = scriptPod('echo "$WORDS"; echo bad >&2; exit 3', {
+          const pod = scriptPod('echo "$WORDS"; echo bad >&2; sleep 3; exit 3', {
             container: { env: [{ name: 'WORDS', value: 'it\'s "$(Cluster)" $$(Name)\nqueue 5' }] }
           })
+          const createdAt = Date.now()
           await client.create(pod)
           const status = await whenStatus(client, pod, isOver, minutes)
-          t.match(status.containers[0]?.state?.terminated, { exitCode: 3, reason: 'Error' })
+          const { terminated } = status.containers[0]!.state!
+          t.match(terminated, { exitCode: 3, reason: 'Error' })
+          const [began, ended] = [terminated!.startedAt, terminated!.finishedAt].map((time) =>
+            Date.parse(time!)
+          )
+          t.ok(began! >= createdAt - 1000 && ended! >= began! + 2000 && ended! <= Date.now(), 'when it ran')
           const log = await logOf(client, pod)
           t.match(log, 'it\'s "$(Cluster)" $$(Name)\nqueue 5\n')
           t.match(log, /^bad$/m)

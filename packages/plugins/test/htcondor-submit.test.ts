@@ -36,6 +36,14 @@ t.test('a job is found by the attributes of its ad, and begins once', async (t) 
   t.ok(text.endsWith('queue 1\n'))
 })
 
+t.test('the memory of what runs containers is added where the site says how much it is', async (t) => {
+  const options = { resources: { memoryOverheadMiB: 160 } }
+  const asking = { container: { resources: { limits: { memory: '128Mi' } } } }
+  t.equal(commandsOf(render(asking, options)).request_memory, '288M')
+  t.equal(commandsOf(render(asking)).request_memory, '128M')
+  t.equal(commandsOf(render({}, options)).request_memory, undefined, 'the default is of the pool')
+})
+
 t.test('what a pod requests are the resources of its slot', async (t) => {
   const limits = {
     cpu: '1500m',

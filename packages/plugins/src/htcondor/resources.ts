@@ -33,6 +33,12 @@ export const ResourceOptions = Type.Object(
       default: [gpuMemoryKey],
       description: 'keys of a nodeSelector whose value is the least memory of a GPU in MiB'
     }),
+    memoryOverheadMiB: Type.Integer({
+      default: 0,
+      minimum: 0,
+      description:
+        'added to request_memory of pods that ask for memory: HTCondor counts what the supervisor and the programs that run containers take as well'
+    }),
     gracePadding: Type.Integer({
       default: 30,
       minimum: 0,
@@ -75,7 +81,9 @@ export function requested(plan: Plan, options: ResourceOptions): Requested {
   return {
     commands: [
       ...(cpuMillis > 0 ? [['request_cpus', String(Math.ceil(cpuMillis / 1000))] as const] : []),
-      ...(memoryBytes > 0 ? [['request_memory', `${atLeastOne(memoryBytes, 2 ** 20)}M`] as const] : []),
+      ...(memoryBytes > 0
+        ? [['request_memory', `${atLeastOne(memoryBytes, 2 ** 20) + options.memoryOverheadMiB}M`] as const]
+        : []),
       ...(ephemeralBytes > 0 ? [['request_disk', `${atLeastOne(ephemeralBytes, 2 ** 10)}K`] as const] : []),
       ...[...counts].map(([name, count]) => [`request_${name}`, String(count)] as const),
       ...(counts.has('gpus') ? gpuProperties(plan, options) : [])
