@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { ensureApptainer } from './lib/apptainer.mjs'
 import { ensureBuilt } from './lib/build.mjs'
 import { ensureControlPlane } from './lib/control-plane.mjs'
+import { ensureDask } from './lib/dask.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
@@ -33,6 +34,7 @@ await main(async () => {
   await ensureSecondSlurm({ required })
   await ensureHtcondor({ required })
   await ensureJupyterLab({ required })
+  await ensureDask({ required })
   await ensureIncus({ required })
   await ensureControlPlane({ required })
 

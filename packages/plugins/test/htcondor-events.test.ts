@@ -23,7 +23,12 @@ const job = (more: Partial<CondorJob> = {}): CondorJob => ({
 const after = (text: string, from = job()) => parseEvents(text).events.reduce(afterEvent, from)
 
 t.test('each event leads a job on', async (t) => {
-  t.match(after(executing('012')), { status: jobStatus.running, host: 'slot1_1@n1', starts: 1 })
+  t.match(after(executing('012')), {
+    status: jobStatus.running,
+    host: 'slot1_1@n1',
+    address: '127.0.0.1',
+    starts: 1
+  })
   t.match(after(executing('012') + event('004', '012', 'Job was evicted.', '(0) CPU times')), {
     status: jobStatus.idle,
     starts: 1

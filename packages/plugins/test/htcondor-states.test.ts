@@ -1,6 +1,7 @@
 import t from 'tap'
 import { holdCodes } from '../src/htcondor/hold-codes.ts'
 import {
+  addressIn,
   backendState,
   holdOutcome,
   jobStatus,
@@ -36,6 +37,8 @@ t.test('each state of a job is one of its pod', async (t) => {
     message: 'HTCondor job 7: back in the queue (preempted); no match found'
   })
   t.same(said({ status: jobStatus.running }), { phase: 'active' })
+  t.same(said({ status: jobStatus.running, address: '192.0.2.7' }), { phase: 'active', podIP: '192.0.2.7' })
+  t.notMatch(said({ status: jobStatus.idle, address: '192.0.2.7' }), { podIP: '192.0.2.7' })
   t.match(said({ status: jobStatus.running, isTransferring: true }), {
     phase: 'queued',
     reason: 'QueuedTransferring',
@@ -162,4 +165,14 @@ t.test('a site says itself what becomes of a hold, by code, code and subcode, or
 t.test('a job is released so often, and waits then', async (t) => {
   t.equal(holdOutcome(held(13, { starts: 3 }), policy), 'release')
   t.equal(holdOutcome(held(13, { starts: 4 }), policy), 'wait')
+})
+
+t.test('the address of a machine is read out of the name of its daemon', async (t) => {
+  for (const [name, address] of [
+    ['<192.0.2.7:9618?addrs=192.0.2.7-9618&alias=n1>', '192.0.2.7'],
+    ['Job executing on host: <[2001:db8::7]:9618?addrs=x>', '2001:db8::7'],
+    ['slot1@n1', undefined],
+    [undefined, undefined]
+  ] as const)
+    t.equal(addressIn(name), address)
 })

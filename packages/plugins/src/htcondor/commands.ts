@@ -1,6 +1,6 @@
 /** The commands of HTCondor that are used, as argv, and what they print, parsed. Pure. */
 import { classadString } from './classad.ts'
-import { jobStatus, type CondorJob } from './states.ts'
+import { addressIn, jobStatus, type CondorJob } from './states.ts'
 
 /** Names of our attributes in the ad of a job. */
 export const attributes = {
@@ -50,6 +50,7 @@ const projection = [
   'VacateReason',
   'RemoteHost',
   'LastRemoteHost',
+  'StartdIpAddr',
   'NumShadowStarts',
   'ExitCode',
   'ExitSignal',
@@ -161,6 +162,7 @@ export function parseJobs(text: string, hasLeft = false): CondorJob[] {
         rejectReason: status === jobStatus.idle ? wordsOf(ad.LastRejMatchReason) : undefined,
         vacateReason: wordsOf(ad.VacateReason),
         host: wordsOf(ad.RemoteHost) ?? wordsOf(ad.LastRemoteHost),
+        address: addressIn(wordsOf(ad.StartdIpAddr)),
         queuedAt: epochMs(ad.QDate),
         sinceAt: epochMs(ad.EnteredCurrentStatus),
         exitCode: numberOf(ad.ExitCode),

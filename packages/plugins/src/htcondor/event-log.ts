@@ -1,5 +1,5 @@
 /** The job event log in its text form: "Job Event Log Codes" of the HTCondor manual. Pure. */
-import { jobStatus, type CondorJob } from './states.ts'
+import { addressIn, jobStatus, type CondorJob } from './states.ts'
 
 export interface JobEvent {
   /** Number of the kind of event. */
@@ -36,12 +36,14 @@ export function afterEvent(job: CondorJob, { code, title, lines }: JobEvent): Co
   switch (code) {
     case 1: {
       const host = lines.map((line) => /^SlotName: (.+)$/.exec(line)?.[1]).find(Boolean)
+      const address = addressIn(title)
       return {
         ...job,
         status: jobStatus.running,
         isTransferring: false,
         starts: Math.max(1, job.starts),
-        ...(host === undefined ? {} : { host })
+        ...(host === undefined ? {} : { host }),
+        ...(address === undefined ? {} : { address })
       }
     }
     // Evicted; the shadow failed; the machine was lost.

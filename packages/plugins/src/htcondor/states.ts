@@ -19,6 +19,8 @@ export interface CondorJob {
   readonly vacateReason?: string
   /** Machine of its run, be it over. */
   readonly host?: string
+  /** Of that machine: IPv4, or IPv6 without brackets. */
+  readonly address?: string
   /** How often it was begun. */
   readonly starts: number
   /** When it was submitted, and when it came into its state; epoch ms. */
@@ -66,8 +68,17 @@ export function holdOutcome(job: CondorJob, { outcomes, releases }: HoldPolicy):
   return outcome === 'release' && job.starts > releases ? 'wait' : outcome
 }
 
-/** What a job is to the kit. */
+/** What a job is to the kit. A pod has the address of its machine. */
 export function backendState(job: CondorJob, policy: HoldPolicy): BackendState {
+  const state = stateOf(job, policy)
+  return job.address === undefined || state.phase === 'queued' ? state : { ...state, podIP: job.address }
+}
+
+/** The address in what HTCondor names a daemon by: `<192.0.2.7:9618?addrs=…>`, `<[2001:db8::7]:9618>`. */
+export const addressIn = (sinful: string | undefined): string | undefined =>
+  /<\[?([\d.]+|[\da-f:.]+(?=\]))\]?:\d+/i.exec(sinful ?? '')?.[1]
+
+function stateOf(job: CondorJob, policy: HoldPolicy): BackendState {
   const on = job.host ? ` on ${job.host}` : ''
   const said = (message: string) => `HTCondor job ${job.jobId}: ${message}`
   const ended = job.sinceAt === undefined ? {} : { endedAt: job.sinceAt }

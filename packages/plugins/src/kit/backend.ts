@@ -94,7 +94,7 @@ export interface BackendState {
   readonly taken?: Notice
   /** For the events of the pod. */
   readonly notices?: readonly Notice[]
-  /** Its address, where its network is one of its own. */
+  /** Its address, or that of the machine whose network it has, where the backend knows it. */
   readonly podIP?: string
 }
 
