@@ -183,29 +183,17 @@ export const streams: readonly Case[] = [
     await pod.running()
   }),
   offered('portforward', 'a port is reached, each half of a connection has its own end', async (bench) => {
-    const port = await freePort()
-    const serve = `command -v busybox >/dev/null || exit 127; exec busybox nc -ll -p ${port} -e wc -c`
-    const pod = await bench.run({ containers: [bench.shell(serve)] })
-    const count = async (bytes: number) => {
-      const session = await open(bench, pod, { kind: 'portforward', port })
-      session.input.end(Buffer.alloc(bytes))
-      return (await all(session.output)).toString().trim()
-    }
-    await eventually(
-      async () => {
-        const status = await pod.status()
-        if (status?.containers[0]?.state?.terminated?.exitCode === 127)
-          throw new Skipped('the image has no busybox')
-        return (await count(1)) === '1'
-      },
-      { unless: Skipped }
-    )
+    const { pod, ask } = await served(bench, 'wc -c')
     const sizes = Array.from({ length: 10 }, (_, index) => index * 100_000)
-    deepEqual(await Promise.all(sizes.map(count)), sizes.map(String))
+    deepEqual(await Promise.all(sizes.map(ask)), sizes.map(String))
     await rejects(open(bench, pod, { kind: 'portforward', port: 1 }), (error: InterlinkError) => {
       equal(error.code, 'PLUGIN_PORT')
       return true
     })
+  }),
+  offered('portforward', 'a server that speaks first is heard from its first byte', async (bench) => {
+    const { ask } = await served(bench, 'echo hello')
+    for (let turn = 0; turn < 10; turn++) equal(await ask(0), 'hello')
   }),
   offered('ephemeral', 'a container joins a pod that runs, once, and is talked to', async (bench) => {
     const volumeMounts = [{ name: 'data', mountPath: '/mnt' }]
@@ -248,3 +236,25 @@ export const streams: readonly Case[] = [
     )
   })
 ]
+
+/** A pod with a port on which each connection is served by a program of its own; `ask` sends so many bytes. */
+async function served(bench: Workbench, program: string) {
+  const port = await freePort()
+  const serve = `command -v busybox >/dev/null || exit 127; exec busybox nc -ll -p ${port} -e ${program}`
+  const pod = await bench.run({ containers: [bench.shell(serve)] })
+  const ask = async (bytes: number) => {
+    const session = await open(bench, pod, { kind: 'portforward', port })
+    session.input.end(Buffer.alloc(bytes))
+    return (await all(session.output)).toString().trim()
+  }
+  await eventually(
+    async () => {
+      const status = await pod.status()
+      if (status?.containers[0]?.state?.terminated?.exitCode === 127)
+        throw new Skipped('the image has no busybox')
+      return (await ask(1)) !== ''
+    },
+    { unless: Skipped }
+  )
+  return { pod, ask }
+}

@@ -51,7 +51,16 @@ export interface Opening {
 
 /** @throws InterlinkError */
 export async function openStream(opening: Opening, ask: StreamAsk): Promise<StreamSession> {
-  const socket = await shakeHands(opening)
+  return shakeHands(opening, (socket) => {
+    if (ask.kind !== 'portforward') {
+      const { command, stdin, tty } = ask
+      socket.send(JSON.stringify({ ...(command && { command }), stdin, tty } satisfies StreamStart))
+    }
+    return sessionOn(socket, opening.transport.server)
+  })
+}
+
+function sessionOn(socket: WebSocket, server: string): StreamSession {
   keepAlive(socket)
   const channels = new Channels(socket)
   const status = new Promise<StreamStatus>((resolve, reject) => {
@@ -64,11 +73,11 @@ export async function openStream(opening: Opening, ask: StreamAsk): Promise<Stre
       }
     })
     channels.once('close', () =>
-      reject(new InterlinkError('IL_CONNECTION_LOST', { server: opening.transport.server, reason: 'closed' }))
+      reject(new InterlinkError('IL_CONNECTION_LOST', { server, reason: 'closed' }))
     )
   })
   status.catch(() => {})
-  const session = {
+  return {
     input: channels.writer(channel.stdin),
     output: channels.reader(channel.stdout),
     errors: channels.reader(channel.stderr),
@@ -77,11 +86,6 @@ export async function openStream(opening: Opening, ask: StreamAsk): Promise<Stre
     status,
     destroy: () => channels.destroy()
   }
-  if (ask.kind !== 'portforward') {
-    const { command, stdin, tty } = ask
-    socket.send(JSON.stringify({ ...(command && { command }), stdin, tty } satisfies StreamStart))
-  }
-  return session
 }
 
 /**
@@ -90,7 +94,11 @@ export async function openStream(opening: Opening, ask: StreamAsk): Promise<Stre
  */
 const noMask = (mask: Buffer): void => void mask.fill(0)
 
-function shakeHands({ transport, path, headers, timeoutMs, signal }: Opening): Promise<WebSocket> {
+/** `begin` is called before the first message is heard, which may come with the answer to the handshake. */
+function shakeHands<T>(
+  { transport, path, headers, timeoutMs, signal }: Opening,
+  begin: (socket: WebSocket) => T
+): Promise<T> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new InterlinkError('IL_ABORTED', {}, signal.reason))
     const socket = new WebSocket(`${transport.webSocketBase}${path}`, [streamProtocol], {
@@ -106,7 +114,7 @@ function shakeHands({ transport, path, headers, timeoutMs, signal }: Opening): P
     }
     signal?.addEventListener('abort', abort, { once: true })
     socket.once('close', () => signal?.removeEventListener('abort', abort))
-    socket.once('open', () => resolve(socket))
+    socket.once('open', () => resolve(begin(socket)))
     socket.once('unexpected-response', (_, response: IncomingMessage) => {
       errorFrom(response, transport.server).then(reject, reject)
     })
