@@ -7,15 +7,14 @@ import { dirname, join } from 'node:path'
 import { ensureApptainer } from './lib/apptainer.mjs'
 import { ensureBuilt } from './lib/build.mjs'
 import { ensureControlPlane } from './lib/control-plane.mjs'
-import { ensureDask } from './lib/dask.mjs'
 import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
 import { ensureHtcondor } from './lib/htcondor.mjs'
 import { ensureIncus } from './lib/incus.mjs'
-import { ensureJupyterLab } from './lib/jupyterlab.mjs'
 import { ensureSecondSlurm } from './lib/second-slurm.mjs'
 import { main, root } from './lib/step.mjs'
+import { ensureVenv } from './lib/venv.mjs'
 
 /** More files than this that fail are no accident of a busy machine. */
 const AGAIN_AT_MOST = 8
@@ -33,8 +32,7 @@ await main(async () => {
   await ensureApptainer({ required })
   await ensureSecondSlurm({ required })
   await ensureHtcondor({ required })
-  await ensureJupyterLab({ required })
-  await ensureDask({ required })
+  for (const program of ['jupyterlab', 'dask']) await ensureVenv(program, { required })
   await ensureIncus({ required })
   await ensureControlPlane({ required })
 

@@ -4,7 +4,7 @@ import { prepareOnce } from './prepare-once.mjs'
 export const ensureControlPlane = (options) =>
   prepareOnce(
     {
-      script: 'test/kube/build.sh',
+      script: ['test/kube/build.sh'],
       needs: ['go', 'version'],
       lacking: 'Go 1.25 or later is not installed: tests on the real Kubernetes control plane cannot run',
       name: 'the real Kubernetes control plane',

@@ -4,7 +4,7 @@ import { prepareOnce } from './prepare-once.mjs'
 export const ensureHtcondor = (options) =>
   prepareOnce(
     {
-      script: 'test/htcondor/install.sh',
+      script: ['test/htcondor/install.sh'],
       needs: ['apt-get', '--version'],
       lacking: 'HTCondor comes from Debian’s apt, which is not here: its tests cannot run',
       name: 'HTCondor',

@@ -4,7 +4,7 @@ import { prepareOnce } from './prepare-once.mjs'
 export const ensureIncus = (options) =>
   prepareOnce(
     {
-      script: 'test/incus/install.sh',
+      script: ['test/incus/install.sh'],
       needs: ['sh', '-c', '[ "$(id -u)" = 0 ] && command -v apt-get'],
       lacking: 'Incus is missing, and not installed without root on Debian; its tests cannot run',
       name: 'Incus',

@@ -6,7 +6,8 @@ import { root, say, step } from './step.mjs'
 /**
  * Runs a script that prepares something of the tests once per machine, where it is missing and can be had.
  * @param {object} what
- * @param {string} what.script of the checkout; with `path` it only prints where the thing is
+ * @param {readonly [string, ...string[]]} what.script of the checkout, and its words; with `path` behind them it only
+ * prints where the thing is
  * @param {readonly [string, ...string[]]} what.needs a command that succeeds where the thing can be had
  * @param {string} what.lacking what is said where it does not
  * @param {string} what.name for people
@@ -14,14 +15,14 @@ import { root, say, step } from './step.mjs'
  * @param {{required: boolean}} options `required`: a failure ends the run
  */
 export async function prepareOnce({ script, needs: [tool, ...args], lacking, name, title }, { required }) {
-  const path = join(root, script)
-  if (existsSync(execFileSync('sh', [path, 'path'], { encoding: 'utf8' }).trim())) return
+  const command = [join(root, script[0]), ...script.slice(1)]
+  if (existsSync(execFileSync('sh', [...command, 'path'], { encoding: 'utf8' }).trim())) return
   if (spawnSync(tool, args).status !== 0) {
     say(lacking)
     return
   }
   try {
-    await step(title, 'sh', [path])
+    await step(title, 'sh', command)
   } catch (error) {
     if (required) throw error
     say(`${error.message}\nGoing on without ${name}`)

@@ -4,7 +4,7 @@ import { prepareOnce } from './prepare-once.mjs'
 export const ensureSecondSlurm = (options) =>
   prepareOnce(
     {
-      script: 'test/slurm/second-slurm.sh',
+      script: ['test/slurm/second-slurm.sh'],
       needs: ['apt-get', '--version'],
       lacking: 'Slurm 24.11 comes from Debian’s apt, which is not here: its tests cannot run',
       name: 'Slurm 24.11',

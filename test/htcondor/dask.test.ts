@@ -1,22 +1,15 @@
 import t from 'tap'
-import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { stateOf } from '../support/backend-cluster.ts'
 import { freePort } from '../support/free-port.ts'
 import { requireReal } from '../support/require-real.ts'
+import { venv } from '../support/venv.ts'
 import { startHtcondorCluster } from './htcondor-plugin.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
-const script = fileURLToPath(new URL('dask.sh', import.meta.url))
-const venv = execFileSync('sh', [script, 'path'], { encoding: 'utf8' }).trim()
-const python = `${venv}/bin/python`
-const missing =
-  htcondorUnprepared() ??
-  controlPlaneUnavailable() ??
-  (existsSync(venv) ? undefined : `${venv} is missing; run sh test/htcondor/dask.sh`)
+const dask = venv('dask')
+const missing = htcondorUnprepared() ?? controlPlaneUnavailable() ?? dask.missing
 
 /** Primes below 100 000, counted by all workers; and the slot of each of them. */
 const client = `
@@ -43,7 +36,7 @@ const podOf = (name: string, args: readonly string[]) => ({
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 2,
     nodeName: 'interlink',
-    containers: [{ name: 'main', image: 'host', command: [python, ...args] }]
+    containers: [{ name: 'main', image: 'host', command: [dask.python, ...args] }]
   }
 })
 

@@ -1,5 +1,4 @@
 import t from 'tap'
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -12,17 +11,17 @@ import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
 import { startKubectl } from '../support/kubectl-process.ts'
 import { requireReal } from '../support/require-real.ts'
+import { venv } from '../support/venv.ts'
 import { startSlurmCluster, type PodStatus } from './slurm-cluster.ts'
 
 const artifacts = fileURLToPath(new URL('../../.artifacts/', import.meta.url))
 const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const script = fileURLToPath(new URL('jupyterlab.sh', import.meta.url))
-const venv = execFileSync('sh', [script, 'path'], { encoding: 'utf8' }).trim()
+const jupyterlab = venv('jupyterlab')
 const missing =
   slurmMissing() ??
   controlPlaneUnavailable() ??
   (existsSync(chromiumPath) ? undefined : `there is no ${chromiumPath}; install chromium`) ??
-  (existsSync(venv) ? undefined : `${venv} is missing; run sh test/slurm/jupyterlab.sh`)
+  jupyterlab.missing
 
 t.test('a notebook of JupyterLab in a pod on Slurm is used through kubectl port-forward', async (t) => {
   if (!requireReal(t, missing)) return
@@ -35,9 +34,16 @@ t.test('a notebook of JupyterLab in a pod on Slurm is used through kubectl port-
   await mkdir(home)
   const [there, here] = [await freePort(), await freePort()]
   const token = randomBytes(16).toString('hex')
-  const python = join(venv, 'bin/python')
   const serve = [
-    ...[python, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1', `--port=${there}`],
+    ...[
+      jupyterlab.python,
+      '-m',
+      'jupyterlab',
+      '--no-browser',
+      '--allow-root',
+      '--ip=127.0.0.1',
+      `--port=${there}`
+    ],
     ...['--ServerApp.port_retries=0', `--ServerApp.root_dir=${home}`],
     // It would ask for news on the Internet.
     '--LabApp.news_url=None'
@@ -86,7 +92,7 @@ t.test('a notebook of JupyterLab in a pod on Slurm is used through kubectl port-
   await page.keyboard.press('Shift+Enter')
   const output = page.locator('.jp-NotebookPanel .jp-OutputArea-output').first()
   await output.waitFor()
-  t.equal((await output.innerText()).trim(), `42 from a pod on Slurm ${venv}`)
+  t.equal((await output.innerText()).trim(), `42 from a pod on Slurm ${jupyterlab.directory}`)
   await mkdir(artifacts, { recursive: true })
   await page.screenshot({ path: join(artifacts, 'jupyterlab.png') })
 })
