@@ -28,6 +28,7 @@ import { jobStreams } from '../kit/streams/job-streams.ts'
 import type { Transport } from '../kit/transport/transport.ts'
 import type { Account } from '../kit/users/open-accounts.ts'
 import { readAnnotations } from './annotations.ts'
+import { BroughtFiles } from './brought-files.ts'
 import { checkCondor } from './check.ts'
 import { ClassAdError } from './classad.ts'
 import { ofJobs, ofPod, ofRoot, type Whose } from './commands.ts'
@@ -66,6 +67,7 @@ export class HtcondorBackend implements Backend {
   readonly #transfer: TransferSite | undefined
   readonly #callHome: CallHome | undefined
   readonly #access: HubAccess | undefined
+  readonly #brought: BroughtFiles | undefined
   readonly #isSpooled: boolean
   readonly #images: ImageOptions
   readonly #events: EventFiles | undefined
@@ -74,8 +76,6 @@ export class HtcondorBackend implements Backend {
   readonly #endedPods: EndedPods
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
-  /** Jobs whose files HTCondor has brought back. */
-  readonly #collected = new Set<string>()
   #mark: Promise<string> | undefined
   #watcher: FSWatcher | undefined
   #waking: NodeJS.Timeout | undefined
@@ -119,12 +119,10 @@ export class HtcondorBackend implements Backend {
       this.#events,
       { everyMs: options.querySeconds * 1000 }
     )
-    this.#endedPods = new EndedPods({
-      condor: this.#condor,
-      whose: () => this.#whose(),
-      log: context.log,
-      patienceMs: options.timeouts.endedSeconds * 1000
-    })
+    const queue = { condor: this.#condor, whose: () => this.#whose(), log: context.log }
+    this.#endedPods = new EndedPods({ ...queue, patienceMs: options.timeouts.endedSeconds * 1000 })
+    this.#brought =
+      this.#transfer && new BroughtFiles({ ...queue, site: this.#transfer, isSpooled: this.#isSpooled })
     this.#facts = new Newest(
       () => this.#condor.slots(),
       factsMs,
@@ -270,25 +268,10 @@ export class HtcondorBackend implements Backend {
   async #stateOf(submitted: SubmittedJob): Promise<BackendState> {
     const { uid, jobId } = submitted
     const job = this.#table.get(jobId)
-    if (this.#transfer) await this.#followFiles(this.#transfer, submitted, job)
+    await this.#brought?.look(submitted, job)
     if (!job) return { phase: this.#table.isPending(jobId) ? 'active' : 'gone' }
     if (job.status === jobStatus.held) await this.#settleHold(uid, job)
     return backendState(job, this.#options.holds)
-  }
-
-  async #followFiles(site: TransferSite, submitted: SubmittedJob, job: CondorJob | undefined) {
-    const { dir, jobId } = submitted
-    if (job?.status === jobStatus.running && !job.isTransferring) return site.follow(submitted)
-    if (job && !job.hasLeft) return site.leave(dir)
-    if (!job || this.#collected.has(jobId)) return
-    this.#collected.add(jobId)
-    try {
-      if (this.#isSpooled) await this.#condor.retrieve(ofJobs(await this.#whose(), [jobId]))
-      await site.collect(dir)
-    } catch (err) {
-      this.#collected.delete(jobId)
-      this.#context.log.warn({ uid: submitted.uid, jobId, err }, 'what a job has left did not come back')
-    }
   }
 
   /** A held job stays in the queue until somebody releases or removes it. */
@@ -351,7 +334,7 @@ export class HtcondorBackend implements Backend {
 
   async release({ uid, dir, jobId }: SubmittedJob) {
     this.#cancelled.delete(uid)
-    this.#collected.delete(jobId)
+    this.#brought?.forget(jobId)
     this.#endedPods.add(jobId)
     this.#access?.close(uid)
     await this.#site.release(dir)
