@@ -82,7 +82,7 @@ t.test('pods run as jobs of at(1) through the backend that the guide explains', 
       env: { PATH: process.env.PATH, HOME: directory.path, SITE_SECRET: 'of-the-plugin' },
       stdio: 'ignore'
     })
-    await eventually(() => client.ping().then(({ ok }) => ok), { deadlineMs: 30_000 })
+    await eventually(() => client.ping().then(({ ok }) => ok))
     return plugin
   }
   let plugin = await start()
@@ -127,7 +127,7 @@ t.test('pods run as jobs of at(1) through the backend that the guide explains', 
   plugin = await start()
   t.ok((await state('long'))?.running, 'the job is found again')
   await client.delete(ref('long'))
-  await eventually(async () => (await client.status([ref('long')])).length === 0, { deadlineMs: 30_000 })
+  await eventually(async () => (await client.status([ref('long')])).length === 0)
   t.notMatch(execFileSync('atq', { encoding: 'utf8' }), new RegExp(`^${PodJID}\t`, 'm'))
 
   await t.rejects(create('image', 'true', { image: 'busybox' }), /only the image "host" runs here/)

@@ -118,7 +118,7 @@ export class RunningPod {
   }
 
   /** Once the log holds the text. */
-  async said(text: string, container = 'main', deadlineMs = 60_000): Promise<void> {
+  async said(text: string, container = 'main', deadlineMs = 120_000): Promise<void> {
     await this.running(container)
     const end = Date.now() + deadlineMs
     while (!(await this.log(container)).includes(text)) {

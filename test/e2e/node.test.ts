@@ -78,7 +78,7 @@ eachCluster(t, async (t, cluster) => {
   }
   const get = async (name: string) => JSON.parse(await run('get', 'node', name, '-o', 'json')) as Node
   const condition = (node: Node, type: string) => node.status.conditions.find((one) => one.type === type)!
-  const until = (name: string, holds: (node: Node) => boolean, deadlineMs = 20_000): Promise<Node> =>
+  const until = (name: string, holds: (node: Node) => boolean, deadlineMs = 120_000): Promise<Node> =>
     eventually<Node | false>(
       async () => {
         const node = await get(name)

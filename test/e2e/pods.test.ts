@@ -38,7 +38,7 @@ eachCluster(t, async (t, cluster) => {
     if (result.code !== 0) throw new Error(result.stderr)
   }
   const get = async (name: string) => JSON.parse(await run('get', 'pod', name, '-o', 'json')) as Pod
-  const phase = (name: string, wanted: string, deadlineMs = 60_000) =>
+  const phase = (name: string, wanted: string, deadlineMs = 120_000) =>
     eventually(
       async () => {
         const pod = await get(name)

@@ -181,8 +181,7 @@ t.test('on the real control plane', async (t) => {
       t.equal(status?.phase, 'Running')
       return status?.ephemeralContainerStatuses?.find(({ name }) => name === container)?.state ?? {}
     }
-    const ended = (container: string) =>
-      eventually(async () => (await stateOf(container)).terminated, { deadlineMs: 60_000 })
+    const ended = (container: string) => eventually(async () => (await stateOf(container)).terminated)
     await kubectl(['exec', 'box', '--', 'sh', '-c', 'echo kept >/data/note'])
 
     const typed = onTerminal(
@@ -498,7 +497,7 @@ t.test('on the real control plane', async (t) => {
     await stack.kill('plugin')
     await stack.restart('vk')
     const exec = () => kubectl(['exec', 'box', '--', 'echo', 'here'])
-    await eventually(async () => /has not answered yet/.test((await exec()).stderr), { deadlineMs: 60_000 })
+    await eventually(async () => /has not answered yet/.test((await exec()).stderr))
     t.match((await kubectl(['describe', 'node', stack.nodeName])).stdout.toString(), /InterlinkPingFailed/)
     await stack.restart('plugin')
     await eventually(async () => (await exec()).stdout.toString() === 'here\n', { deadlineMs: 90_000 })
@@ -611,7 +610,7 @@ async function overOneWay(t: Test, { env, cluster, port }: Way): Promise<void> {
     // kubectl hears of it by a signal, after which it may still be on its way.
     await eventually(async () => {
       terminal.type('\n')
-      await terminal.shows(/45 120\r\n/)
+      await terminal.shows(/45 120\r\n/, 1000)
       return true
     })
     terminal.type('\u0004')

@@ -91,7 +91,7 @@ eachCluster(t, async (t, cluster) => {
     await monkey.stop()
     await eventually(async () => (await pods()).length === 0, { deadlineMs: 240_000, everyMs: 1000 })
     await eventually(async () => (await supervisorsAlive(stack)).length === 0, {
-      deadlineMs: 60_000,
+      deadlineMs: 120_000,
       everyMs: 1000
     })
     t.pass('no object and no process is left')
@@ -118,7 +118,7 @@ eachCluster(t, async (t, cluster) => {
     t.equal(after.phase, 'Running')
     t.same(after.containerStatuses, before!.containerStatuses)
     await stack.restart('plugin')
-    await eventually(async () => (await ready()) === 'True', { deadlineMs: 60_000 })
+    await eventually(async () => (await ready()) === 'True')
     t.same(
       (await pod()).status!.containerStatuses,
       before!.containerStatuses,

@@ -8,7 +8,7 @@ import { startHtcondorPlugin } from './htcondor-plugin.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
 const options = { files: 'transfer', querySeconds: 1 }
-const minutes = 90_000
+const minutes = 240_000
 
 const queue = (lab: HtcondorLab, ...attributes: string[]) => {
   const { schedd } = lab.options
@@ -51,9 +51,9 @@ if (requireReal(t, htcondorUnprepared())) {
           })
           await client.create(pod)
           await whenStatus(client, pod, isRunning, minutes)
-          await eventually(async () => /^up$/m.test(await logOf(client, pod)), { deadlineMs: 30_000 })
+          await eventually(async () => /^up$/m.test(await logOf(client, pod)), { deadlineMs: minutes })
           await client.delete(refOf(pod))
-          await eventually(async () => (await queue(lab, 'ClusterId')) === '', { deadlineMs: 60_000 })
+          await eventually(async () => (await queue(lab, 'ClusterId')) === '', { deadlineMs: minutes })
           await eventually(async () => (await readdir(root)).every((name) => name.startsWith('.')))
         })
       }

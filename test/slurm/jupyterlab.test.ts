@@ -73,7 +73,7 @@ t.test('a notebook of JupyterLab in a pod on Slurm is used through kubectl port-
   await until('lab', isReady, 240_000)
   const forward = startKubectl(cluster.env, ['port-forward', 'lab', `${here}:${there}`])
   t.teardown(() => forward.child.kill())
-  await eventually(() => /Forwarding from/.test(forward.text()), { deadlineMs: 60_000 })
+  await eventually(() => /Forwarding from/.test(forward.text()))
   const url = `http://127.0.0.1:${here}`
   t.equal((await fetch(`${url}/api/contents`)).status, 403, 'without the token nothing is said')
 

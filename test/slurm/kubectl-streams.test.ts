@@ -95,7 +95,7 @@ for (const { name, ssh, prefix, by, streams } of ways)
       shell.resize(101, 33)
       await eventually(async () => {
         shell.type('test -t 0 && stty size\n')
-        await shell.shows(/33 101\r\n/)
+        await shell.shows(/33 101\r\n/, 1000)
         return true
       })
       shell.type('exit 4\n')

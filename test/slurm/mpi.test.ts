@@ -57,7 +57,7 @@ eachSlurm(
       })
       await client.create(pod)
       await whenStatus(client, pod, isRunning)
-      await eventually(async () => (await logOf(client, pod)).split('\n').length > 2, { deadlineMs: 60_000 })
+      await eventually(async () => (await logOf(client, pod)).split('\n').length > 2)
       const script = 'echo "$GREETING"; [ -e /etc/debian_version ] || echo of the image; ps'
       const command = ['/bin/sh', '-c', script]
       const session = await client.stream(pod.pod.metadata.uid!, {

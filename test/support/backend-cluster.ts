@@ -104,7 +104,7 @@ export const clustersOf =
         const { code, stderr } = await kubectl(['apply', '-f', '-'], { input })
         if (code !== 0) throw new Error(stderr)
       },
-      async until(pod, wanted, deadlineMs = 60_000) {
+      async until(pod, wanted, deadlineMs = 180_000) {
         let last: PodStatus | undefined
         try {
           return await eventually(

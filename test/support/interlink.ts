@@ -47,7 +47,7 @@ export function startInterlink(
     stderr: '',
     ended,
     kill: (signal = 'SIGTERM') => void child.kill(signal),
-    printed: (pattern, deadlineMs = 30_000) =>
+    printed: (pattern, deadlineMs = 120_000) =>
       eventually(
         () => {
           const match = pattern.exec(interlink.stdout) ?? pattern.exec(interlink.stderr)

@@ -12,8 +12,8 @@ const program = readFileSync(
 export interface Terminal {
   type(text: string): void
   resize(columns: number, rows: number): void
-  /** Once it is shown. */
-  shows(pattern: RegExp): Promise<void>
+  /** Once it is shown. @param deadlineMs @default 90 000 */
+  shows(pattern: RegExp, deadlineMs?: number): Promise<void>
   /** The exit code. */
   readonly ended: Promise<number>
   /** Pulls the plug. */
@@ -40,11 +40,14 @@ export function onTerminal(argv: readonly string[], env: NodeJS.ProcessEnv): Ter
       size.writeUInt16BE(columns, 2)
       frame(4, size)
     },
-    async shows(pattern) {
-      await eventually(() => {
-        if (!pattern.test(shown)) throw new Error(`${pattern.source} is not in ${JSON.stringify(shown)}`)
-        return true
-      })
+    async shows(pattern, deadlineMs = 90_000) {
+      await eventually(
+        () => {
+          if (!pattern.test(shown)) throw new Error(`${pattern.source} is not in ${JSON.stringify(shown)}`)
+          return true
+        },
+        { deadlineMs }
+      )
     },
     ended: new Promise((resolve, reject) => {
       child.once('error', reject)

@@ -135,7 +135,7 @@ export async function collect(answer: AsyncIterable<unknown>): Promise<string> {
 /** Asks again until there is an answer. */
 export async function until<T>(
   ask: () => T | undefined | false | Promise<T | undefined | false>,
-  deadlineMs = 10_000
+  deadlineMs = 120_000
 ): Promise<T> {
   for (const end = Date.now() + deadlineMs; ;) {
     const answer = await ask()

@@ -137,7 +137,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
   try {
     await prepare(full, place, nodes)
     for (const daemon of daemons) spawnDaemon(daemon)
-    const deadline = { deadlineMs: 30_000, everyMs: 100 }
+    const deadline = { deadlineMs: 120_000, everyMs: 100 }
     await eventually(async () => (await offered()).length === nodes.length, deadline)
     for (const daemon of ['negotiator', 'schedd'] as const) await eventually(() => answers(daemon), deadline)
     await introduce()
@@ -160,7 +160,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
     stop: (daemon) => end(daemon, 'SIGQUIT'),
     start: async (daemon) => {
       spawnDaemon(daemon)
-      await eventually(() => answers(daemon), { deadlineMs: 30_000, everyMs: 50 })
+      await eventually(() => answers(daemon), { deadlineMs: 120_000, everyMs: 50 })
       if (daemon === 'schedd' || daemon === 'negotiator') await introduce()
     },
     pause: (daemon) => signal(daemon, 'SIGSTOP'),

@@ -124,7 +124,7 @@ export async function startIncusLab({
     kill,
     start: async () => {
       await start()
-      await eventually(() => run('list'), { deadlineMs: 20_000 })
+      await eventually(() => run('list'))
     },
     close
   }

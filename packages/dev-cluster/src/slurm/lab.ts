@@ -118,7 +118,7 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
   }
   const start = async (daemon: Daemon, prefix?: readonly string[]): Promise<void> => {
     spawnDaemon(daemon, prefix)
-    await eventually(() => answers(daemon), { deadlineMs: 60_000, everyMs: 20 })
+    await eventually(() => answers(daemon), { deadlineMs: 120_000, everyMs: 20 })
   }
   const end = async (daemon: Daemon, how: NodeJS.Signals): Promise<void> => {
     const child = running.get(daemon)
@@ -156,7 +156,7 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
       async () =>
         (await run('sinfo', '-h', '-N', '-p', 'debug', '-t', 'idle', '-o', '%N')).trim().split('\n')
           .length === nodes.length,
-      { deadlineMs: 60_000, everyMs: 20 }
+      { deadlineMs: 120_000, everyMs: 20 }
     )
   } catch (error) {
     const log = await readFile(join(dir, 'log/slurmctld.log'), 'utf8').catch(() => '')
