@@ -116,16 +116,20 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
         'none lost'
       )
       const said = await Promise.all(
-        (await runs()).map(async ({ metadata }) => [
-          metadata.name,
-          await readFile(join(markers, metadata.name!), 'utf8').catch(() => '')
-        ])
+        (await runs()).map(async ({ metadata, status }) => ({
+          name: metadata.name,
+          restarts: status!.containerStatuses![0]!.restartCount,
+          text: await readFile(join(markers, metadata.name!), 'utf8').catch(() => '')
+        }))
       )
       t.equal(said.length, (count * 3) / 4)
+      // What is killed between its last word and its end has not ended: it is run once more, and says so.
+      const isOnce = (text: string, restarts: number) =>
+        /^(done\n)+$/.test(text) && text.length <= 'done\n'.length * (1 + restarts)
       t.same(
-        said.filter(([, text]) => text !== 'done\n'),
+        said.filter(({ text, restarts }) => !isOnce(text, restarts)),
         [],
-        'each was done once, and never by two at a time'
+        'each was done once, or as often as it is told to have been restarted; never by two at a time'
       )
       await eventually(async () => (await ends()).length === 0, minutes)
       await eventually(
