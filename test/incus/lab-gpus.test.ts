@@ -191,6 +191,7 @@ void t.test('interlink lab: profiles and graphics cards of two daemons', async (
       ['x', 'y', 'z'].find((_, i) => all[i]!.code !== 0)!,
       '--all'
     )
-    t.match(removed.stdout, /device gpu0 \(0000:86:00\.0\) removed/)
+    // One that lost at the last moment had been given the address of the free card.
+    t.match(removed.stdout, /device gpu0 \(0000:(86|3b):00\.0\) removed/)
   })
 })

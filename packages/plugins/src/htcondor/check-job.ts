@@ -175,6 +175,8 @@ async function runTrial(pool: Pool, placed: Placed): Promise<Tried> {
     }
   } finally {
     await condor.remove(ofThis, 'the test job of interlink doctor').catch(() => {})
+    // What HTCondor is about to let go of, it would keep if it went away itself.
+    await untilSeen(queued, (job) => !job, sharedMs).catch(() => {})
   }
 }
 
