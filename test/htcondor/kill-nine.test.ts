@@ -118,7 +118,7 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
       const said = await Promise.all(
         (await runs()).map(async ({ metadata, status }) => ({
           name: metadata.name,
-          restarts: status!.containerStatuses![0]!.restartCount,
+          restarts: status!.containerStatuses![0]!.restartCount ?? 0,
           text: await readFile(join(markers, metadata.name!), 'utf8').catch(() => '')
         }))
       )

@@ -1,5 +1,6 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { PluginError } from '../errors.ts'
 import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
@@ -15,6 +16,7 @@ import { IncusError, InstanceFiles, type IncusConnection } from './rest/index.ts
 /** As a kubelet: 10 s, doubled to 5 min. */
 const firstMs = 10_000
 const longestMs = 300_000
+const busyPausesMs = [500, 2000, 5000, 10_000] as const
 
 type Starting = Pick<Job, 'uid' | 'dir' | 'plan'>
 
@@ -98,8 +100,21 @@ export class InstanceStarter {
     }
   }
 
-  /** Whatever runs in it. */
+  /** Whatever runs in it. One that is stopped by somebody else at this moment can be neither stopped nor deleted. */
   async remove(instance: string): Promise<void> {
+    for (const pauseMs of busyPausesMs) {
+      try {
+        return await this.#removeNow(instance)
+      } catch (error) {
+        if (!(error instanceof IncusError)) throw error
+        this.#log.debug({ instance, err: error }, 'an instance could not be removed; tried again')
+        await delay(pauseMs)
+      }
+    }
+    await this.#removeNow(instance)
+  }
+
+  async #removeNow(instance: string): Promise<void> {
     const path = `/1.0/instances/${instance}`
     try {
       await this.#incus
