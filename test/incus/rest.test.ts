@@ -118,6 +118,7 @@ void t.test('the REST API of a real Incus', async (t) => {
     t.equal(await files.read('/job/none'), undefined)
     t.equal(await files.list('/none'), undefined)
     t.equal(await files.read('/job'), undefined, 'a directory is no file')
+    t.equal(await files.read('/job/link'), undefined, 'nor is a link')
     await t.rejects(files.push('/none/file', { type: 'file', mode: 0o600, content: '' }), {
       name: 'IncusError'
     })

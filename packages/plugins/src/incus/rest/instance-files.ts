@@ -43,10 +43,10 @@ export class InstanceFiles {
     await this.#content('POST', { query: { path }, headers, content })
   }
 
-  /** A file's bytes, or undefined where there is none. */
+  /** A regular file's bytes, or undefined where there is none. Of a link Incus would give the path that it names. */
   async read(path: string): Promise<Buffer | undefined> {
     const found = await this.#get(path)
-    return found?.headers['x-incus-type'] === 'directory' ? undefined : found?.body
+    return found?.headers['x-incus-type'] === 'file' ? found.body : undefined
   }
 
   /** What is in a directory, or undefined where there is none. */
