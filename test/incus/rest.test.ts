@@ -2,7 +2,9 @@ import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { IncusConnection } from '../../packages/plugins/src/incus/rest/incus-connection.ts'
 import { InstanceFiles } from '../../packages/plugins/src/incus/rest/instance-files.ts'
@@ -27,12 +29,13 @@ t.test('a file whose helper in Incus has just ended is pushed once more', async 
     heard.push(`${request.method} ${request.url}`)
     request.resume().on('end', () => response.writeHead(status).end(JSON.stringify(body)))
   })
-  const socket = join(t.testdir({}), 'incus.sock')
+  const socket = join(await mkdtemp(join(tmpdir(), 'interlink-rest-')), 'incus.sock')
+  t.teardown(() => rm(dirname(socket), { recursive: true }))
   await new Promise<void>((resolve) => server.listen(socket, resolve))
   const incus = new IncusConnection({ url: `unix://${socket}` })
   t.teardown(async () => {
     await incus.close()
-    server.close()
+    await new Promise((resolve) => server.close(resolve))
   })
   const files = new InstanceFiles(incus, 'one')
   await files.push('/job', { type: 'directory', mode: 0o700 })
