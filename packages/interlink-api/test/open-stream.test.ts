@@ -2,7 +2,9 @@ import t, { type Test } from 'tap'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WebSocketServer } from 'ws'
 import { createInterlinkClient } from '../src/client/index.ts'
@@ -38,7 +40,9 @@ t.test('what is sent is masked by chance where others may look, and by zeroes wh
   const [one, other] = [await firstMask(t, 0), await firstMask(t, 0)]
   t.ok(one.isMasked)
   t.notOk(one.key.equals(other.key))
-  const alone = await firstMask(t, join(t.testdir({}), 'socket'))
+  const directory = await mkdtemp(join(tmpdir(), 'interlink-open-stream-'))
+  t.teardown(() => rm(directory, { recursive: true }))
+  const alone = await firstMask(t, join(directory, 'socket'))
   t.ok(alone.isMasked, 'a server may insist')
   t.same([...alone.key], [0, 0, 0, 0])
 })
