@@ -1,6 +1,5 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { PluginError } from '../errors.ts'
 import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
@@ -11,7 +10,7 @@ import { programFile, writeIncusFiles } from './job-files.ts'
 import { jobPath } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
 import { rootDiskOf } from './root-disk.ts'
-import { IncusError, InstanceFiles, type IncusConnection } from './rest/index.ts'
+import { again, IncusError, InstanceFiles, type IncusConnection } from './rest/index.ts'
 
 /** As a kubelet: 10 s, doubled to 5 min. */
 const firstMs = 10_000
@@ -101,17 +100,15 @@ export class InstanceStarter {
   }
 
   /** Whatever runs in it. One that is stopped by somebody else at this moment can be neither stopped nor deleted. */
-  async remove(instance: string): Promise<void> {
-    for (const pauseMs of busyPausesMs) {
-      try {
-        return await this.#removeNow(instance)
-      } catch (error) {
-        if (!(error instanceof IncusError)) throw error
-        this.#log.debug({ instance, err: error }, 'an instance could not be removed; tried again')
-        await delay(pauseMs)
+  remove(instance: string): Promise<void> {
+    return again(
+      busyPausesMs,
+      () => this.#removeNow(instance),
+      (err) => {
+        this.#log.debug({ instance, err }, 'an instance could not be removed; tried again')
+        return true
       }
-    }
-    await this.#removeNow(instance)
+    )
   }
 
   async #removeNow(instance: string): Promise<void> {

@@ -1,3 +1,4 @@
+export { again } from './again.ts'
 export { IncusError, IncusUnreachable, type Operation } from './answers.ts'
 export { type Lifecycle } from './event-stream.ts'
 export { IncusConnection, type IncusOptions } from './incus-connection.ts'

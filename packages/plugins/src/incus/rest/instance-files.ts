@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { again } from './again.ts'
 import { IncusError, IncusUnreachable } from './answers.ts'
 import type { Content, IncusConnection, Request } from './incus-connection.ts'
 
@@ -70,15 +70,11 @@ export class InstanceFiles {
   }
 
   /** Both reading and pushing may be done again. */
-  async #content(method: 'GET' | 'POST', request: Request): Promise<Content> {
-    for (const pauseMs of helperPausesMs) {
-      try {
-        return await this.#incus.content(method, this.#path, request)
-      } catch (error) {
-        if (!(error instanceof IncusError) || !/forkfile/.test(error.message)) throw error
-        await delay(pauseMs)
-      }
-    }
-    return this.#incus.content(method, this.#path, request)
+  #content(method: 'GET' | 'POST', request: Request): Promise<Content> {
+    return again(
+      helperPausesMs,
+      () => this.#incus.content(method, this.#path, request),
+      ({ message }) => /forkfile/.test(message)
+    )
   }
 }
