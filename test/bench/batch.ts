@@ -6,7 +6,7 @@ import type { PodStatus, RetrievedPodData } from '@interlink-ts/interlink-api/wi
 import { eventually } from '../support/eventually.ts'
 import { spawnReaped } from '../support/reaper.ts'
 import type { BackendProcess } from './backend-process.ts'
-import { againstCeiling, round, type Figures } from './figures.ts'
+import { againstCeiling, memoryOf, round, type Figures } from './figures.ts'
 
 const callers = 16
 
@@ -99,4 +99,15 @@ export function watchStatuses(plugin: BackendProcess) {
       ]),
     close: () => abort.abort()
   }
+}
+
+/** What so many jobs have cost the plugin; `empty` is its memory before. */
+export async function memoryWith(
+  { plugin, say }: { readonly plugin: BackendProcess; readonly say: (text: string) => void },
+  jobs: number,
+  empty: { readonly rss: number }
+): Promise<Figures> {
+  const { rss, peak } = await memoryOf(plugin.pid)
+  say(`${jobs} jobs: plugin ${rss} MB (${empty.rss} MB with none)`)
+  return { jobs, pluginEmptyRssMB: empty.rss, pluginRssMB: rss, pluginPeakRssMB: peak }
 }

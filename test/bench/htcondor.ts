@@ -10,7 +10,7 @@ import { startHtcondorLab, type HtcondorLab } from '@interlink-ts/dev-cluster/ht
 import { htcondorPrefix as prefix } from '../htcondor/prefix.ts'
 import { isOver, scriptPod } from '../support/plugin.ts'
 import { startBackendProcess, type BackendProcess } from './backend-process.ts'
-import { againstBare, createAll, finishedAt, watchStatuses } from './batch.ts'
+import { againstBare, createAll, finishedAt, memoryWith, watchStatuses } from './batch.ts'
 import { memoryOf, percentile, round, type Figures } from './figures.ts'
 
 const call = promisify(execFile)
@@ -48,17 +48,7 @@ export async function benchHtcondor(say: (text: string) => void, share: number):
       const there = 1 + sizes.submissions + sizes.submissions / 5 + sizes.changes + sizes.ends
       await createAll(plugin, waitingPods(Math.max(0, sizes.jobs - there)))
       const fresh = await staleness(bench, sizes)
-      const { rss, peak } = await memoryOf(plugin.pid)
-      say(`${sizes.jobs} jobs: plugin ${rss} MB (${empty.rss} MB with none)`)
-      return {
-        loadBefore,
-        ...submitted,
-        ...fresh,
-        jobs: sizes.jobs,
-        pluginEmptyRssMB: empty.rss,
-        pluginRssMB: rss,
-        pluginPeakRssMB: peak
-      }
+      return { loadBefore, ...submitted, ...fresh, ...(await memoryWith(bench, sizes.jobs, empty)) }
     } finally {
       await plugin.stop()
     }

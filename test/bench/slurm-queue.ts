@@ -5,7 +5,7 @@ import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { startSlurmLab, type SlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { isOver, scriptPod } from '../slurm/slurm-plugin.ts'
 import { startSlurmPluginProcess, type BackendProcess } from './backend-process.ts'
-import { againstBare, createAll, finishedAt, watchStatuses } from './batch.ts'
+import { againstBare, createAll, finishedAt, memoryWith, watchStatuses } from './batch.ts'
 import { memoryOf, percentile, round, type Figures } from './figures.ts'
 
 /** sbatch at once, in the plugin and in the loop that is its ceiling. */
@@ -39,16 +39,7 @@ export async function benchQueue(sizes: QueueSizes, say: (text: string) => void)
       const fresh = await staleness(bench, sizes)
       await createAll(plugin, waitingPods(sizes.remembered - sizes.watched))
       await delay(10_000)
-      const { rss, peak } = await memoryOf(plugin.pid)
-      say(`${sizes.remembered} jobs: ${rss} MB (${empty.rss} MB with none)`)
-      return {
-        ...submitted,
-        ...fresh,
-        jobs: sizes.remembered,
-        pluginEmptyRssMB: empty.rss,
-        pluginRssMB: rss,
-        pluginPeakRssMB: peak
-      }
+      return { ...submitted, ...fresh, ...(await memoryWith(bench, sizes.remembered, empty)) }
     } finally {
       await plugin.stop()
     }
