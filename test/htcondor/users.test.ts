@@ -1,11 +1,11 @@
 import t from 'tap'
 
-import { chmod, stat } from 'node:fs/promises'
+import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
 import { htcondorBackend } from '@interlink-ts/plugins/htcondor'
-import { accountsMissing, makeAccounts } from '../support/accounts.ts'
+import { accountsMissing, isUsersAlone, makeAccounts } from '../support/accounts.ts'
 import { eventually } from '../support/eventually.ts'
 import {
   isOver,
@@ -63,27 +63,19 @@ if (requireReal(t, htcondorUnprepared() ?? sshdMissing() ?? accountsMissing())) 
         [podIn('chemistry', script), bob]
       ] as const
       const ids = await Promise.all(pods.map(async ([pod]) => (await first.client.create(pod)).PodJID))
-      for (const [index, [pod, { name, uid, home }]] of pods.entries()) {
+      for (const [index, [pod, user]] of pods.entries()) {
         await whenStatus(first.client, pod, isRunning, patience)
-        await eventually(async () => (await logOf(first.client, pod)) === `${name}\n`, {
+        await eventually(async () => (await logOf(first.client, pod)) === `${user.name}\n`, {
           deadlineMs: patience
         })
-        t.equal(await ownerOf(ids[index]!), name, 'the job is of the user')
-        const there = join(home, '.interlink/jobs', `${pod.pod.metadata.namespace}-${pod.pod.metadata.uid}`)
-        for (const [path, mode] of [
-          ['.', 0o700],
-          ['c/main/env', 0o600],
-          ['log/main.0', 0o600]
-        ] as const) {
-          const found = await stat(join(there, path))
-          t.same([found.uid, found.mode & 0o777], [uid, mode], `${path} is the user's alone`)
-        }
+        t.equal(await ownerOf(ids[index]!), user.name, 'the job is of the user')
+        await isUsersAlone(t, user, pod)
         const session = await first.client.stream(pod.pod.metadata.uid!, {
           ...{ kind: 'exec', container: 'main', stdin: true, tty: false },
           command: ['/bin/sh', '-c', 'id -un; cat; exit 3']
         })
         session.input.end('typed')
-        t.equal(await text(session.output), `${name}\ntyped`)
+        t.equal(await text(session.output), `${user.name}\ntyped`)
         t.equal((await session.status).details?.causes?.[0]?.message, '3')
       }
       t.equal((await first.client.ping()).parsed?.streams, 'ssh-to-job')

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { chmod, copyFile, mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { slurmMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
-import { accountsMissing, makeAccounts } from '../support/accounts.ts'
+import { accountsMissing, isUsersAlone, makeAccounts } from '../support/accounts.ts'
 import {
   isOver,
   isRunning,
@@ -64,20 +64,11 @@ if (requireReal(t, slurmMissing() ?? sshdMissing() ?? accountsMissing())) {
       [chemistry, bob]
     ] as const
     for (const [pod] of pods) await first.client.create(pod)
-    for (const [pod, { name, uid, home }] of pods) {
+    for (const [pod, user] of pods) {
       await whenStatus(first.client, pod, isRunning)
-      await eventually(async () => (await logOf(first.client, pod)) === `${name}\n`)
-      const id = pod.pod.metadata.uid!
-      t.ok((await queue()).includes(`${id}|${name}|RUNNING`), 'the job is of the user')
-      const there = join(home, '.interlink/jobs', `${pod.pod.metadata.namespace}-${id}`)
-      for (const [path, mode] of [
-        ['.', 0o700],
-        ['c/main/env', 0o600],
-        ['log/main.0', 0o600]
-      ] as const) {
-        const found = await stat(join(there, path))
-        t.same([found.uid, found.mode & 0o777], [uid, mode], `${path} is the user's alone`)
-      }
+      await eventually(async () => (await logOf(first.client, pod)) === `${user.name}\n`)
+      t.ok((await queue()).includes(`${pod.pod.metadata.uid}|${user.name}|RUNNING`), 'the job is of the user')
+      await isUsersAlone(t, user, pod)
     }
     await first.close()
 

@@ -1,7 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Test } from 'tap'
+import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { runAtEnd, temporaryDirectory } from './reaper.ts'
 
 const call = promisify(execFile)
@@ -53,5 +55,22 @@ export async function makeAccounts(
       await call('sh', [end]).catch(() => {})
       await directory.remove()
     }
+  }
+}
+
+/** The job directory of a pod is in the home of its user, whom alone it is of. */
+export async function isUsersAlone(
+  t: Test,
+  { home, uid }: Account,
+  { pod }: RetrievedPodData
+): Promise<void> {
+  const there = join(home, '.interlink/jobs', `${pod.metadata.namespace}-${pod.metadata.uid}`)
+  for (const [path, mode] of [
+    ['.', 0o700],
+    ['c/main/env', 0o600],
+    ['log/main.0', 0o600]
+  ] as const) {
+    const found = await stat(join(there, path))
+    t.same([found.uid, found.mode & 0o777], [uid, mode], `${path} is the user's alone`)
   }
 }
