@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
+import { podOnce } from '../support/pod-once.ts'
 import { temporaryDirectory } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 import { startStack } from '../support/stack.ts'
@@ -72,17 +73,12 @@ t.test('devices go to the pods that the scheduler sends, and come back', async (
     const said = await eventually(async () => (await kubectl(['logs', name]).catch(() => '')).trim())
     return said.replace('has ', '')
   }
-  const node = JSON.parse(await eventually(() => offered(kubectl, stack.nodeName))) as {
-    readonly metadata: { readonly labels: Record<string, string> }
-    readonly spec: { readonly taints: readonly { readonly key: string }[] }
-    readonly status: { readonly allocatable: Record<string, string> }
-  }
-
-  t.match(node.status.allocatable, { [slice]: '2', [fpga]: '1' })
-  t.ok(
-    node.spec.taints.some(({ key }) => key === taint),
-    'ordinary pods are kept away'
-  )
+  // What it offers, and that ordinary pods are kept away.
+  await eventually(async () => {
+    const { spec, status } = JSON.parse(await kubectl(['get', 'node', stack.nodeName, '-o', 'json'])) as Node
+    const { [slice]: slices, [fpga]: boards } = status.allocatable
+    return slices === '2' && boards === '1' && spec.taints.some(({ key }) => key === taint)
+  })
   const tolerant = (pod: Pod): Pod => {
     const tolerations = [...(pod.spec.tolerations ?? []), { key: taint, operator: 'Exists' }]
     return { ...pod, spec: { ...pod.spec, tolerations } } as Pod
@@ -100,9 +96,12 @@ t.test('devices go to the pods that the scheduler sends, and come back', async (
   const third = ['one', 'two', 'three'].find((name) => name !== first && name !== second)!
   const held = await has(first)
   t.same([held, await has(second)].sort(), ['MIG-one', 'MIG-two'])
-  t.match(await eventually(async () => (await get(third)).status?.conditions), [
-    { reason: 'Unschedulable', message: /Insufficient nvidia\.com\/mig-3g\.20gb/ }
-  ])
+  await podOnce(cluster.env, third, ({ status }) =>
+    status?.conditions?.some(
+      ({ reason, message }) =>
+        reason === 'Unschedulable' && /Insufficient nvidia\.com\/mig-3g\.20gb/.test(message ?? '')
+    )
+  )
 
   // It ends while the plugin is dead: what it had has come back once there is a plugin again.
   await stack.kill('plugin')
@@ -126,7 +125,7 @@ t.test('devices go to the pods that the scheduler sends, and come back', async (
   t.equal(leases, 4, 'each was given once and has come back')
 })
 
-const offered = async (kubectl: (args: readonly string[]) => Promise<string>, name: string) => {
-  const text = await kubectl(['get', 'node', name, '-o', 'json']).catch(() => '')
-  return text.includes(fpga) && text.includes(taint) ? text : undefined
+interface Node {
+  readonly spec: { readonly taints: readonly { readonly key: string }[] }
+  readonly status: { readonly allocatable: Record<string, string> }
 }

@@ -17,10 +17,11 @@ if (requireReal(t, slurmMissing())) {
   const lab = await startSlurmLab({ nodes: 1 })
   t.teardown(() => lab.close())
 
-  // The real sbatch, slow on its way there or on its way back.
+  // The real sbatch, held up on its way there or on its way back until the plugin is gone, and a little longer.
+  const held = 'touch "$0.called"; until [ -e "$0.go" ]; do sleep 0.1; done; sleep 1'
   const slow = {
-    'while sbatch is on its way to the controller': 'touch "$0.called"; sleep 2; exec sbatch "$@"',
-    'between sbatch and its answer': 'sbatch "$@"; code=$?; touch "$0.called"; sleep 2; exit $code'
+    'while sbatch is on its way to the controller': `${held}; exec sbatch "$@"`,
+    'between sbatch and its answer': `sbatch "$@"; code=$?; ${held}; exit $code`
   }
   for (const [when, text] of Object.entries(slow))
     t.test(`a plugin killed ${when} yields one job`, async (t) => {
@@ -47,6 +48,7 @@ if (requireReal(t, slurmMissing())) {
       process.kill(child.pid!, 'SIGKILL')
       await gone
       await lost
+      await writeFile(`${front}.go`, '')
 
       const second = await startSlurmPlugin(t, lab, dir)
       const { PodJID } = await second.client.create(pod)
@@ -65,7 +67,8 @@ if (requireReal(t, slurmMissing())) {
 
   t.test('while the controller is down a pod is not lost, and a create may be tried again', async (t) => {
     const { client } = await startSlurmPlugin(t, lab)
-    const running = scriptPod('sleep 3; exit 5')
+    const go = join(lab.dir, 'go')
+    const running = scriptPod(`until [ -e ${go} ]; do sleep 0.1; done; exit 5`)
     await client.create(running)
     await whenStatus(client, running, isRunning)
     await lab.stop('slurmctld')
@@ -75,6 +78,7 @@ if (requireReal(t, slurmMissing())) {
       retry: 'yes',
       message: /Unable to contact slurm controller/
     })
+    await writeFile(go, '')
     const over = await whenStatus(client, running, isOver)
     t.equal(
       over.containers[0]!.state!.terminated!.exitCode,

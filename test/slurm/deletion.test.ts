@@ -42,7 +42,7 @@ eachSlurm(t, slurmMissing, async (t, prefix) => {
     await whenStatus(client, pod, ({ message }) => /getting ready/.test(message ?? ''))
     await client.delete(refOf(pod))
     await prolog.open()
-    await eventually(async () => (await statusOf(client, pod)) === undefined, { deadlineMs: 90_000 })
+    await eventually(async () => (await statusOf(client, pod)) === undefined)
     await eventually(() => isOver(PodJID))
   })
 
@@ -102,13 +102,15 @@ eachSlurm(t, slurmMissing, async (t, prefix) => {
       const [lost, kept] = [scriptPod(forever), scriptPod(forever)]
       const { PodJID: lostId } = await first.client.create(lost)
       const { PodJID: keptId } = await first.client.create(kept)
-      await whenStatus(first.client, lost, isRunning)
+      for (const pod of [lost, kept]) await whenStatus(first.client, pod, isRunning)
+      await whenStatus(other.client, theirs, isRunning)
+      await eventually(async () => (await state(foreign)) === 'RUNNING')
       await first.close()
       await rm(join(first.root, `default-${lost.pod.metadata.uid}`), { recursive: true, maxRetries: 10 })
       const second = await start(join(first.root, '..'))
       await eventually(() => isOver(lostId))
       for (const id of [keptId, theirId, foreign]) t.equal(await state(id), 'RUNNING')
-      t.match(await statusOf(second.client, kept), { containers: [{ state: { running: {} } }] })
+      await whenStatus(second.client, kept, isRunning)
 
       await second.close()
       await rm(join(first.root, `default-${kept.pod.metadata.uid}`), { recursive: true, maxRetries: 10 })

@@ -19,25 +19,27 @@ import { sshdMissing, startSshd } from '../support/sshd.ts'
 if (requireReal(t, slurmMissing() ?? sshdMissing())) {
   const lab = await startSlurmLab({ nodes: 1 })
   t.teardown(() => lab.close())
-  // The real sbatch, slow on its way there or on its way back where a file says so.
+  // The real sbatch, held up on its way there or on its way back until the connection is gone, and a little longer.
   const front = join(lab.dir, 'front')
   const sbatch = join(front, 'sbatch')
   const sshd = await startSshd({ ...lab.env, PATH: `${front}:${lab.env.PATH}` })
   t.teardown(() => sshd.close())
-  const far = { ssh: { ...sshd.options, directory: join(lab.dir, 'far'), keepAliveSeconds: 1 } }
+  const ssh = { ...sshd.options, directory: join(lab.dir, 'far') }
+  const far = { ssh }
   const jobsOf = async (uid: string) =>
     (await lab.run('squeue', '-h', '-t', 'all', '-o', '%k'))
       .split('\n')
       .filter((comment) => comment.startsWith(`${uid} `)).length
 
+  const held = 'touch "$0.called"; until [ -e "$0.go" ]; do sleep 0.1; done; sleep 1'
   const slow = {
-    'on its way to the controller': 'touch "$0.called"; sleep 3; exec sbatch "$@"',
-    'and its answer': 'sbatch "$@"; code=$?; touch "$0.called"; sleep 3; exit $code'
+    'on its way to the controller': `${held}; exec sbatch "$@"`,
+    'and its answer': `sbatch "$@"; code=$?; ${held}; exit $code`
   }
   await mkdir(front)
   for (const [when, script] of Object.entries(slow))
     t.test(`a connection that is cut between sbatch ${when} yields one job`, async (t) => {
-      await rm(`${sbatch}.called`, { force: true })
+      for (const mark of ['called', 'go']) await rm(`${sbatch}.${mark}`, { force: true })
       await writeFile(sbatch, `#!/bin/sh\nPATH=${lab.env.PATH}\n${script}\n`, { mode: 0o700 })
       const { client } = await startSlurmPlugin(t, lab, undefined, far)
       const pod = scriptPod('echo once; exit 4')
@@ -45,6 +47,7 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
       await eventually(() => existsSync(`${sbatch}.called`))
       await sshd.kill()
       await lost
+      await writeFile(`${sbatch}.go`, '')
       await rm(sbatch)
       await sshd.start()
       await eventually(() => client.create(pod).then(() => true))
@@ -71,7 +74,7 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
   })
 
   t.test('keep-alives notice a peer that says nothing any more, and another is found', async (t) => {
-    const { client } = await startSlurmPlugin(t, lab, undefined, far)
+    const { client } = await startSlurmPlugin(t, lab, undefined, { ssh: { ...ssh, keepAliveSeconds: 3 } })
     const pod = scriptPod('sleep 600')
     await client.create(pod)
     await whenStatus(client, pod, isRunning)

@@ -69,21 +69,23 @@ if (requireReal(t, slurmMissing() ?? sshdMissing())) {
     await whenStatus(client, pod, isRunning)
     await client.delete(refOf(pod))
     await eventually(async () => (await statusOf(client, pod)) === undefined)
-    t.equal(
-      (await lab.run('squeue', '-h', '-t', 'running,completing', '-o', '%k')).includes(pod.pod.metadata.uid!),
-      false
-    )
+    await eventually(async () => {
+      const left = await lab.run('squeue', '-h', '-t', 'running,completing', '-o', '%k')
+      return !left.includes(pod.pod.metadata.uid!)
+    })
   })
 
   t.test('sshd that is cut and comes back is found again, and nothing is lost', async (t) => {
     const { client } = await startSlurmPlugin(t, lab, undefined, far)
-    const before = scriptPod('sleep 2; exit 7')
+    const go = join(lab.dir, 'go-cut')
+    const before = scriptPod(`until [ -e ${go} ]; do sleep 0.1; done; exit 7`)
     await client.create(before)
     await whenStatus(client, before, isRunning)
     await sshd.kill()
     const during = scriptPod('exit 8')
     await t.rejects(client.create(during), { code: 'PLUGIN_BACKEND_FAILED', retry: 'yes' })
     t.ok(isRunning((await statusOf(client, before))!), 'what was last known is still said')
+    await writeFile(go, '')
     await sshd.start()
     await eventually(() => client.create(during).then(() => true))
     for (const [pod, code] of [

@@ -52,12 +52,25 @@ t.test('what Slurm does with a job is told by kubectl, on a real control plane',
     eventually(async () => (await events(pod)).some((line) => pattern.test(line)))
   const isRunning = (status: PodStatus) => stateOf(status, 'running')
 
-  // All at once: each waits for something of its own.
+  // All at once: each waits for something of its own, and what is seen for a moment is looked at first.
   await run('queued', 'true', '--hold --partition=debug')
   await run('failed', forever, '--nodelist=n1')
   await run('preempted', forever, '--partition=scavenge --exclusive')
   await run('again', 'exit 3', '--nodelist=n1', { restartPolicy: 'OnFailure' })
   await run('image', 'true', '--nodelist=n1', {}, 'docker://127.0.0.1:1/no/registry:1')
+
+  t.test(
+    'an image that cannot be pulled is told with the words of the registry, then backs off',
+    async (t) => {
+      await toldOf('image', /^Normal Pulling Pulling image "docker:\/\/127\.0\.0\.1:1/)
+      for (const reason of ['ErrImagePull', 'ImagePullBackOff'])
+        t.match(await until('image', (now) => stateOf(now, 'waiting')?.reason === reason), {
+          phase: 'Pending'
+        })
+      await toldOf('image', /^Warning Failed Error: .*127\.0\.0\.1:1/)
+      await toldOf('image', /^Normal BackOff Back-off pulling image/)
+    }
+  )
 
   t.test('a job that waits says why, and that it has not started', async (t) => {
     const waiting = await until('queued', ({ reason }) => reason === 'QueuedJobHeldUser')
@@ -78,19 +91,6 @@ t.test('what Slurm does with a job is told by kubectl, on a real control plane',
     t.equal(status.phase, 'Running')
     await toldOf('again', /^Warning BackOff Back-off restarting failed container main in pod again_default/)
   })
-
-  t.test(
-    'an image that cannot be pulled is told with the words of the registry, then backs off',
-    async (t) => {
-      await toldOf('image', /^Normal Pulling Pulling image "docker:\/\/127\.0\.0\.1:1/)
-      for (const reason of ['ErrImagePull', 'ImagePullBackOff'])
-        t.match(await until('image', (now) => stateOf(now, 'waiting')?.reason === reason), {
-          phase: 'Pending'
-        })
-      await toldOf('image', /^Warning Failed Error: .*127\.0\.0\.1:1/)
-      await toldOf('image', /^Normal BackOff Back-off pulling image/)
-    }
-  )
 
   t.test('a job that makes room for another is disrupted by its site', async (t) => {
     await until('preempted', isRunning)
@@ -113,7 +113,7 @@ t.test('what Slurm does with a job is told by kubectl, on a real control plane',
   })
 
   await t.test('all of it goes with the pods', async (t) => {
-    const { code, stderr } = await kubectl(['delete', 'pods', '--all', '--timeout=60s'])
+    const { code, stderr } = await kubectl(['delete', 'pods', '--all', '--timeout=180s'])
     t.equal(code, 0, stderr)
   })
 })

@@ -9,6 +9,7 @@ import { startVirtualNodes } from '@interlink-ts/vk-core/node'
 import { eventually } from './eventually.ts'
 import { kubectlEnv, kubectlFor, type Kubectl } from './kubectl.ts'
 import type { TestCluster } from './clusters.ts'
+import { podOnce } from './pod-once.ts'
 import { temporaryDirectory } from './reaper.ts'
 
 /** A cluster with one virtual node, all roles of the product in this process. */
@@ -18,7 +19,7 @@ export interface BackendCluster {
   readonly root: string
   /** An object, or YAML. */
   apply(object: object | string): Promise<void>
-  /** The status of a pod, once it is as wanted. */
+  /** The first status of a pod from now on that is as wanted; one that passes at once is seen too. */
   until(pod: string, wanted: (status: PodStatus) => unknown, deadlineMs?: number): Promise<PodStatus>
   /** `REASON MESSAGE` of the events of a pod. */
   events(pod: string): Promise<string[]>
@@ -58,13 +59,13 @@ export const clustersOf =
     t: Test,
     options: Record<string, unknown>,
     name = 'interlink',
-    existing?: Pick<TestCluster, 'kubeconfigPath' | 'kubectl'>
+    existing?: Pick<TestCluster, 'kubeconfigPath' | 'kubectl' | 'env'>
   ): Promise<BackendCluster> => {
     const directory = temporaryDirectory('backend-cluster')
     const dir = directory.path
     t.teardown(() => directory.remove())
     const logger = pino({ level: 'silent' })
-    const { kubeconfigPath, kubectl } = existing ?? (await embedded(t, dir))
+    const { kubeconfigPath, kubectl, env } = existing ?? (await embedded(t, dir))
     const listen = `unix://${join(dir, 'plugin.sock')}`
     const root = join(dir, 'jobs')
     const plugin = await startPlugin({
@@ -90,11 +91,6 @@ export const clustersOf =
       { log: logger }
     )
     t.teardown(() => nodes.close())
-    const status = async (pod: string): Promise<PodStatus> => {
-      const { stdout, stderr, code } = await kubectl(['get', 'pod', pod, '-o', 'json'])
-      if (code !== 0) throw new Error(stderr)
-      return (JSON.parse(stdout) as { status: PodStatus }).status
-    }
     await eventually(async () => / Ready /.test((await kubectl(['get', 'node', name])).stdout))
     return {
       kubectl,
@@ -104,19 +100,14 @@ export const clustersOf =
         const { code, stderr } = await kubectl(['apply', '-f', '-'], { input })
         if (code !== 0) throw new Error(stderr)
       },
-      async until(pod, wanted, deadlineMs = 180_000) {
-        let last: PodStatus | undefined
-        try {
-          return await eventually(
-            async () => {
-              last = await status(pod)
-              return wanted(last) ? last : undefined
-            },
-            { deadlineMs, everyMs: 250 }
-          )
-        } catch (cause) {
-          throw new Error(`${pod} is not as it should be: ${JSON.stringify(last)}`, { cause })
-        }
+      async until(pod, wanted, deadlineMs) {
+        const { status } = await podOnce(
+          env,
+          pod,
+          ({ status }) => status && wanted(status as PodStatus),
+          deadlineMs
+        )
+        return status as PodStatus
       },
       async events(pod) {
         const { stdout } = await kubectl(['get', 'events', '-o', 'json'])
@@ -134,5 +125,6 @@ async function embedded(t: Test, dir: string) {
   const kubeconfigPath = join(dir, 'kubeconfig')
   const cluster = await startDevCluster({ kubeconfigPath, logger: pino({ level: 'silent' }) })
   t.teardown(() => cluster.close())
-  return { kubeconfigPath, kubectl: kubectlFor(kubectlEnv(kubeconfigPath, dir)) }
+  const env = kubectlEnv(kubeconfigPath, dir)
+  return { kubeconfigPath, env, kubectl: kubectlFor(env) }
 }
