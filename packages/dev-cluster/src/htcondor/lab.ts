@@ -97,7 +97,10 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
   const queue = (program: string, ...args: string[]): Promise<string> =>
     run(program, ...(full.remoteSchedd ? ['-name', scheddName, ...args] : args))
   // Schedd and negotiator that meet first when there are jobs wait 20 s for each other's half of the handshake.
-  const introduce = (): Promise<string> => queue('condor_reschedule')
+  const introduce = async (): Promise<void> => {
+    // A schedd that has much to take up again answers nobody for a while.
+    await eventually(() => queue('condor_reschedule').then(() => true), { deadlineMs: 120_000, everyMs: 100 })
+  }
   const offered = async (): Promise<string[]> =>
     (await run('condor_status', '-constraint', 'PartitionableSlot', '-af', 'Name'))
       .split('\n')
