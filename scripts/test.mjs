@@ -11,7 +11,7 @@ import { ensureDebianPackages } from './lib/debian.mjs'
 import { ensureDependencies } from './lib/dependencies.mjs'
 import { filesBelow } from './lib/files.mjs'
 import { ensureHtcondor } from './lib/htcondor.mjs'
-import { ensureIncus } from './lib/incus.mjs'
+import { ensureIncus, ensureSecondIncus } from './lib/incus.mjs'
 import { ensureSecondSlurm } from './lib/second-slurm.mjs'
 import { main, root } from './lib/step.mjs'
 import { ensureVenv } from './lib/venv.mjs'
@@ -34,6 +34,7 @@ await main(async () => {
   await ensureHtcondor({ required })
   for (const program of ['jupyterlab', 'dask']) await ensureVenv(program, { required })
   await ensureIncus({ required })
+  await ensureSecondIncus({ required })
   await ensureControlPlane({ required })
 
   mkdirSync(dirname(record), { recursive: true })

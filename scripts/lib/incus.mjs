@@ -12,3 +12,16 @@ export const ensureIncus = (options) =>
     },
     options
   )
+
+/** Prepares the second version of Incus that the tests run with, where it is missing and this is root's machine. */
+export const ensureSecondIncus = (options) =>
+  prepareOnce(
+    {
+      script: ['test/incus/second-incus.sh'],
+      needs: ['sh', '-c', '[ "$(id -u)" = 0 ] && command -v apt-get'],
+      lacking: 'Incus 7.0 comes by root’s apt of Debian, which is not here: its tests cannot run',
+      name: 'Incus 7.0',
+      title: 'Fetching Incus 7.0, once per machine'
+    },
+    options
+  )

@@ -6,11 +6,12 @@ import { pino, type Logger } from 'pino'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import { startApi } from '@interlink-ts/interlink-api/server'
 import { loadPluginConfig, preflight, startPlugin, type BackendModule } from '@interlink-ts/plugins/kit'
-import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
+import { incusMissing, startIncusLab, type IncusLab } from '@interlink-ts/dev-cluster/incus'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { htcondorBackend } from '@interlink-ts/plugins/htcondor'
+import { secondIncusMissing, startSecondIncus } from '../incus/second-incus.ts'
 import { imagePoolMissing, startImagePool } from '../htcondor/image-pool.ts'
 import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
 
@@ -61,7 +62,8 @@ const ofLab: Readonly<Record<string, RegExp>> = {
 
 /** On a private cluster, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
-  incus: { ...subjects.incus!, start: startIncus },
+  incus: { ...subjects.incus!, start: () => startIncus(incusMissing(), startIncusLab) },
+  'incus-7': { ...subjects.incus!, start: () => startIncus(secondIncusMissing(), startSecondIncus) },
   htcondor: { ...subjects.htcondor!, declines: apptainer, start: startPool },
   slurm: {
     ...subjects.slurm!,
@@ -88,10 +90,9 @@ function startPool(): Promise<Ground> {
   return startImagePool()
 }
 
-async function startIncus(): Promise<Ground> {
-  const missing = incusMissing()
+async function startIncus(missing: string | undefined, start: () => Promise<IncusLab>): Promise<Ground> {
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
-  const lab = await startIncusLab()
+  const lab = await start()
   return { options: { url: `unix://${lab.socket}` }, image: 'busybox', close: () => lab.close() }
 }
 
@@ -110,7 +111,7 @@ export async function subjectOf(name: string, lab: boolean): Promise<Subject> {
   const subject = (lab ? onLab : subjects)[name]
   if (subject) return subject
   if (name in subjects) throw new UsageError(`--lab is of the backends ${Object.keys(onLab).join(', ')}`)
-  if (name in onLab) throw new UsageError(`backend ${name} is a private Slurm behind SSH; add --lab`)
+  if (name in onLab) throw new UsageError(`backend ${name} is a private one; add --lab`)
   throw new UsageError(
     `backend "${name}" is not known; known are ${Object.keys(subjects).join(', ')}, with --lab ${Object.keys(onLab).join(', ')}, and paths such as ./backend.js`
   )
