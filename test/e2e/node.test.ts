@@ -158,10 +158,13 @@ eachCluster(t, async (t, cluster) => {
       for (const type of ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'NetworkUnavailable'])
         t.equal(condition(node, type).status, 'False', type)
       t.equal(condition(node, 'InterlinkConnectivity').reason, 'InterlinkPingSuccessful')
-      const lease = JSON.parse(await run('-n', 'kube-node-lease', 'get', 'lease', 'edge', '-o', 'json')) as {
-        spec: { leaseDurationSeconds: number; holderIdentity: string }
-        metadata: { ownerReferences: { uid: string }[] }
-      }
+      const lease = await eventually(
+        async () =>
+          JSON.parse(await run('-n', 'kube-node-lease', 'get', 'lease', 'edge', '-o', 'json')) as {
+            spec: { leaseDurationSeconds: number; holderIdentity: string }
+            metadata: { ownerReferences: { uid: string }[] }
+          }
+      )
       t.match(lease.spec, { leaseDurationSeconds: 40, holderIdentity: 'edge' })
       t.equal(lease.metadata.ownerReferences[0]!.uid, node.metadata.uid)
       await close()
@@ -182,7 +185,13 @@ eachCluster(t, async (t, cluster) => {
         resources: { cpu: '8', memory: '16Gi', pods: '20' }
       })
       await start(t, cluster, changed, dir)
-      const node = await until('edge', ({ metadata }) => metadata.labels.zone === 'b')
+      const node = await until(
+        'edge',
+        (seen) =>
+          seen.metadata.labels.zone === 'b' &&
+          seen.status.capacity.cpu === '8' &&
+          taintKeys(seen).includes('new')
+      )
       t.match(
         taintKeys(node),
         ['maintenance', 'new', 'others', 'virtual-node.interlink/no-schedule'],
