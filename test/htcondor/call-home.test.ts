@@ -33,7 +33,8 @@ t.test('where condor_ssh_to_job is not allowed, jobs call the plugin, and the no
   )
   const ways = async () =>
     /exec and port-forward by (.*)/.exec((await kubectl(['describe', 'node', 'interlink'])).stdout)?.[1]
-  t.equal(await ways(), 'ssh-to-job, call-home', 'what comes into question')
+  // What comes into question.
+  await eventually(async () => (await ways()) === 'ssh-to-job, call-home', patience)
   await apply({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -52,7 +53,7 @@ t.test('where condor_ssh_to_job is not allowed, jobs call the plugin, and the no
       ]
     }
   })
-  await until('box', (status) => stateOf(status, 'running'), 120_000)
+  await until('box', (status) => stateOf(status, 'running'))
 
   const ran = await kubectl(['exec', 'box', '--', 'sh', '-c', 'echo "$_CONDOR_SLOT"; echo err >&2; exit 7'])
   t.match(ran, { stdout: /^slot1_1/, stderr: /^err\n/, code: 7 })
@@ -96,7 +97,7 @@ t.test('with files that are carried, a job that has called is followed while it 
   if (!requireReal(t, htcondorUnprepared())) return
   const lab = await startHtcondorLab({ ...closed, sharedFileSystem: false })
   t.teardown(() => lab.close())
-  const options = { files: 'transfer', streams: { callHome: { ...callHome, keep: true }, startSeconds: 10 } }
+  const options = { files: 'transfer', streams: { callHome: { ...callHome, keep: true }, startSeconds: 60 } }
   const { client } = await startHtcondorPlugin(t, lab, undefined, options)
   const pod = scriptPod('trap "exit 0" TERM; echo up; while :; do sleep 0.1; done')
   await client.create(pod)

@@ -19,8 +19,8 @@ from distributed import Client
 def primes(start):
     return sum(all(n % d for d in range(2, int(n ** 0.5) + 1)) for n in range(max(2, start), start + 2500))
 
-with Client(sys.argv[1], timeout='90s') as client:
-    client.wait_for_workers(4, timeout=180)
+with Client(sys.argv[1], timeout='240s') as client:
+    client.wait_for_workers(4, timeout=360)
     print(sum(client.gather(client.map(primes, range(0, 100000, 2500)))))
     slots = client.run(lambda dask_worker: (dask_worker.name, os.environ['_CONDOR_SLOT']))
     print(*sorted(' '.join(slot) for slot in slots.values()), sep='\\n')
@@ -53,17 +53,17 @@ t.test('a Dask cluster of a scheduler and four workers counts primes on the pool
   await apply(
     podOf('scheduler', ['-m', 'distributed.cli.dask_scheduler', '--port', `${port}`, '--no-dashboard'])
   )
-  const { podIP } = await until('scheduler', (status) => stateOf(status, 'running'), 120_000)
+  const { podIP } = await until('scheduler', (status) => stateOf(status, 'running'))
   t.equal(podIP, '127.0.0.1', 'the address of its machine, of which the pool tells')
   for (const name of names)
     await apply(
       podOf(name, [
         ...['-m', 'distributed.cli.dask_worker', `tcp://${podIP}:${port}`, '--name', name],
-        ...['--nthreads', '1', '--no-nanny', '--no-dashboard', '--death-timeout', '240']
+        ...['--nthreads', '1', '--no-nanny', '--no-dashboard', '--death-timeout', '480']
       ])
     )
   await apply(podOf('driver', ['-c', client, `tcp://${podIP}:${port}`]))
-  await until('driver', ({ phase }) => phase === 'Succeeded', 240_000)
+  await until('driver', ({ phase }) => phase === 'Succeeded', 480_000)
   const [count, ...slots] = (await kubectl(['logs', 'driver'])).stdout.trim().split('\n')
   t.equal(count, '9592')
   t.same(
