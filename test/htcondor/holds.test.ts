@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
@@ -63,13 +63,16 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   const jobOf = (name: string, ...attributes: string[]) =>
     lab.run('condor_q', '-constraint', `InterLinkPodName == "${name}"`, '-af', ...attributes)
 
+  const rested = join(lab.dir, 'rested')
   // What takes its time is begun together.
   await Promise.all([
     apply(pod('hungry', 'plain', eats, { memory: '64Mi' })),
     apply(pod('greedy', 'plain', eats)),
     apply(pod('long', 'brief', waitsFor)),
     apply(pod('unfed', 'carried', 'true')),
-    apply(pod('resting', 'held', 'sleep 4', { restartPolicy: 'OnFailure' })),
+    apply(
+      pod('resting', 'held', `until [ -e ${rested} ]; do sleep 0.1; done`, { restartPolicy: 'OnFailure' })
+    ),
     apply(pod('taken', 'removed', waitsFor)),
     apply(pod('barred', 'strict', waitsFor)),
     apply(
@@ -80,22 +83,22 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   ])
 
   t.test('a job that is held for its memory is a pod that was OOMKilled', async (t) => {
-    const limited = await until('hungry', ({ phase }) => phase === 'Failed', 120_000)
+    const limited = await until('hungry', ({ phase }) => phase === 'Failed')
     t.equal(stateOf(limited, 'terminated')?.reason, 'OOMKilled', 'by the limit of its container')
-    const status = await until('greedy', ({ phase }) => phase === 'Failed', 120_000)
+    const status = await until('greedy', ({ phase }) => phase === 'Failed')
     t.equal(status.reason, 'OOMKilled', 'by the policy of the pool')
     t.match(status.message, /memory usage exceeded request_memory/)
     await eventually(async () => (await jobOf('greedy', 'ClusterId')) === '')
   })
 
   t.test('a job at its time limit is a pod past its deadline', async (t) => {
-    const status = await until('long', ({ phase }) => phase === 'Failed', 120_000)
+    const status = await until('long', ({ phase }) => phase === 'Failed')
     t.equal(status.reason, 'DeadlineExceeded')
     t.match(status.message, /hold code 46/)
   })
 
   t.test('a transfer that fails is tried again, and then waits with the words of the pool', async (t) => {
-    const status = await until('unfed', isHeld, 120_000)
+    const status = await until('unfed', isHeld)
     t.match(status, { reason: 'HeldTransferInputError', message: /\/no\/such\/file/ })
     t.equal(stateOf(status, 'waiting')?.message, status.message)
     await eventually(async () => Number((await jobOf('unfed', 'NumShadowStarts')).trim()) > 3, {
@@ -105,9 +108,8 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   })
 
   t.test('a requirement that no machine fulfils leaves the pod waiting', async (t) => {
-    const status = await until('nowhere', (seen) => stateOf(seen, 'waiting')?.message, 60_000)
-    t.equal(status.phase, 'Pending')
-    t.match(stateOf(status, 'waiting')?.message, /waiting in the queue/)
+    const inQueue = (seen: PodStatus) => /waiting in the queue/.test(stateOf(seen, 'waiting')?.message ?? '')
+    t.equal((await until('nowhere', inQueue)).phase, 'Pending')
     t.match(await jobOf('nowhere', 'JobStatus'), '1')
   })
 
@@ -120,20 +122,21 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   })
 
   t.test('a job that a policy holds is a pod that waits, and goes on when it is released', async (t) => {
-    const status = await until('resting', isHeld, 120_000)
+    const status = await until('resting', isHeld)
     t.match(status, { reason: 'HeldJobPolicy', message: /the site rests/ })
+    await writeFile(rested, '')
     await lab.run('condor_release', '-constraint', 'InterLinkPodName == "resting"')
-    await until('resting', ({ phase }) => phase === 'Succeeded', 120_000)
+    await until('resting', ({ phase }) => phase === 'Succeeded')
   })
 
   t.test('where a site says so, such a pod fails, and its job goes', async (t) => {
-    const status = await until('barred', ({ phase }) => phase === 'Failed', 120_000)
+    const status = await until('barred', ({ phase }) => phase === 'Failed')
     t.match(status.message, /hold code 3/)
     await eventually(async () => (await jobOf('barred', 'ClusterId')) === '')
   })
 
   t.test('a job that a policy removes is a pod that was cancelled, and says why', async (t) => {
-    const status = await until('taken', ({ phase }) => phase === 'Failed', 120_000)
+    const status = await until('taken', ({ phase }) => phase === 'Failed')
     t.equal(status.reason, 'Cancelled')
     t.match(status.message, /it was removed: .*PeriodicRemove/)
   })
@@ -158,10 +161,10 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
         restartPolicy: 'OnFailure'
       })
     )
-    await until('moved', (seen) => stateOf(seen, 'running'), 60_000)
+    await until('moved', (seen) => stateOf(seen, 'running'))
     await eventually(() => readFile(marker, 'utf8'))
     await lab.run('condor_vacate_job', '-constraint', 'InterLinkPodName == "moved"')
-    const status = await until('moved', ({ phase }) => phase === 'Succeeded', 120_000)
+    const status = await until('moved', ({ phase }) => phase === 'Succeeded')
     t.match(status.containerStatuses?.[0], {
       restartCount: 1,
       lastState: { terminated: { exitCode: 143 } }
@@ -171,9 +174,9 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
 
   t.test('an evicted pod that must not restart has failed, disrupted', async (t) => {
     await apply(pod('lost', 'plain', waitsFor))
-    await until('lost', (seen) => stateOf(seen, 'running'), 60_000)
+    await until('lost', (seen) => stateOf(seen, 'running'))
     await lab.run('condor_vacate_job', '-constraint', 'InterLinkPodName == "lost"')
-    const status = await until('lost', ({ phase }) => phase === 'Failed', 120_000)
+    const status = await until('lost', ({ phase }) => phase === 'Failed')
     t.match(
       status.conditions?.find(({ type }) => type === 'DisruptionTarget'),
       { status: 'True' }
@@ -182,7 +185,7 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   })
 
   t.test('kubectl delete removes a held job', async (t) => {
-    const deleted = await kubectl(['delete', 'pod', 'unfed', 'nowhere', '--timeout=60s'])
+    const deleted = await kubectl(['delete', 'pod', 'unfed', 'nowhere', '--timeout=180s'])
     t.equal(deleted.code, 0, deleted.stderr)
     await eventually(async () => (await jobOf('unfed', 'ClusterId')) === '')
   })

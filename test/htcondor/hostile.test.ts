@@ -52,14 +52,15 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
       }
     })
     await client.create(pod)
-    const over = await whenStatus(client, pod, isOver, 60_000)
+    const over = await whenStatus(client, pod, isOver)
     t.equal(over.containers[0]!.state!.terminated!.exitCode, 0)
     const text = evil.map((each) => `${each}|`).join('')
     // Of arguments Kubernetes has $$( stand for $(.
     t.equal(await logOf(client, pod), `${hashOf(text.replaceAll('$$(', '$('))}\n${hashOf(text)}\n`)
-    const jobs = await lab.run('condor_history', '-af', 'InterLinkPodUID')
+    // HTCondor has it a moment later than its supervisor.
+    await eventually(async () => (await lab.run('condor_q', '-af', 'ClusterId')) === '')
+    const jobs = await eventually(() => lab.run('condor_history', '-af', 'InterLinkPodUID'))
     t.same(jobs.trim().split('\n'), [pod.pod.metadata.uid])
-    t.equal(await lab.run('condor_q', '-af', 'ClusterId'), '')
     t.same(await everythingTouched(), [])
   })
 
@@ -86,8 +87,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
       await t.rejects(client.create(said(name, value)), { message: new RegExp(name) }, `${name}: ${value}`)
     const pod = said('classads', `Words = "say \\"x\\" %y queue 3"`)
     await client.create(pod)
-    await whenStatus(client, pod, isOver, 60_000)
-    // HTCondor has it a moment later than its supervisor.
+    await whenStatus(client, pod, isOver)
     const ours = `InterLinkPodUID == "${pod.pod.metadata.uid}"`
     const words = await eventually(async () =>
       (await lab.run('condor_history', '-constraint', ours, '-af', 'Words')).trim()
@@ -109,7 +109,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
     const processes = watchProcessList(secrets)
     t.teardown(processes.stop)
     const { PodJID } = await client.create(pod)
-    await whenStatus(client, pod, isRunning, 60_000)
+    await whenStatus(client, pod, isRunning)
     const holders = await holdersBelow(lab.dir, secrets)
     const shown = [
       await lab.run('condor_q', '-long', PodJID),
@@ -117,8 +117,8 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
       await lab.run('condor_q', '-long', '-json')
     ]
     await writeFile(join(job, 'volumes/hold/go'), '')
-    await whenStatus(client, pod, isOver, 60_000)
-    shown.push(await lab.run('condor_history', '-long', PodJID))
+    await whenStatus(client, pod, isOver)
+    shown.push(await eventually(() => lab.run('condor_history', '-long', PodJID)))
     t.equal(await logOf(client, pod), `${secrets.map(hashOf).join(' ')}\n`, 'the container has them all')
     t.same(processes.stop(), [])
     for (const secret of secrets) t.notOk(shown.join('\n').includes(secret))

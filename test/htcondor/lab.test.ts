@@ -30,12 +30,13 @@ const job = (lab: HtcondorLab, id: string, ...attributes: string[]) => {
 const status = { running: '2', completed: '4', held: '5' } as const
 
 const until = (lab: HtcondorLab, id: string, wanted: string): Promise<unknown> =>
-  eventually(async () => (await job(lab, id, 'JobStatus')).trim() === wanted, { deadlineMs: 90_000 })
+  eventually(async () => (await job(lab, id, 'JobStatus')).trim() === wanted, { deadlineMs: 180_000 })
 
 /** What the job said on its two streams, once it has left the queue. */
 async function ended(lab: HtcondorLab, id: string): Promise<string> {
   await eventually(async () => (await job(lab, id, 'JobStatus')) === '')
-  return lab.run('condor_history', id, '-limit', '1', '-af', 'ExitCode', 'AssignedGPUs', 'Assignedfpgas')
+  const said = ['ExitCode', 'AssignedGPUs', 'Assignedfpgas']
+  return eventually(() => lab.run('condor_history', id, '-limit', '1', '-af', ...said))
 }
 
 const shell = (script: string, name: string) => [
@@ -62,7 +63,8 @@ if (requireReal(t, htcondorUnprepared())) {
       pids.push(await eventually(async () => (await readFile(join(dir, 'long.out'), 'utf8')).trim()))
       t.equal((await job(lab, id, 'Owner')).trim(), 'researcher')
     }
-    for (const pid of pids) t.match(await readFile(`/proc/${pid}/cmdline`, 'utf8'), 'sleep')
+    for (const pid of pids)
+      await eventually(async () => (await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes('sleep'))
     for (const lab of labs) await lab.close()
     for (const lab of labs) t.notOk(existsSync(lab.dir))
     for (const pid of pids)
@@ -149,11 +151,15 @@ if (requireReal(t, htcondorUnprepared())) {
     t.teardown(() => lab.close())
     const dir = t.testdir()
     const base = [`initialdir = ${dir}`, 'should_transfer_files = NO']
-    const id = await submit(lab, dir, [...base, ...shell('sleep 3; exit 5', 'first')])
+    const id = await submit(lab, dir, [
+      ...base,
+      ...shell('until [ -e go ]; do sleep 0.1; done; exit 5', 'first')
+    ])
     await until(lab, id, status.running)
     await lab.kill('schedd')
     await t.rejects(lab.run('condor_q'))
     await lab.start('schedd')
+    await writeFile(join(dir, 'go'), '')
     t.match(await ended(lab, id), /^5 /)
     for (const daemon of ['n1', 'negotiator', 'collector'] as const) {
       await lab.kill(daemon)
