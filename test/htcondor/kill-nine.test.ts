@@ -47,8 +47,13 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
       prefix,
       cpus: 30,
       memoryMiB: 64_000,
-      // A machine that comes back is looked for at once, not after minutes.
-      extra: ['RECONNECT_BACKOFF_CEILING = 3', 'MAX_SHADOW_EXCEPTIONS = 100']
+      // A machine that comes back is looked for at once, not after minutes, and a job that it knows no more is given
+      // up by its lease, not after HTCondor's forty minutes.
+      extra: [
+        'RECONNECT_BACKOFF_CEILING = 3',
+        'MAX_SHADOW_EXCEPTIONS = 100',
+        'JOB_DEFAULT_LEASE_DURATION = 90'
+      ]
     }),
     startControlPlane({ scheduler: false })
   ])
