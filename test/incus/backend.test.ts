@@ -1,5 +1,5 @@
 import t from 'tap'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { eventually } from '../support/eventually.ts'
@@ -28,6 +28,42 @@ void t.test('pods as instances of a real Incus', async (t) => {
     t.equal(await logOf(second.client, pod), lines)
     await eventually(none)
   })
+
+  t.test('an instance that runs and never got its job, as its plugin was killed, is made anew', async (t) => {
+    const first = await startIncusPlugin(t, lab)
+    const pod = incusPod('echo here; sleep 600')
+    const { PodJID } = await first.client.create(pod)
+    await whenStatus(first.client, pod, isRunning)
+    await first.close()
+    // What is there at that moment: the intent, and an instance without a job.
+    const dir = join(
+      first.root,
+      (await readdir(first.root)).find((name) => name.endsWith(pod.pod.metadata.uid!))!
+    )
+    for (const name of ['job.json', 'state', 'log']) await rm(join(dir, name), { recursive: true })
+    await lab.run('exec', PodJID, '--', 'mv', '/.interlink', '/gone')
+    const second = await startIncusPlugin(t, lab, join(first.root, '..'))
+    await whenStatus(second.client, pod, isRunning)
+    await eventually(async () => (await logOf(second.client, pod)) === 'here\n')
+    await second.client.delete(refOf(pod), 0)
+    await eventually(none)
+  })
+
+  t.test(
+    'an image by which an instance cannot take its job is refused in words, and no instance is left',
+    async (t) => {
+      await lab.run('init', 'busybox', 'bare')
+      await lab.run('file', 'push', '/etc/hostname', 'bare/.interlink')
+      await lab.run('publish', 'bare', '--alias', 'taken')
+      await lab.run('delete', 'bare')
+      const { client } = await startIncusPlugin(t, lab)
+      await t.rejects(client.create(incusPod('true', { container: { image: 'taken' } })), {
+        code: 'PLUGIN_BACKEND_REFUSED',
+        message: /does not take its job: its image has a \/\.interlink/
+      })
+      t.ok(await none())
+    }
+  )
 
   t.test('what a pod has said while no plugin was there is read from the stopped instance', async (t) => {
     const first = await startIncusPlugin(t, lab)

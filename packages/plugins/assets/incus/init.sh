@@ -1,12 +1,9 @@
 #!/bin/sh
-# The first process of a pod's instance: unpacks the job, runs it, and stays until what it has written was read, for half
-# a minute at most. An instance that is started once more finds that the job has run.
+# The first process of a pod's instance, once it has its job: runs it, and stays until what it has written was read, for
+# half a minute at most. An instance that is started once more finds that the job has run.
 job=/.interlink
 umask 077
 cd "$job" || exit 1
-if [ -e job.tar ]; then
-  tar -xf job.tar && rm -f job.tar || exit 1
-fi
 hostname "$(cat hostname)"
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 for interface in /sys/class/net/eth*; do

@@ -47,6 +47,11 @@ send_state() {
   cat "$seen/now.$1"
   [ "$1" = supervisor ] || changed=1
 }
+# A pod that has just begun goes from one state to the next while such a look is under way.
+looks=50
+until grep -qs '^state=[rt]' state/c.* || [ -e state/pod ] || [ $((looks -= 1)) -lt 0 ] || [ -n "${INTERLINK_ONCE:-}" ]; do
+  sleep 0.02 2>/dev/null || break
+done
 tenths=1
 while :; do
   changed=

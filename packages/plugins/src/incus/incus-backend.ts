@@ -23,6 +23,7 @@ import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Addresses } from './addresses.ts'
 import { checkServer } from './check-server.ts'
 import { Federation } from './federation.ts'
+import { jobPath } from './first-program.ts'
 import { instanceName, instanceRequest, marks, profilesOf } from './instance.ts'
 import { refuseCard, refuseDevices } from './instance-devices.ts'
 import { awayCards } from './away-cards.ts'
@@ -30,7 +31,7 @@ import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
 import { InstanceStarter } from './instance-starter.ts'
 import { usageOf } from './instance-usage.ts'
-import { JobMirror, jobPath } from './job-mirror.ts'
+import { JobMirror } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
@@ -98,8 +99,8 @@ class IncusBackend implements Backend {
     this.streams = streams
     this.#access = access
     this.#addresses = new Addresses(this.#incus)
-    this.#starter = new InstanceStarter(this.#incus, options, context.log)
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => void this.#stop(instance))
+    this.#starter = new InstanceStarter(this.#incus, options, { mirror: this.#mirror, log: context.log })
   }
 
   check(): Promise<Check[]> {
@@ -132,17 +133,15 @@ class IncusBackend implements Backend {
 
   async submit(job: Job) {
     await this.#starter.start(job, await this.#mark())
-    const jobId = instanceName(job.uid)
-    if (!this.#starter.isWaiting(job.uid)) this.#mirror.follow(jobId, job.dir)
-    return { jobId }
+    return { jobId: instanceName(job.uid) }
   }
 
-  /** One that was made but never begun is none: its job goes in anew. */
+  /** One that has never got its job is none: another is made. */
   async find(job: Job) {
     const name = instanceName(job.uid)
     if (!(await this.#starter.isOurs(name, job.uid, await this.#mark()))) return undefined
-    const { status } = await this.#incus.get<{ status: string }>(`/1.0/instances/${name}`)
-    if (status !== 'Stopped' || (await hasBegun(new InstanceFiles(this.#incus, name)))) return { jobId: name }
+    if ((await new InstanceFiles(this.#incus, name).read(`${jobPath}/conf`)) !== undefined)
+      return { jobId: name }
     await this.#starter.remove(name)
     return undefined
   }
@@ -295,11 +294,6 @@ class IncusBackend implements Backend {
       .catch((err: unknown) => this.#context.log.debug({ instance, err }, 'an instance could not be stopped'))
   }
 }
-
-/** Its first process has unpacked the job, and removed what it was packed in. */
-const hasBegun = async (files: InstanceFiles): Promise<boolean> =>
-  (await files.read(`${jobPath}/conf`)) !== undefined &&
-  (await files.read(`${jobPath}/job.tar`)) === undefined
 
 const withAddress = (podIP: string | undefined) => (podIP === undefined ? {} : { podIP })
 

@@ -2,7 +2,7 @@ import type { Streams } from '../kit/backend.ts'
 import { hubArgv } from '../kit/streams/hub.ts'
 import { hubAccess, type HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
-import { jobPath } from './job-mirror.ts'
+import { jobPath } from './first-program.ts'
 import { exec } from './rest/exec.ts'
 import type { IncusConnection } from './rest/incus-connection.ts'
 

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PluginError } from '../errors.ts'
 import type { BackendContext, Job } from '../kit/backend.ts'
@@ -6,11 +6,11 @@ import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
 import { packJob } from '../kit/jobs/pack-job.ts'
 import { missingDevice } from './instance-devices.ts'
 import { instanceName, instanceRequest, isMarked, profilesOf, type Marked } from './instance.ts'
-import { programFile, writeIncusFiles } from './job-files.ts'
-import { jobPath } from './job-mirror.ts'
+import { writeIncusFiles } from './job-files.ts'
+import type { JobMirror } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
 import { rootDiskOf } from './root-disk.ts'
-import { again, IncusError, InstanceFiles, type IncusConnection } from './rest/index.ts'
+import { again, IncusError, type IncusConnection } from './rest/index.ts'
 
 /** As a kubelet: 10 s, doubled to 5 min. */
 const firstMs = 10_000
@@ -23,15 +23,21 @@ type Starting = Pick<Job, 'uid' | 'dir' | 'plan'>
 export class InstanceStarter {
   readonly #incus: IncusConnection
   readonly #options: IncusOptions
+  readonly #mirror: JobMirror
   readonly #log: BackendContext['log']
   /** By UID: when it is tried again. */
   readonly #waiting = new Map<string, NodeJS.Timeout>()
   /** By UID: tried again at this moment. */
   readonly #trying = new Set<string>()
 
-  constructor(incus: IncusConnection, options: IncusOptions, log: BackendContext['log']) {
+  constructor(
+    incus: IncusConnection,
+    options: IncusOptions,
+    { mirror, log }: { readonly mirror: JobMirror; readonly log: BackendContext['log'] }
+  ) {
     this.#incus = incus
     this.#options = options
+    this.#mirror = mirror
     this.#log = log
   }
 
@@ -41,13 +47,15 @@ export class InstanceStarter {
   }
 
   /**
-   * Resolves when the instance runs, or its image is waited for.
+   * Resolves when the instance runs and has its job, or its image is waited for.
    * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good; any other error where a later try may do. No instance is left.
    */
   async start(job: Starting, mark: string, pauseMs = firstMs): Promise<void> {
     const disk = await rootDiskOf(this.#incus, job.plan, profilesOf(job.plan, this.#options))
     await writeIncusFiles(job.plan, job.dir, disk?.bytes)
     const name = instanceName(job.uid)
+    const packed = packJob(job.dir)
+    packed.catch(() => {})
     try {
       await this.#incus.change('POST', '/1.0/instances', {
         json: instanceRequest(job.plan, mark, this.#options, disk)
@@ -64,8 +72,8 @@ export class InstanceStarter {
       throw refusal(error)
     }
     try {
-      await this.#fill(name, job.dir)
       await this.#incus.change('PUT', `/1.0/instances/${name}/state`, { json: { action: 'start' } })
+      await this.#mirror.begin(name, job.dir, await packed)
     } catch (error) {
       await this.remove(name).catch((err: unknown) =>
         this.#log.warn({ uid: job.uid, instance: name, err }, 'an instance that did not start is left')
@@ -122,14 +130,6 @@ export class InstanceStarter {
     } catch (error) {
       if (!(error instanceof IncusError) || !error.isMissing) throw error
     }
-  }
-
-  async #fill(name: string, dir: string): Promise<void> {
-    const files = new InstanceFiles(this.#incus, name)
-    await files.push(jobPath, { type: 'directory', mode: 0o700 })
-    await files.push(`${jobPath}/job.tar`, { type: 'file', mode: 0o600, content: await packJob(dir) })
-    const init = await readFile(programFile('init.sh'))
-    await files.push(`${jobPath}/init.sh`, { type: 'file', mode: 0o700, content: init })
   }
 
   async #wait(job: Starting, mark: string, pauseMs: number, message: string): Promise<void> {

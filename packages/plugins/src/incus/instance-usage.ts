@@ -3,7 +3,7 @@ import { readJson } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { parseUsage } from '../kit/jobs/measured-usage.ts'
 import type { Plan } from '../kit/plan/plan.ts'
-import { jobPath } from './job-mirror.ts'
+import { jobPath } from './first-program.ts'
 import { InstanceFiles, type IncusConnection } from './rest/index.ts'
 
 /** Of all running instances: OpenMetrics, which Incus keeps for eight seconds. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Plan, PlannedResources } from '../kit/plan/plan.ts'
+import { firstProgram } from './first-program.ts'
 import { instanceDevices } from './instance-devices.ts'
-import { jobPath } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
 import type { RootDisk } from './root-disk.ts'
@@ -58,7 +58,7 @@ export function instanceRequest(plan: Plan, mark: string, options: IncusOptions,
       'user.interlink.namespace': pod.namespace,
       'user.interlink.pod': pod.name,
       'boot.autostart': 'false',
-      'raw.lxc': `lxc.init.cmd = /bin/sh ${jobPath}/init.sh`,
+      'raw.lxc': `lxc.init.cmd = ${firstProgram}`,
       ...limits(plan),
       ...lent.config
     },

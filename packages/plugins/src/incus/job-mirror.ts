@@ -1,20 +1,27 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { PluginError } from '../errors.ts'
 import type { BackendContext } from '../kit/backend.ts'
 import { appendMirrored, mirroredBytes, replaceMirrored } from '../kit/jobs/mirrored-files.ts'
 import { keepSent, logsHad } from '../kit/sites/sent-files.ts'
+import { jobPath, taken, takeJob } from './first-program.ts'
 import { exec, type ExecSession } from './rest/exec.ts'
 import { InstanceFiles } from './rest/instance-files.ts'
 import type { IncusConnection } from './rest/incus-connection.ts'
 
-/** Where a job lies in its instance. */
-export const jobPath = '/.interlink'
 const retryMs = 1000
-/** The instance runs a moment before its first process has unpacked the job. */
-const sendOnceUnpacked =
-  'while [ -e "$0/job.tar" ]; do sleep 0.05 2>/dev/null || sleep 1; done; exec /bin/sh "$0/send.sh" "$0" "$@"'
+/** The shell is that of an image, which may be anything. */
+const takeMs = 120_000
+const send = 'exec /bin/sh "$0/send.sh" "$0" "$@"'
 const plainName = /^(?!\.)[\w.-]{1,255}$/
+
+const word = Buffer.from(`${taken}\n`)
+
+interface Bringing {
+  readonly job: Buffer
+  readonly onTaken: () => void
+}
 
 interface Followed {
   session?: ExecSession
@@ -39,12 +46,34 @@ export class JobMirror {
     this.#onEnd = onEnd
   }
 
-  /** Of a running instance, until its pod has ended or it is forgotten. */
+  /**
+   * Brings a job, packed, into its running instance, whose first program waits for it, and follows what it writes.
+   * Resolves when the job is there.
+   * @throws PluginError `PLUGIN_BACKEND_REFUSED` where the instance cannot take it
+   */
+  async begin(instance: string, dir: string, job: Buffer): Promise<void> {
+    this.forget(instance)
+    const followed = this.#add(instance)
+    let listening: Promise<void> | undefined
+    let timer: NodeJS.Timeout | undefined
+    try {
+      await new Promise<void>((resolve, reject) => {
+        timer = setTimeout(() => reject(notTaken(`no answer within ${takeMs / 1000} seconds`)), takeMs)
+        listening = this.#listen(instance, dir, followed, { job, onTaken: resolve })
+        listening.then(() => reject(new Error('closed')), reject)
+      })
+    } catch (error) {
+      this.forget(instance)
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+    void this.#follow(instance, dir, followed, listening)
+  }
+
+  /** Of a running instance that has its job, until its pod has ended or it is forgotten. */
   follow(instance: string, dir: string): void {
-    if (this.#followed.has(instance)) return
-    const followed: Followed = { ended: false, closed: false }
-    this.#followed.set(instance, followed)
-    void this.#follow(instance, dir, followed)
+    if (!this.#followed.has(instance)) void this.#follow(instance, dir, this.#add(instance))
   }
 
   forget(instance: string): void {
@@ -81,35 +110,83 @@ export class JobMirror {
     }
   }
 
-  async #follow(instance: string, dir: string, followed: Followed): Promise<void> {
-    while (!followed.closed && !followed.ended) {
+  #add(instance: string): Followed {
+    const followed: Followed = { ended: false, closed: false }
+    this.#followed.set(instance, followed)
+    return followed
+  }
+
+  async #follow(
+    instance: string,
+    dir: string,
+    followed: Followed,
+    listening = this.#listen(instance, dir, followed)
+  ): Promise<void> {
+    for (;;) {
       try {
-        await this.#listen(instance, dir, followed)
+        await listening
       } catch (err) {
         if (!followed.closed)
           this.#log.debug({ instance, err }, 'what a pod writes cannot be followed; tried again')
       }
-      if (!followed.ended && !followed.closed) await delay(retryMs, undefined, { ref: false })
+      if (followed.ended || followed.closed) break
+      await delay(retryMs, undefined, { ref: false })
+      listening = this.#listen(instance, dir, followed)
     }
     if (followed.ended) this.#onEnd(instance)
   }
 
-  async #listen(instance: string, dir: string, followed: Followed): Promise<void> {
+  async #listen(instance: string, dir: string, followed: Followed, bringing?: Bringing): Promise<void> {
+    if (followed.closed) return
     const session = await exec(this.#incus, instance, {
-      command: ['/bin/sh', '-c', sendOnceUnpacked, jobPath, ...(await logsHad(dir))]
+      command: ['/bin/sh', '-c', bringing ? takeJob + send : send, jobPath, ...(await logsHad(dir))]
     })
     followed.session = session
     session.exited.catch(() => {})
-    session.stdin.end()
-    session.stderr.resume()
+    session.stdin.end(bringing?.job)
+    const chunks = session.stdout as AsyncIterable<Buffer>
+    if (!bringing) session.stderr.resume()
     if (followed.closed) return session.close()
     try {
-      if (await keepSent(session.stdout as AsyncIterable<Buffer>, dir)) followed.ended = true
+      if (await keepSent(bringing ? onceTaken(session, bringing.onTaken) : chunks, dir)) followed.ended = true
     } finally {
       session.close()
     }
     await session.exited
   }
 }
+
+/** What an instance prints after it has taken its job. */
+async function* onceTaken(
+  { stdout, stderr, exited }: ExecSession,
+  onTaken: () => void
+): AsyncGenerator<Buffer> {
+  const said: Buffer[] = []
+  stderr.on('data', (chunk: Buffer) => {
+    if (said.length < 10) said.push(chunk)
+  })
+  let head: Buffer | undefined = Buffer.alloc(0)
+  for await (const chunk of stdout as AsyncIterable<Buffer>) {
+    if (!head) {
+      yield chunk
+      continue
+    }
+    head = Buffer.concat([head, chunk])
+    if (head.length < word.length) continue
+    if (!head.subarray(0, word.length).equals(word)) break
+    onTaken()
+    yield head.subarray(word.length)
+    head = undefined
+  }
+  if (!head) return
+  const code = await exited
+  throw notTaken(Buffer.concat(said).toString().trim() || `exit status ${code}`)
+}
+
+const notTaken = (why: string): PluginError =>
+  new PluginError('PLUGIN_BACKEND_REFUSED', {
+    backend: 'Incus',
+    reason: `the instance does not take its job: ${why}`
+  })
 
 const podLast = (a: string, b: string): number => Number(a === 'pod') - Number(b === 'pod')

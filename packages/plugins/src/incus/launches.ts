@@ -3,7 +3,7 @@ import { containerPaths } from '../kit/plan/context.ts'
 import type { Plan, PlannedContainer, Refusal } from '../kit/plan/plan.ts'
 import { volumePlacements, withExtra, type Placement } from '../kit/runtimes/placements.ts'
 import { hostPathOf } from './instance.ts'
-import { jobPath } from './job-mirror.ts'
+import { jobPath } from './first-program.ts'
 
 /** How the containers of a pod run in its instance: each with mounts of its own, over the one file system. Pure. */
 export function renderLaunches(plan: Plan): Rendered {
