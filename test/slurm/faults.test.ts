@@ -1,6 +1,6 @@
 import t from 'tap'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { accountingMissing, startSlurmLab } from '@interlink-ts/dev-cluster/slurm'
 import { eventually } from '../support/eventually.ts'
@@ -38,7 +38,9 @@ eachSlurm(t, accountingMissing, async (t, prefix) => {
       soon
     )
     const { client } = plugin
-    const [short, waiting] = [scriptPod('sleep 3; exit 5'), scriptPod('true', held)]
+    const go = join(lab.dir, 'go')
+    const short = scriptPod(`until [ -e ${go} ]; do sleep 0.1; done; exit 5`)
+    const waiting = scriptPod('true', held)
     for (const pod of [short, waiting]) await client.create(pod)
     await whenStatus(client, short, isRunning)
     await whenStatus(client, waiting, ({ reason }) => reason === 'QueuedJobHeldUser')
@@ -46,6 +48,7 @@ eachSlurm(t, accountingMissing, async (t, prefix) => {
     await eventually(async () =>
       /does not answer since .*squeue did not end within 1 s/.test(await pingStatus(plugin))
     )
+    await writeFile(go, '')
     t.equal(exitCode(await whenStatus(client, short, isOver)), 5)
     t.equal((await statusOf(client, waiting))?.reason, 'QueuedJobHeldUser')
     await squeue.first('')

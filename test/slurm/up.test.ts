@@ -39,7 +39,9 @@ if (requireReal(t, slurmMissing())) {
     t.equal(code, 0, stderr)
     t.match(stdout, /→ Succeeded/)
     t.match(stdout, /│ .*job \d+/)
-    t.match(await lab.run('squeue', '-h', '-t', 'all', '-o', '%j %T'), /default-once COMPLETED/)
+    await eventually(async () =>
+      /default-once COMPLETED/.test(await lab.run('squeue', '-h', '-t', 'all', '-o', '%j %T'))
+    )
   })
 
   for (const { name, prefix } of slurms)
@@ -135,9 +137,11 @@ if (requireReal(t, slurmMissing())) {
     const script = 'trap "echo ended; exit 0" TERM; echo ready; while :; do sleep 0.1; done'
     await kubectl(['apply', '-f', '-'], { input: pod('long', script) })
     await eventually(async () => (await kubectl(['logs', 'long'])).stdout === 'ready\n')
-    t.match((await kubectl(['get', 'pod', 'long', '--no-headers'])).stdout, /Running/)
+    await eventually(async () =>
+      /Running/.test((await kubectl(['get', 'pod', 'long', '--no-headers'])).stdout)
+    )
     t.match(await lab.run('squeue', '-h', '-o', '%j %T'), /default-long RUNNING/)
-    await kubectl(['delete', 'pod', 'long', '--timeout=30s'])
+    await kubectl(['delete', 'pod', 'long', '--timeout=120s'])
     await eventually(async () => !(await lab.run('squeue', '-h', '-o', '%j')).includes('default-long'))
 
     await kubectl(['apply', '-f', '-'], { input: pod('bad', 'exit 3') })
