@@ -17,9 +17,9 @@ const first = [
 
 /**
  * `lxc.init.cmd` of a container whose job is brought once it runs: to put a file into one that is stopped, Incus mounts it
- * once more, which takes longer. LXC splits the line at spaces, and knows no quotes.
+ * once more, which takes longer. LXC splits the line at blanks, of which there must be none, and knows no quotes.
  */
-export const firstProgram = `/bin/sh -c ${first.replaceAll(' ', '\t')}`
+export const firstProgram = `/bin/sh -c ${`eval ${first.replace(/[^\w/. -]/g, '\\$&')}`.replaceAll(' ', '${IFS}')}`
 
 /** What {@link takeJob} prints once the job is there. */
 export const taken = 'taken'
