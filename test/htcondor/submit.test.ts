@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
 import { htcondorBackend } from '@interlink-ts/plugins/htcondor'
 import type { Backend } from '@interlink-ts/plugins/kit'
+import { scriptPod } from '../support/plugin.ts'
 import { requireReal } from '../support/require-real.ts'
+import { startHtcondorPlugin } from './htcondor-plugin.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
 type Plan = Parameters<Backend['render']>[0]
@@ -34,7 +36,14 @@ const planOf = (name: string, annotations: Record<string, string> = {}, extended
 })
 
 if (requireReal(t, htcondorUnprepared())) {
-  const lab = await startHtcondorLab({ prefix })
+  const lab = await startHtcondorLab({
+    prefix,
+    extra: [
+      'SUBMIT_REQUIREMENT_NAMES = Named',
+      'SUBMIT_REQUIREMENT_Named = InterLinkPodName =!= "unwelcome"',
+      'SUBMIT_REQUIREMENT_Named_REASON = "not under this name"'
+    ]
+  })
   t.teardown(() => lab.close())
   const dir = join(lab.dir, "job's dir")
   await mkdir(dir)
@@ -107,4 +116,70 @@ if (requireReal(t, htcondorUnprepared())) {
       )
     t.equal(ad.get('Owner'), 'undefined')
   })
+
+  /** No machine has what they ask for. */
+  const waitingPod = (name: string, annotations: Record<string, string> = {}) => {
+    const given = scriptPod('true', {
+      annotations: { 'htcondor-job.vk.io/requirements': 'InterLinkTest =?= true', ...annotations }
+    })
+    given.pod.metadata.name = name
+    return given
+  }
+  type Ad = Readonly<Record<string, unknown>>
+  const queued = async (): Promise<Ad[]> =>
+    JSON.parse((await lab.run('condor_q', '-json', '-long')) || '[]') as Ad[]
+  const idOf = (ad: Ad) => `${String(ad.ClusterId)}.${String(ad.ProcId)}`
+
+  t.test(
+    'pods of a burst share a few submissions, and each has the job that it would have alone',
+    async (t) => {
+      const { client } = await startHtcondorPlugin(t, lab)
+      const names = Array.from({ length: 20 }, (_, index) => `burst-${index}`)
+      const pods = [
+        ...names.map((name) => waitingPod(name)),
+        waitingPod('first', {
+          'htcondor-job.vk.io/priority': '7',
+          'htcondor-job.vk.io/classads': 'Mine = "m"'
+        })
+      ]
+      const [alone, ...others] = [...pods].reverse()
+      const answers = [
+        await client.create(alone!),
+        ...(await Promise.all(others.map((pod) => client.create(pod))))
+      ]
+      const ads = await queued()
+      t.equal(ads.length, pods.length)
+      t.same(
+        new Map(ads.map((ad) => [ad.InterLinkPodUID, idOf(ad)])),
+        new Map(answers.map(({ PodUID, PodJID }) => [PodUID, PodJID]))
+      )
+      t.ok(new Set(ads.map(({ ClusterId }) => ClusterId)).size < pods.length)
+      const shapes = ads.filter(({ InterLinkPodName }) => InterLinkPodName !== 'first').map(shapeOf)
+      for (const shape of shapes) t.same(shape, shapes[0])
+      for (const ad of ads) t.match(ad.Iwd, new RegExp(`-${String(ad.InterLinkPodUID)}$`))
+      for (const ad of ads) t.equal(ad.Args ?? ad.Arguments, `${String(ad.Iwd)}/condor.sh`)
+      await Promise.all(pods.map(({ pod }) => client.delete(pod)))
+    }
+  )
+
+  t.test('a pod that the queue refuses is told why, and those that went with it are in', async (t) => {
+    const { client } = await startHtcondorPlugin(t, lab)
+    const before = new Set((await queued()).map(idOf))
+    const pods = ['a', 'b', 'unwelcome', 'c', 'd', 'e'].map((name) => waitingPod(name))
+    const answers = await Promise.allSettled(pods.map((pod) => client.create(pod)))
+    const refused = answers.flatMap((answer, index) =>
+      answer.status === 'rejected' ? [[pods[index]!.pod.metadata.name, answer.reason as Error] as const] : []
+    )
+    t.match(refused, [['unwelcome', { message: /not under this name/ }]])
+    const added = (await queued()).filter((ad) => !before.has(idOf(ad)))
+    t.same(added.map(({ InterLinkPodName }) => InterLinkPodName).sort(), ['a', 'b', 'c', 'd', 'e'])
+    await Promise.all(pods.map(({ pod }) => client.delete(pod)))
+  })
+}
+
+/** All of an ad but what is the job's own, and when it came. */
+function shapeOf(ad: Readonly<Record<string, unknown>>): object {
+  const own =
+    /^(ClusterId|ProcId|GlobalJobId|QDate|EnteredCurrentStatus|Arguments|Args|Iwd|JobBatchName|InterLinkPod(Name|UID)|ServerTime|LastMatchTime|LastRejMatch\w*|AutoCluster\w*|TotalSubmitProcs|JobSubmitTime|ScheddBday|.*Time)$/
+  return Object.fromEntries(Object.entries(ad).filter(([name]) => !own.test(name)))
 }

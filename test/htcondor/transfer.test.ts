@@ -45,6 +45,16 @@ if (requireReal(t, htcondorUnprepared())) {
           await eventually(async () => (await queue(lab, 'ClusterId')) === '')
         })
 
+        await t.test('of pods that go together each has its own files', async (t) => {
+          const pods = Array.from({ length: 5 }, (_, index) => scriptPod(`echo pod ${index}`))
+          await Promise.all(pods.map((pod) => client.create(pod)))
+          for (const [index, pod] of pods.entries()) {
+            await whenStatus(client, pod, isOver, minutes)
+            t.equal(await logOf(client, pod), `pod ${index}\n`)
+            await client.delete(refOf(pod))
+          }
+        })
+
         await t.test('a job that is deleted ends by itself, and nothing of it is left', async () => {
           const pod = scriptPod('trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done', {
             spec: { terminationGracePeriodSeconds: 20 }

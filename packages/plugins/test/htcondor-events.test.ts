@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { EventFiles, localFolder } from '../src/htcondor/event-files.ts'
 import { afterEvent, parseEvents } from '../src/htcondor/event-log.ts'
 import { JobTable } from '../src/htcondor/job-table.ts'
-import { parseJobId, parseJobs } from '../src/htcondor/commands.ts'
+import { compareJobIds, isJobId, ofJob, parseJobIds, parseJobs } from '../src/htcondor/commands.ts'
 import { jobStatus, type CondorJob } from '../src/htcondor/states.ts'
 
 /** As HTCondor 23.9 writes them. */
@@ -13,7 +13,7 @@ const event = (code: string, id: string, title: string, ...lines: string[]) =>
 const executing = (id: string) =>
   event('001', id, 'Job executing on host: <127.0.0.1:1>', 'SlotName: slot1_1@n1')
 const job = (more: Partial<CondorJob> = {}): CondorJob => ({
-  jobId: '12',
+  jobId: '12.0',
   status: jobStatus.idle,
   uid: 'u',
   mark: 'm',
@@ -85,12 +85,12 @@ t.test(
     await writeFile(path('2026-11-22'), text.slice(0, 30))
     t.same(
       (await files.read()).map(({ jobId }) => jobId),
-      ['1']
+      ['1.0']
     )
     await appendFile(path('2026-11-22'), text.slice(30) + executing('3'))
     t.same(
       (await files.read()).map(({ jobId }) => jobId),
-      ['2', '3']
+      ['2.0', '3.0']
     )
     t.same(await files.read(), [])
     await files.prune(Date.UTC(2026, 10, 20))
@@ -140,50 +140,61 @@ async function tableOf(
 
 t.test('what the event log tells needs no question to the queue', async (t) => {
   const { table, asked, tell, look } = await tableOf(t.testdir(), [job()])
-  await look('12')
-  t.equal(table.get('12')?.status, jobStatus.idle)
+  await look('12.0')
+  t.equal(table.get('12.0')?.status, jobStatus.idle)
   await tell(executing('12'))
-  await look('12')
-  t.equal(table.get('12')?.status, jobStatus.running)
-  table.add(job({ jobId: '13', queuedAt: Date.now() }))
+  await look('12.0')
+  t.equal(table.get('12.0')?.status, jobStatus.running)
+  table.add(job({ jobId: '13.0', queuedAt: Date.now() }))
   await tell(event('005', '12', 'Job terminated.', '(1) Normal termination (return value 0)'))
-  await look('12', '13')
-  t.match(table.get('12'), { status: jobStatus.completed, hasLeft: true })
-  t.equal(table.get('13')?.status, jobStatus.idle)
+  await look('12.0', '13.0')
+  t.match(table.get('12.0'), { status: jobStatus.completed, hasLeft: true })
+  t.equal(table.get('13.0')?.status, jobStatus.idle)
   t.same(asked, { queue: 1, history: [] })
   await tell(executing('99'))
-  await look('12', '13')
-  t.equal(table.get('99'), undefined, 'events of jobs that are nobody’s are passed over')
+  await look('12.0', '13.0')
+  t.equal(table.get('99.0'), undefined, 'events of jobs that are nobody’s are passed over')
 })
 
 t.test('a job that waits here while its supervisor runs already is asked for', async (t) => {
   const { asked, look } = await tableOf(t.testdir(), [job()], [], true)
-  await look('12')
-  await look('12')
+  await look('12.0')
+  await look('12.0')
   t.equal(asked.queue, 2)
 })
 
 t.test(
   'a job that has left the queue without a word is looked for in the history, and then given up',
   async (t) => {
-    const gone = job({ jobId: '14', status: jobStatus.completed, hasLeft: true })
+    const gone = job({ jobId: '14.0', status: jobStatus.completed, hasLeft: true })
     const { table, asked, look } = await tableOf(t.testdir(), [], [gone])
-    await look('14', '15')
-    t.match(table.get('14'), { hasLeft: true })
-    t.equal(table.get('15'), undefined)
-    t.ok(table.isPending('15'))
-    await look('14', '15')
-    t.same(asked.history, [['14', '15'], ['15']])
+    await look('14.0', '15.0')
+    t.match(table.get('14.0'), { hasLeft: true })
+    t.equal(table.get('15.0'), undefined)
+    t.ok(table.isPending('15.0'))
+    await look('14.0', '15.0')
+    t.same(asked.history, [['14.0', '15.0'], ['15.0']])
   }
 )
 
+t.test('a job is one of its cluster', async (t) => {
+  const text = executing('12').replace('(12.000.000)', '(12.011.000)')
+  t.equal(parseEvents(text).events[0]?.jobId, '12.11')
+  t.equal(ofJob('12.11'), '(ClusterId == 12 && ProcId == 11)')
+  t.equal(ofJob('12'), '(ClusterId == 12 && ProcId == 0)', 'of a job that was kept without it')
+  t.same(['12.10', '12.9', '9.11'].sort(compareJobIds), ['9.11', '12.9', '12.10'])
+  t.notOk(isJobId('ended-12'))
+})
+
 t.test('answers of the clients are read as they are', async (t) => {
-  t.equal(parseJobId('12.0 - 12.0\n'), '12')
-  t.equal(parseJobId('Submitting job(s).\n'), undefined)
+  t.same(parseJobIds('12.0 - 12.0\n'), ['12.0'])
+  t.same(parseJobIds('12.0 - 12.2\n'), ['12.0', '12.1', '12.2'])
+  t.same(parseJobIds('Submitting job(s).\n'), [])
   t.same(parseJobs(''), [], 'of no job condor_q prints nothing')
   t.same(parseJobs('[\n]\n'), [])
   const ad = {
     ClusterId: 7,
+    ProcId: 2,
     JobStatus: 5,
     InterLinkPodUID: 'u',
     InterLinkRoot: 'm',
@@ -195,7 +206,7 @@ t.test('answers of the clients are read as they are', async (t) => {
   }
   t.same(parseJobs(JSON.stringify([ad, { Junk: true }])), [
     {
-      jobId: '7',
+      jobId: '7.2',
       status: 5,
       uid: 'u',
       mark: 'm',

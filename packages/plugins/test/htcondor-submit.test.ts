@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Value } from 'typebox/value'
+import { commonOf, tableOf, textOf, type Described } from '../src/htcondor/description-text.ts'
 import { renderProgram } from '../src/htcondor/job-program.ts'
 import { completeOptions } from '../src/htcondor/options.ts'
 import { renderDescription, SubmitOptions } from '../src/htcondor/submit-description.ts'
@@ -13,8 +14,10 @@ const place = {
   mark: 'interlink-1',
   shell: '/bin/sh'
 }
-const render = (given: Given = {}, options: object = {}) =>
-  renderDescription({ plan: planOf(given) }, place, optionsOf(options))
+const render = (given: Given = {}, options: object = {}, at: object = {}) => {
+  const rendered = renderDescription({ plan: planOf(given) }, { ...place, ...at }, optionsOf(options))
+  return { ...rendered, text: textOf(rendered.job) }
+}
 /** Commands of a description by their names. */
 const commandsOf = ({ text }: { readonly text: string }): Record<string, string> =>
   Object.fromEntries(
@@ -197,7 +200,7 @@ t.test('an annotation that nobody reads is told', async (t) => {
 t.test(
   'where HTCondor carries the files, the job is a bundle, and what it sends back is kept for a second run',
   async (t) => {
-    const { text } = renderDescription({ plan: planOf({}) }, { ...place, transfers: true }, optionsOf({}))
+    const { text } = render({}, {}, { transfers: true })
     t.match(commandsOf({ text }), {
       arguments: `"'condor.sh'"`,
       initialdir: '/jobs/default-u',
@@ -225,6 +228,49 @@ t.test('options that contradict each other are told by their field', async (t) =
     ]
   ]
   for (const [options, message] of wrong) t.throws(() => completeOptions(options), message)
+})
+
+/** Of a pod with a name of its own. */
+const named = (name: string, given: Given = {}, options: object = {}): Described => {
+  const { job } = render(given, options, { dir: `/jobs/default-${name}` })
+  const own = job.commands.map((command) =>
+    command.name === '+InterLinkPodName' ? { ...command, value: `"${name}"` } : command
+  )
+  return { ...job, commands: own }
+}
+
+t.test('jobs that differ in what is their own alone go as the rows of one table', async (t) => {
+  const jobs = ['a', 'b.c'].map((name) => named(name, {}, { extra: ['+WantX = true'] }))
+  t.equal(commonOf(jobs[0]!), commonOf(jobs[1]!))
+  const text = tableOf(jobs)
+  t.match(text, /^\+InterLinkPodName = "\$\(pod4\)"$/m)
+  t.match(text, /^arguments = "'\$\(pod0\)'"$/m)
+  t.match(text, /\+WantX = true\nqueue pod0,pod1,pod2,pod3,pod4,pod5 from \(\n/)
+  t.same(
+    text
+      .slice(text.indexOf('from (\n') + 7)
+      .split('\n')
+      .map((row) => row.split(', ').filter((_, index) => index < 2 || index === 4)),
+    [
+      ['/jobs/default-a/condor.sh', '/jobs/default-a', 'a'],
+      ['/jobs/default-b.c/condor.sh', '/jobs/default-b.c', 'b.c'],
+      [')'],
+      ['']
+    ]
+  )
+})
+
+t.test('a job goes alone where it asks for something else, or a row could not hold its words', async (t) => {
+  const common = commonOf(named('a'))
+  t.ok(common)
+  t.not(commonOf(named('b', { annotations: { 'htcondor-job.vk.io/priority': '1' } })), common)
+  t.not(commonOf(named('b', { container: { resources: { limits: { cpu: '1' } } } })), common)
+  for (const name of ['a b', 'a,b', '$(x)', 'a\\044', 'é', 'a"b'])
+    t.equal(commonOf(named(name)), undefined, name)
+  for (const dir of ["/a'b", '/a b', '/a,b', '/a$b'])
+    t.equal(commonOf(render({}, {}, { dir }).job), undefined, dir)
+  for (const line of ['queue 2', 'max_idle = 3', ' max_materialize=1'])
+    t.equal(commonOf(named('a', {}, { extra: [line] })), undefined, line)
 })
 
 t.test('lines of the site come last', async (t) => {

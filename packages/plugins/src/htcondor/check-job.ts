@@ -11,6 +11,7 @@ import type { Site } from '../kit/sites/site.ts'
 import { errandBy, type CallHome } from '../kit/streams/call-home.ts'
 import type { Transport } from '../kit/transport/transport.ts'
 import { classadString } from './classad.ts'
+import { ofJob } from './commands.ts'
 import type { CondorClient } from './condor-client.ts'
 import { openOn, waysOf } from './htcondor-streams.ts'
 import type { HtcondorOptions } from './options.ts'
@@ -142,8 +143,12 @@ async function runTrial(pool: Pool, placed: Placed): Promise<Tried> {
   const patienceMs = options.timeouts.testJobSeconds * 1000
   const spools = files === 'transfer' && (options.spool ?? options.schedd !== undefined)
   const submittedAt = Date.now()
-  const jobId = await condor.submit(describeTrial(options, there, files), join(there, 'submit.lock'), spools)
-  const ofThis = `ClusterId == ${Number(jobId)}`
+  const [jobId = ''] = await condor.submit(
+    describeTrial(options, there, files),
+    [join(there, 'submit.lock')],
+    spools
+  )
+  const ofThis = ofJob(jobId)
   const queued = async (): Promise<CondorJob | undefined> => (await condor.jobs(ofThis))[0]
   try {
     const isWaiting = (job: CondorJob | undefined) =>

@@ -24,19 +24,40 @@ const at = ({ schedd, pool }: Queue): string[] => [
   ...(schedd === undefined ? [] : ['-name', schedd])
 ]
 
-/** The submit description comes by standard input. */
+/** The submit description comes by standard input. All its jobs are there when it has ended, whatever the site. */
 export const submitArgv = (queue: Queue, spool: boolean): string[] => [
+  'env',
+  '_CONDOR_SUBMIT_FACTORY_JOBS_BY_DEFAULT=false',
   'condor_submit',
   '-terse',
   ...at(queue),
   ...(spool ? ['-spool'] : [])
 ]
 
-/** `12.0 - 12.0` */
-export const parseJobId = (stdout: string): string | undefined => /^(\d+)\.0 - \d+\.0\s*$/m.exec(stdout)?.[1]
+/** `12.0 - 12.2`: three jobs of one cluster, in the order of the description. */
+export function parseJobIds(stdout: string): string[] {
+  const [, cluster, first, last] = /^(\d+)\.(\d+) - \1\.(\d+)\s*$/m.exec(stdout) ?? []
+  if (cluster === undefined) return []
+  const count = Math.max(0, Number(last) - Number(first) + 1)
+  return Array.from({ length: count }, (_, index) => `${cluster}.${Number(first) + index}`)
+}
+
+/** Whether it is one of HTCondor's, and none that was made up for a job that it had no more. */
+export const isJobId = (jobId: string): boolean => /^\d+(\.\d+)?$/.test(jobId)
+
+/** As HTCondor tells of it; a cluster alone is its first job. */
+export const fullJobId = (jobId: string): string => (/^\d+$/.test(jobId) ? `${jobId}.0` : jobId)
+
+/** By age. */
+export function compareJobIds(a: string, b: string): number {
+  const [cluster = 0, proc = 0] = fullJobId(a).split('.').map(Number)
+  const [otherCluster = 0, otherProc = 0] = fullJobId(b).split('.').map(Number)
+  return cluster - otherCluster || proc - otherProc
+}
 
 const projection = [
   'ClusterId',
+  'ProcId',
   'JobStatus',
   'EnteredCurrentStatus',
   'QDate',
@@ -73,7 +94,12 @@ export const ofPod = (whose: Whose, uid: string): string =>
   `${attributes.uid} == ${classadString(uid)} && ${ofRoot(whose)}`
 /** Of these those of the root; of an id that is none of ours nothing is touched. */
 export const ofJobs = (whose: Whose, jobIds: readonly string[]): string =>
-  `(${jobIds.map((jobId) => `ClusterId == ${Number(jobId)}`).join(' || ')}) && ${ofRoot(whose)}`
+  `(${jobIds.map(ofJob).join(' || ')}) && ${ofRoot(whose)}`
+/** Whoever's it is. */
+export function ofJob(jobId: string): string {
+  const [cluster, proc] = fullJobId(jobId).split('.').map(Number)
+  return `(ClusterId == ${cluster} && ProcId == ${proc})`
+}
 
 export const queueArgv = (queue: Queue, constraint: string): string[] => [
   'condor_q',
@@ -145,11 +171,10 @@ export function parseJobs(text: string, hasLeft = false): CondorJob[] {
   const ads: unknown = JSON.parse(text)
   if (!Array.isArray(ads)) throw new Error('HTCondor lists its jobs in a way that is not known')
   return ads.flatMap((ad: Record<string, unknown>) => {
-    const jobId = numberOf(ad.ClusterId)
-    const status = numberOf(ad.JobStatus)
-    if (jobId === undefined || status === undefined) return []
+    const [cluster, proc, status] = [ad.ClusterId, ad.ProcId, ad.JobStatus].map(numberOf)
+    if (cluster === undefined || proc === undefined || status === undefined) return []
     const job: CondorJob = {
-      jobId: String(jobId),
+      jobId: `${cluster}.${proc}`,
       status,
       uid: wordsOf(ad[attributes.uid]) ?? '',
       mark: wordsOf(ad[attributes.root]) ?? '',

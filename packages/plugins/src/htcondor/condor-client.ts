@@ -1,5 +1,4 @@
 import { wordsOf } from '../kit/transport/words.ts'
-import { atMost, type Limiter } from '../kit/transport/at-most.ts'
 import { lockedArgv, untilUnlocked } from '../kit/transport/locked.ts'
 import type { Ran, Transport } from '../kit/transport/transport.ts'
 import * as commands from './commands.ts'
@@ -8,38 +7,38 @@ import { parseSlots, statusArgv, type SlotFacts } from './slot-facts.ts'
 import type { CondorJob } from './states.ts'
 import { submitFailure } from './submit-failures.ts'
 
-type ClientOptions = Pick<HtcondorOptions, 'schedd' | 'pool' | 'submissions' | 'timeouts' | 'slots'>
+type ClientOptions = Pick<HtcondorOptions, 'schedd' | 'pool' | 'timeouts' | 'slots'>
 
 /** HTCondor through its own clients. */
 export class CondorClient {
   readonly #transport: Transport
   readonly #options: ClientOptions
   readonly #queue: commands.Queue
-  readonly #submitting: Limiter
 
   constructor(transport: Transport, options: ClientOptions) {
     const { schedd, pool } = options
     this.#transport = transport
     this.#options = options
     this.#queue = { ...(schedd === undefined ? {} : { schedd }), ...(pool === undefined ? {} : { pool }) }
-    this.#submitting = atMost(options.submissions)
   }
 
   /**
-   * Hands a job over. `lock` is a file that is held meanwhile.
+   * Hands jobs over, all or none, and resolves with their ids in the order of the description. `locks` are the files of
+   * the jobs that are held meanwhile.
    * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good, any other error where a later try may do
    */
-  submit(description: string, lock: string, spool = false): Promise<string> {
-    return this.#submitting(async () => {
-      const argv = lockedArgv(lock, commands.submitArgv(this.#queue, spool))
-      const ran = await this.#transport.run(argv, {
-        input: description,
-        timeoutMs: this.#options.timeouts.submitSeconds * 1000
-      })
-      const jobId = ran.code === 0 ? commands.parseJobId(ran.stdout.toString()) : undefined
-      if (jobId === undefined) throw submitFailure(ran)
-      return jobId
+  async submit(description: string, locks: readonly string[], spool = false): Promise<string[]> {
+    const argv = locks.reduceRight<readonly string[]>(
+      (command, lock) => lockedArgv(lock, command),
+      commands.submitArgv(this.#queue, spool)
+    )
+    const ran = await this.#transport.run(argv, {
+      input: description,
+      timeoutMs: this.#options.timeouts.submitSeconds * 1000
     })
+    const jobIds = ran.code === 0 ? commands.parseJobIds(ran.stdout.toString()) : []
+    if (jobIds.length !== locks.length) throw submitFailure(ran)
+    return jobIds
   }
 
   /** Resolves when no submission of this lock file is under way any more, be it of a plugin that is gone. */

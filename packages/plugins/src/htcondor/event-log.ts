@@ -10,7 +10,7 @@ export interface JobEvent {
   readonly lines: readonly string[]
 }
 
-const header = /^(\d{3}) \((\d+)\.\d+\.\d+\) \S+ [\d:.+Z-]+ (.*)$/
+const header = /^(\d{3}) \((\d+)\.(\d+)\.\d+\) \S+ [\d:.+Z-]+ (.*)$/
 
 /** All events of a text that have ended, and what is left of it. */
 export function parseEvents(text: string): { readonly events: readonly JobEvent[]; readonly rest: string } {
@@ -18,11 +18,11 @@ export function parseEvents(text: string): { readonly events: readonly JobEvent[
   let from = 0
   for (let end = text.indexOf('\n...\n'); end >= 0; end = text.indexOf('\n...\n', from)) {
     const [first = '', ...lines] = text.slice(from, end).split('\n')
-    const [, code, cluster, title = ''] = header.exec(first) ?? []
+    const [, code, cluster, proc, title = ''] = header.exec(first) ?? []
     if (code !== undefined)
       events.push({
         code: Number(code),
-        jobId: String(Number(cluster)),
+        jobId: `${Number(cluster)}.${Number(proc)}`,
         title,
         lines: lines.map((line) => line.trim())
       })

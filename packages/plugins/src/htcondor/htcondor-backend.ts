@@ -31,8 +31,9 @@ import { readAnnotations } from './annotations.ts'
 import { BroughtFiles } from './brought-files.ts'
 import { checkCondor } from './check.ts'
 import { ClassAdError } from './classad.ts'
-import { ofJobs, ofPod, ofRoot, type Whose } from './commands.ts'
+import { compareJobIds, fullJobId, isJobId, ofJobs, ofPod, ofRoot, type Whose } from './commands.ts'
 import { CondorClient } from './condor-client.ts'
+import { textOf } from './description-text.ts'
 import { EndedPods } from './ended-pods.ts'
 import { EventFiles, type EventFolder } from './event-files.ts'
 import { condorAccess } from './htcondor-streams.ts'
@@ -44,6 +45,7 @@ import type { HtcondorOptions } from './options.ts'
 import { preflight } from './preflight.ts'
 import type { SlotFacts } from './slot-facts.ts'
 import { backendState, holdOutcome, isCutOff, jobStatus, type CondorJob } from './states.ts'
+import { Submissions } from './submissions.ts'
 import { programFile, renderDescription, type Description } from './submit-description.ts'
 import { TransferSite } from './transfer-site.ts'
 
@@ -74,6 +76,7 @@ export class HtcondorBackend implements Backend {
   readonly #table: JobTable
   readonly #facts: Newest<readonly SlotFacts[]>
   readonly #endedPods: EndedPods
+  readonly #submissions: Submissions
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   #mark: Promise<string> | undefined
@@ -119,6 +122,11 @@ export class HtcondorBackend implements Backend {
       this.#events,
       { everyMs: options.querySeconds * 1000 }
     )
+    this.#submissions = new Submissions({
+      condor: this.#condor,
+      atOnce: options.submissions,
+      isSpooled: this.#isSpooled
+    })
     const queue = { condor: this.#condor, whose: () => this.#whose(), log: context.log }
     this.#endedPods = new EndedPods({ ...queue, patienceMs: options.timeouts.endedSeconds * 1000 })
     this.#brought =
@@ -167,7 +175,7 @@ export class HtcondorBackend implements Backend {
       ...rendered,
       notices: [...rendered.notices, ...described.notices],
       seenAs,
-      shown: [{ title: 'condor_submit -terse', text: described.text }]
+      shown: [{ title: 'condor_submit -terse', text: textOf(described.job) }]
     }
   }
 
@@ -181,7 +189,7 @@ export class HtcondorBackend implements Backend {
       if (!(error instanceof ClassAdError)) throw error
       // Of a pod nothing is written but as a string; the path is the site's.
       const refusal: Refusal = { field: 'root', message: error.message }
-      return { text: '', notices: [], refusals: [refusal] }
+      return { job: { commands: [], extra: [] }, notices: [], refusals: [refusal] }
     }
   }
 
@@ -198,7 +206,7 @@ export class HtcondorBackend implements Backend {
     ]
     await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
     const whose = await this.#whose()
-    const { text, refusals } = this.#describe(
+    const { job: described, refusals } = this.#describe(
       job.plan,
       transfers ? job.dir : dir,
       whose,
@@ -209,7 +217,7 @@ export class HtcondorBackend implements Backend {
     await this.#site.stage(job.dir)
     await this.#pull({ plan: job.plan, dir })
     const queuedAt = Date.now()
-    const jobId = await this.#condor.submit(text, await this.#lockOf(job.dir), this.#isSpooled)
+    const jobId = await this.#submissions.submit(described, await this.#lockOf(job.dir))
     this.#table.add({ jobId, uid: job.uid, mark: whose.mark, status: jobStatus.idle, starts: 0, queuedAt })
     return { jobId }
   }
@@ -245,7 +253,7 @@ export class HtcondorBackend implements Backend {
     for (const { jobId } of found.filter(isCutOff))
       await this.#condor.remove(ofJobs(whose, [jobId]), 'its files did not come')
     const queued = found.filter((each) => !isCutOff(each))
-    const [first, ...others] = queued.sort((a, b) => Number(a.jobId) - Number(b.jobId))
+    const [first, ...others] = queued.sort((a, b) => compareJobIds(a.jobId, b.jobId))
     for (const { jobId } of others) {
       this.#context.log.warn({ uid: job.uid, jobId, kept: first!.jobId }, 'a second job of a pod is removed')
       await this.#condor.remove(ofJobs(whose, [jobId]), 'a second job of its pod')
@@ -254,19 +262,17 @@ export class HtcondorBackend implements Backend {
   }
 
   async list(jobs: readonly SubmittedJob[]) {
-    const dirs = new Map(jobs.map(({ jobId, dir }) => [jobId, dir]))
+    const dirs = new Map(jobs.map(({ jobId, dir }) => [fullJobId(jobId), dir]))
     await this.#site.fetch([...dirs.values()])
-    await this.#table.look(
-      jobs.map(({ jobId }) => jobId).filter((jobId) => /^\d+$/.test(jobId)),
-      (jobId) => this.#isBegun(dirs.get(jobId)!)
-    )
+    await this.#table.look([...dirs.keys()].filter(isJobId), (jobId) => this.#isBegun(dirs.get(jobId)!))
     await this.#endedPods.settle(this.#table.inQueue())
     const states = await Promise.all(jobs.map(async (job) => [job.uid, await this.#stateOf(job)] as const))
     return new Map<string, BackendState>(states)
   }
 
   async #stateOf(submitted: SubmittedJob): Promise<BackendState> {
-    const { uid, jobId } = submitted
+    const { uid } = submitted
+    const jobId = fullJobId(submitted.jobId)
     const job = this.#table.get(jobId)
     await this.#brought?.look(submitted, job)
     if (!job) return { phase: this.#table.isPending(jobId) ? 'active' : 'gone' }
@@ -320,7 +326,7 @@ export class HtcondorBackend implements Backend {
     await this.#site
       .stop(dir, graceSeconds)
       .catch((err: unknown) => this.#context.log.debug({ uid, err }, 'a job could not be told to end'))
-    if (!/^\d+$/.test(jobId)) return
+    if (!isJobId(jobId)) return
     const isLate = now - since > (graceSeconds + patience) * 1000
     // Of a job that is removed HTCondor brings nothing back.
     const endsItself = this.#transfer !== undefined || graceSeconds > (await graceOf(dir))
@@ -335,7 +341,8 @@ export class HtcondorBackend implements Backend {
   async release({ uid, dir, jobId }: SubmittedJob) {
     this.#cancelled.delete(uid)
     this.#brought?.forget(jobId)
-    this.#endedPods.add(jobId)
+    this.#endedPods.add(fullJobId(jobId))
+    this.#submissions.forget(await this.#lockOf(dir))
     this.#access?.close(uid)
     await this.#site.release(dir)
     // It stays in the queue until its files were had.

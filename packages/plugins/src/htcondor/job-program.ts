@@ -18,7 +18,7 @@ interface ProgramOptions {
 
 const condorShell: BatchShell = {
   scratch: '${_CONDOR_SCRATCH_DIR:-${TMPDIR:-/tmp}}',
-  id: '${cluster:-0}',
+  id: '${cluster:-0}.${proc:-0}',
   // A job that was evicted is run once more; its shadow is begun before it each time.
   again: '${again:+again}'
 }
@@ -26,6 +26,7 @@ const condorShell: BatchShell = {
 /** The starter gives a job neither the home of its account nor a PATH, and its ad in a file. */
 const surroundings = `ad=$_CONDOR_JOB_AD
 cluster=$(sed -n 's/^ClusterId = //p' "$ad" 2>/dev/null)
+proc=$(sed -n 's/^ProcId = //p' "$ad" 2>/dev/null)
 starts=$(sed -n 's/^NumShadowStarts = //p' "$ad" 2>/dev/null)
 [ "\${starts:-1}" -le 1 ] || again=1
 [ -n "\${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" 2>/dev/null | cut -d: -f6)

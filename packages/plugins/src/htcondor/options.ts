@@ -80,7 +80,7 @@ export const HtcondorOptions = Type.Object(
       default: 4,
       minimum: 1,
       maximum: 64,
-      description: 'condor_submit at the same time'
+      description: 'condor_submit at the same time; pods that ask for the same share one'
     }),
     eventLog: Type.Boolean({
       default: true,

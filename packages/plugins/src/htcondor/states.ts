@@ -3,7 +3,7 @@ import { holdMeaning, type HoldOutcome } from './hold-codes.ts'
 
 /** What HTCondor says of a job. */
 export interface CondorJob {
-  /** ClusterId; a job of ours is always process 0 of it. */
+  /** ClusterId and ProcId: `12.0`. */
   readonly jobId: string
   /** JobStatus. */
   readonly status: number

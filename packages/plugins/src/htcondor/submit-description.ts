@@ -5,6 +5,7 @@ import type { Notice, Refusal } from '../kit/plan/plan.ts'
 import { readAnnotations } from './annotations.ts'
 import { ClassAdError, classadString, expressionError, submitArguments, submitValue } from './classad.ts'
 import { attributes, type Whose } from './commands.ts'
+import type { Command, Described } from './description-text.ts'
 import { bundleFile, sentFile, stateFile } from './job-program.ts'
 import { durationOf, requested, ResourceOptions } from './resources.ts'
 import { AccountingOptions, CommandPolicy, readWishes } from './wishes.ts'
@@ -46,8 +47,7 @@ export interface Place extends Whose {
 }
 
 export interface Description {
-  /** What condor_submit reads from its standard input. It holds nothing secret: condor_q shows it. */
-  readonly text: string
+  readonly job: Described
   readonly notices: readonly Notice[]
   readonly refusals: readonly Refusal[]
 }
@@ -83,12 +83,10 @@ export function renderDescription(
       each === undefined ? [] : [`(${each})`]
     )
   ]
-  const lines: (readonly [string, string])[] = [
+  const same: (readonly [string, string])[] = [
     ['universe', 'vanilla'],
     ['executable', submitValue(shell)],
     ['transfer_executable', 'false'],
-    ['arguments', submitArguments([transfers ? programFile : join(dir, programFile)])],
-    ['initialdir', submitValue(dir)],
     ...(transfers ? carried : ([['should_transfer_files', 'NO']] as const)),
     ['output', outputFile],
     ['error', outputFile],
@@ -100,15 +98,23 @@ export function renderDescription(
     ...commands,
     ...(needs.length === 0 ? [] : [['requirements', needs.join(' && ')] as const]),
     ...wishes.commands,
+    [`+${attributes.root}`, classadString(mark)],
+    ...(user === undefined ? [] : [[`+${attributes.user}`, classadString(user)] as const])
+  ]
+  const own: (readonly [string, string])[] = [
+    ['arguments', submitArguments([transfers ? programFile : join(dir, programFile)])],
+    ['initialdir', submitValue(dir)],
     ['+JobBatchName', classadString(`${pod.namespace}/${pod.name}`)],
     [`+${attributes.uid}`, classadString(pod.uid)],
-    [`+${attributes.root}`, classadString(mark)],
-    ...(user === undefined ? [] : [[`+${attributes.user}`, classadString(user)] as const]),
     [`+${attributes.pod}`, classadString(pod.name)],
     [`+${attributes.namespace}`, classadString(pod.namespace)]
   ]
+  const described: Command[] = [
+    ...same.map(([name, value]) => ({ name, value })),
+    ...own.map(([name, value]) => ({ name, value, own: true }) as const)
+  ]
   return {
-    text: [...lines.map(([name, value]) => `${name} = ${value}`), ...options.extra, 'queue 1', ''].join('\n'),
+    job: { commands: described, extra: options.extra },
     notices: [...notices, ...wishes.notices],
     refusals: [
       ...wishes.refusals,
