@@ -174,7 +174,10 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
     const { client } = await startIncusPlugin(t, lab, undefined, { podProfiles: ['small'] })
     const wrong: readonly [Record<string, string>, RegExp][] = [
       [{ 'interlink.io/incus-profiles': 'small,root' }, /"root" is none that pods may choose; .*small/],
-      [{ 'interlink.io/incus-type': 'vm' }, /incus-type\].*"vm" is not offered/],
+      [
+        { 'interlink.io/incus-type': 'qemu' },
+        /incus-type\].*"qemu" is no type; expected one of container, vm/
+      ],
       [{ 'interlink.io/incus-profile': 'small' }, /incus-profile\].*known are .*incus-profiles/]
     ]
     const shared = incusPod('true', { spec: { hostNetwork: true } })

@@ -18,9 +18,6 @@ for interface in /sys/class/net/eth*; do
     dhcpcd -b "$interface"
   fi
 done >/dev/null 2>&1 </dev/null
-while read -r volume size; do
-  mount -t tmpfs -o "mode=0777${size:+,size=$size}" tmpfs "volumes/$volume"
-done <memory-volumes 2>/dev/null
 # How many were killed for lack of memory is said in the control group of the instance.
 mkdir -p group
 if mount -t cgroup2 none group 2>/dev/null && [ -e group/memory.events ]; then
@@ -28,27 +25,7 @@ if mount -t cgroup2 none group 2>/dev/null && [ -e group/memory.events ]; then
 elif mount -t cgroup -o memory none group 2>/dev/null; then
   ln -sf "group$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/memory.oom_control" memory.events
 fi
-sh job.sh &
-supervisor=$!
-# On a disk of limited size, some of it is kept for the last words of a pod that fills it; such a pod is ended. What is
-# given back at first is filled by a greedy one too.
-parts='1 2 3 4'
-keep_room() {
-  read -r limit <disk-limit
-  # Those of a kubelet.
-  words="Pod ephemeral local storage usage exceeds the total limit of containers $limit."
-  for part in $parts; do head -c 2097152 /dev/urandom >"reserve.$part"; done
-  while head -c 65536 /dev/urandom >probe && [ "$(wc -c <probe)" -eq 65536 ]; do sleep 5; done
-  for part in $parts; do
-    rm -f probe "reserve.$part"
-    [ -e stop ] || { printf '0\nEvicted\n%s\n' "$words" >stop.tmp && mv stop.tmp stop; }
-    kill -s TERM "$supervisor"
-    sleep 3
-  done
-}
-[ ! -e disk-limit ] || keep_room 2>/dev/null &
-trap 'kill -s TERM "$supervisor"' TERM PWR
-while kill -s 0 "$supervisor" 2>/dev/null; do wait "$supervisor"; done
+. ./run.sh
 seconds=0
 while [ "$seconds" -lt 30 ]; do
   sleep 1

@@ -1,5 +1,6 @@
 import type { Check } from '../kit/backend.ts'
 import type { IncusOptions } from './options.ts'
+import { whyNoMachines } from './server-machines.ts'
 import { validityOf, type IncusConnection, type IncusTls } from './rest/index.ts'
 
 interface Server {
@@ -21,10 +22,13 @@ export async function checkServer(
     const { server_version: version = '', server_name: name = url } = environment ?? {}
     const trusted = auth === 'trusted'
     const detail = trusted ? 'this client is trusted' : 'the server does not know this client'
+    const why = trusted ? await whyNoMachines(incus) : undefined
+    const machines = why === undefined ? 'it runs them' : `none: ${why}`
     return [
       { name: 'server', ok: true, detail: `Incus ${version} on ${name}` },
       ...own,
-      { name: 'trust', ok: trusted, detail, ...(trusted ? {} : { fix: trustFix }) }
+      { name: 'trust', ok: trusted, detail, ...(trusted ? {} : { fix: trustFix }) },
+      ...(trusted ? [{ name: 'virtual machines', ok: true, detail: machines }] : [])
     ]
   } catch (error) {
     const { message: detail } = error as Error

@@ -1,9 +1,8 @@
 import { annotationField } from '../kit/plan/annotations.ts'
 import type { Plan, Refusal } from '../kit/plan/plan.ts'
+import { formOf } from './form-of.ts'
 import type { IncusOptions } from './options.ts'
-
-/** What pods ask for. */
-export const locationName = 'interlink.io/incus-location'
+import { locationName, noMachines } from './pod-wishes.ts'
 
 /** What is known of a server at the moment of a choice. */
 export interface ServerState {
@@ -16,12 +15,14 @@ export interface ServerState {
 type Servers = IncusOptions['servers']
 
 /**
- * The servers that a pod may go to: of the location that it asks for, by name or label, and with the data that it has
- * as a hostPath, where servers say which are theirs. Pure.
+ * The servers that a pod may go to: of the location that it asks for, by name or label, with the data that it has as a
+ * hostPath, where servers say which are theirs, and with virtual machines where it is one. Pure.
+ * @param machineless servers that run no virtual machines, by name, and why
  */
 export function serversFor(
   plan: Plan,
-  servers: Servers
+  servers: Servers,
+  machineless: ReadonlyMap<string, string> = new Map()
 ): { readonly names: readonly string[] } | { readonly refusals: readonly Refusal[] } {
   const { namespace } = plan.pod
   const all = Object.entries(servers).filter(([, { namespaces }]) => namespaces?.includes(namespace) ?? true)
@@ -47,7 +48,18 @@ export function serversFor(
       return { refusals: [{ field: `spec.volumes[${volume.name}].hostPath`, message }] }
     }
   }
-  return { names: left.map(([name]) => name) }
+  if (formOf(plan).type === 'container') return { names: left.map(([name]) => name) }
+  const able = left.filter(([name]) => !machineless.has(name))
+  if (able.length === 0) {
+    const why = left.map(([name]) => `${name}: ${machineless.get(name)}`).join('; ')
+    const others = all.flatMap(([name]) => (machineless.has(name) ? [] : [name]))
+    return {
+      refusals: [
+        noMachines(why, others.length > 0 ? `${others.join(', ')} could: let the pod go there` : undefined)
+      ]
+    }
+  }
+  return { names: able.map(([name]) => name) }
 }
 
 /** The best of these that answers: the pod's own, then nobody's, then the one with the least to do. Pure. */

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { PluginError } from '../errors.ts'
+import { PluginError, refused } from '../errors.ts'
 import type { Backend, BackendState, HeldJob, Job, Plan, Streams, SubmittedJob } from '../kit/backend.ts'
 import type { Card } from '../kit/devices/card.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { chooseServer, serversFor } from './choose-server.ts'
+import { formOf } from './form-of.ts'
 import { sumOffers } from './offered-resources.ts'
 import type { IncusOptions } from './options.ts'
 
@@ -14,9 +15,12 @@ const choiceFile = 'server'
 
 type Offer = Awaited<ReturnType<NonNullable<Backend['resources']>>>
 
+/** One server, as a backend; `whyNoMachines` in its words, undefined where it runs virtual machines. */
+export type ServerBackend = Backend & { whyNoMachines(): Promise<string | undefined> }
+
 interface Member {
   readonly name: string
-  readonly backend: Backend
+  readonly backend: ServerBackend
   /** Why it did not answer when it was last asked. */
   away?: string
   /** As it was last said; what is away offers nothing. */
@@ -30,8 +34,10 @@ export class Federation implements Backend {
   readonly streams: Streams
   readonly #servers: IncusOptions['servers']
   readonly #members: readonly Member[]
+  /** By name: why they run no virtual machines. */
+  readonly #machineless = new Map<string, string>()
 
-  constructor(options: IncusOptions, create: (options: IncusOptions) => Backend) {
+  constructor(options: IncusOptions, create: (options: IncusOptions) => ServerBackend) {
     this.#servers = options.servers
     this.#members = Object.entries(options.servers).map(([name, { url, tls, project = options.project }]) => {
       const { tls: _, ...common } = options
@@ -69,15 +75,38 @@ export class Federation implements Backend {
   }
 
   async render(...[plan, dir]: Parameters<Backend['render']>) {
+    await this.#lookForMachines(plan)
+    const found = serversFor(plan, this.#servers, this.#machineless)
+    if (!('refusals' in found)) return this.#named(found.names[0]!).backend.render(plan, dir)
     const rendered = await this.#members[0]!.backend.render(plan, dir)
-    const found = serversFor(plan, this.#servers)
-    if (!('refusals' in found)) return rendered
-    return { refusals: [...('refusals' in rendered ? rendered.refusals : []), ...found.refusals] }
+    const others = 'refusals' in rendered ? rendered.refusals : []
+    const told = new Set(found.refusals.map(({ field }) => field))
+    return { refusals: [...others.filter(({ field }) => !told.has(field)), ...found.refusals] }
   }
 
   hostsFor(plan: Plan): readonly string[] {
-    const found = serversFor(plan, this.#servers)
+    const found = serversFor(plan, this.#servers, this.#machineless)
     return 'names' in found ? found.names : []
+  }
+
+  /** Of a server that is away, what was last known holds. */
+  async #lookForMachines(plan: Plan): Promise<void> {
+    if (formOf(plan).type === 'container') return
+    await Promise.all(
+      this.#members.map(async (member) => {
+        try {
+          const why = await patiently(member, member.backend.whyNoMachines())
+          if (why === undefined) this.#machineless.delete(member.name)
+          else this.#machineless.set(member.name, why)
+        } catch (error) {
+          member.away = (error as Error).message
+        }
+      })
+    )
+  }
+
+  #named(name: string): Member {
+    return this.#members.find((member) => member.name === name)!
   }
 
   refuseCard(card: Card): string | undefined {
@@ -102,7 +131,10 @@ export class Federation implements Backend {
       const reason = `its devices are on ${[...hosts].join(' and ')}, and a pod is one instance`
       throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason })
     }
-    const names = hosts.size > 0 ? [...hosts] : this.hostsFor(plan)
+    await this.#lookForMachines(plan)
+    const found = hosts.size > 0 ? { names: [...hosts] } : serversFor(plan, this.#servers, this.#machineless)
+    if ('refusals' in found) throw refused(found.refusals)
+    const { names } = found
     await Promise.all(this.#members.map((member) => this.#look(member)))
     const states = this.#members.map(({ name, away, offer, states }) => ({
       name,

@@ -16,14 +16,16 @@ import type {
   SubmittedJob
 } from '../kit/backend.ts'
 import type { Card } from '../kit/devices/card.ts'
+import type { Refusal } from '../kit/plan/plan.ts'
 import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Addresses } from './addresses.ts'
 import { checkServer } from './check-server.ts'
-import { Federation } from './federation.ts'
+import { Federation, type ServerBackend } from './federation.ts'
 import { jobPath } from './first-program.ts'
+import { formOf } from './form-of.ts'
 import { instanceName, instanceRequest, marks, profilesOf } from './instance.ts'
 import { refuseCard, refuseDevices } from './instance-devices.ts'
 import { awayCards } from './away-cards.ts'
@@ -34,7 +36,10 @@ import { usageOf } from './instance-usage.ts'
 import { JobMirror } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
-import { readWishes } from './pod-wishes.ts'
+import { MachineBoot } from './machine-boot.ts'
+import { noMachines, readWishes } from './pod-wishes.ts'
+import { whyNoMachines } from './server-machines.ts'
+import { stopInstance } from './stop-instance.ts'
 import { offeredResources } from './offered-resources.ts'
 import { diskNotices, rootDiskOf } from './root-disk.ts'
 import { exec } from './rest/exec.ts'
@@ -42,13 +47,13 @@ import { IncusConnection, IncusError, InstanceFiles, type IncusTls } from './res
 
 /** Beyond the grace of a pod, before its instance is stopped whatever runs in it; seconds. */
 const patience = 5
-const TERM = 15
 const queued = { phase: 'queued' } as const
 
 const Instances = Type.Array(
   Type.Object({
     name: Type.String(),
     status: Type.String(),
+    type: Type.String(),
     config: Type.Record(Type.String(), Type.String()),
     expanded_devices: Type.Record(Type.String(), Type.Object({ type: Type.String() }))
   })
@@ -67,7 +72,7 @@ export const incusBackend: BackendModule = {
   }
 }
 
-class IncusBackend implements Backend {
+class IncusBackend implements ServerBackend {
   readonly name = 'incus'
   readonly #options: IncusOptions
   readonly #context: BackendContext
@@ -77,16 +82,18 @@ class IncusBackend implements Backend {
   readonly #following: Promise<() => void> | undefined
   readonly #mirror: JobMirror
   readonly #starter: InstanceStarter
+  readonly #boot: MachineBoot
   readonly #access: HubAccess
   readonly #addresses: Addresses
   readonly streams: Streams
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
+  readonly #stopping = new Set<string>()
   /** As the last `list` saw them. */
   #instances: readonly Instance[] = []
 
   constructor(options: IncusOptions, context: BackendContext) {
-    const { url, tls, project, timeoutSeconds } = options
+    const { url, tls, project, timeoutSeconds, bootSeconds } = options
     this.#options = options
     this.#context = context
     this.#tls = tls && readTls(tls)
@@ -99,8 +106,9 @@ class IncusBackend implements Backend {
     this.streams = streams
     this.#access = access
     this.#addresses = new Addresses(this.#incus)
-    this.#mirror = new JobMirror(this.#incus, context.log, (instance) => void this.#stop(instance))
+    this.#mirror = new JobMirror(this.#incus, context.log, (instance) => this.#onEnd(instance))
     this.#starter = new InstanceStarter(this.#incus, options, { mirror: this.#mirror, log: context.log })
+    this.#boot = new MachineBoot(this.#incus, bootSeconds * 1000, context.log)
   }
 
   check(): Promise<Check[]> {
@@ -118,17 +126,31 @@ class IncusBackend implements Backend {
 
   async render(...[plan]: Parameters<Backend['render']>) {
     const rendered = renderLaunches(plan)
+    const form = formOf(plan)
     const wrong = [
       ...readWishes(plan, this.#options).refusals,
-      ...refuseDevices(plan),
+      ...form.refusals(plan, this.#options),
+      ...refuseDevices(plan, form),
+      ...(form.type === 'container' ? [] : await this.#refuseMachine()),
       ...('refusals' in rendered ? rendered.refusals : [])
     ]
     if ('refusals' in rendered || wrong.length > 0) return { refusals: wrong }
-    // Without the server, a pod is shown as if it held nothing.
+    // Without the server, as if it held nothing.
     const disk = await rootDiskOf(this.#incus, plan, profilesOf(plan, this.#options)).catch(() => undefined)
     const request = JSON.stringify(instanceRequest(plan, '<mark>', this.#options, disk), null, 2)
-    const notices = [...rendered.notices, ...diskNotices(plan, disk !== undefined)]
+    const notices = [...rendered.notices, ...form.notices(plan), ...diskNotices(plan, disk !== undefined)]
     return { ...rendered, notices, shown: [{ title: 'POST /1.0/instances', text: request }] }
+  }
+
+  /** Without the server, a pod is shown as if it could be there. */
+  async #refuseMachine(): Promise<Refusal[]> {
+    const why = await this.whyNoMachines().catch(() => undefined)
+    return why === undefined ? [] : [noMachines(why)]
+  }
+
+  /** In the words of the server; undefined where it runs virtual machines. @throws where it does not answer */
+  whyNoMachines() {
+    return whyNoMachines(this.#incus)
   }
 
   async submit(job: Job) {
@@ -136,13 +158,20 @@ class IncusBackend implements Backend {
     return { jobId: instanceName(job.uid) }
   }
 
-  /** One that has never got its job is none: another is made. */
+  /**
+   * One that has never got its job is none: another is made. A virtual machine gets it after it is known as submitted:
+   * one that is stopped before has not.
+   */
   async find(job: Job) {
-    const name = instanceName(job.uid)
-    if (!(await this.#starter.isOurs(name, job.uid, await this.#mark()))) return undefined
-    if ((await new InstanceFiles(this.#incus, name).read(`${jobPath}/conf`)) !== undefined)
-      return { jobId: name }
-    await this.#starter.remove(name)
+    const found = await this.#starter.own(instanceName(job.uid), job.uid, await this.#mark())
+    if (!found) return undefined
+    const { name, status } = found
+    const hasJob =
+      formOf(job.plan).startedBy === 'agent'
+        ? status !== 'Stopped'
+        : (await new InstanceFiles(this.#incus, name).read(`${jobPath}/conf`)) !== undefined
+    if (hasJob) return { jobId: name }
+    await this.#starter.remove(found)
     return undefined
   }
 
@@ -167,21 +196,28 @@ class IncusBackend implements Backend {
     return new Map<string, BackendState>(states)
   }
 
-  async #stateOf({ uid, jobId, dir }: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
+  async #stateOf(job: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
+    const { uid, jobId, dir } = job
     if (this.#starter.isWaiting(uid)) return queued
     if (!instance) {
       this.#mirror.forget(jobId)
       return (await this.#takesUp(uid, dir)) ? queued : { phase: 'gone' }
     }
+    const isMachine = instance.type === 'virtual-machine'
     if (instance.status === 'Stopped') {
-      await this.#mirror.collect(jobId, dir)
+      // The files of a virtual machine are to be had of its agent alone.
+      if (isMachine) this.#mirror.forget(jobId)
+      else await this.#mirror.collect(jobId, dir)
       return { phase: 'gone', ...withAddress(this.#addresses.known(jobId)) }
     }
-    if (instance.status !== 'Running')
+    // Ready: what runs in it has said so to Incus.
+    if (instance.status !== 'Running' && instance.status !== 'Ready')
       return {
         phase: 'active',
         ...(instance.status === 'Frozen' ? { message: 'the instance is frozen' } : {})
       }
+    const booting = isMachine ? await this.#boot.look(job) : undefined
+    if (booting) return booting
     this.#mirror.follow(jobId, dir)
     const hasNetwork = Object.values(instance.expanded_devices).some(({ type }) => type === 'nic')
     return { phase: 'active', ...withAddress(hasNetwork ? await this.#addresses.look(jobId) : undefined) }
@@ -201,10 +237,10 @@ class IncusBackend implements Backend {
     const now = Date.now()
     const since = this.#cancelled.get(uid) ?? now
     this.#cancelled.set(uid, since)
-    if (await this.#starter.giveUp({ uid, dir })) return
+    if ((await this.#starter.giveUp({ uid, dir })) || (await this.#boot.giveUp({ uid, dir }))) return
     try {
       if (now - since > (graceSeconds + patience) * 1000) await this.#stop(jobId)
-      else await this.#ask(jobId, graceSeconds)
+      else await this.#ask(jobId, dir, graceSeconds)
     } catch (error) {
       if (!(error instanceof IncusError)) throw error
       // It has ended meanwhile, or is about to.
@@ -212,11 +248,13 @@ class IncusBackend implements Backend {
     }
   }
 
-  /** By the file that the supervisor looks for, and by a signal that makes it look at once. */
-  async #ask(instance: string, graceSeconds: number): Promise<void> {
+  /** By the file that the supervisor looks for, and what makes it look at once. */
+  async #ask(instance: string, dir: string, graceSeconds: number): Promise<void> {
     const files = new InstanceFiles(this.#incus, instance)
     await files.push(`${jobPath}/stop`, { type: 'file', mode: 0o600, content: `${graceSeconds}\n` })
-    const session = await exec(this.#incus, instance, { command: ['kill', '-s', String(TERM), '1'] })
+    const { wake } = formOf((await readJson(planFile(dir))) as Plan)
+    if (!wake) return
+    const session = await exec(this.#incus, instance, { command: wake })
     session.stdin.end()
     session.stdout.resume()
     session.stderr.resume()
@@ -232,7 +270,8 @@ class IncusBackend implements Backend {
 
   /** What has got the same name elsewhere is not touched. */
   async abandon({ uid, jobId }: HeldJob) {
-    if (await this.#starter.isOurs(jobId, uid, await this.#mark())) await this.#starter.remove(jobId)
+    const own = await this.#starter.own(jobId, uid, await this.#mark())
+    if (own) await this.#starter.remove(own)
   }
 
   async release({ uid, jobId, dir }: SubmittedJob) {
@@ -240,6 +279,7 @@ class IncusBackend implements Backend {
     this.#access.close(uid)
     await this.#mirror.collect(jobId, dir).catch(() => {})
     this.#mirror.forget(jobId)
+    this.#boot.forget(uid)
     this.#addresses.forget(jobId)
     await this.abandon({ uid, jobId })
   }
@@ -264,6 +304,7 @@ class IncusBackend implements Backend {
     await this.#following?.then((stop) => stop())
     this.#access.close()
     this.#starter.close()
+    this.#boot.close()
     this.#mirror.close()
     await this.#incus.close()
   }
@@ -287,11 +328,22 @@ class IncusBackend implements Backend {
     return rootMark(this.#context.root)
   }
 
+  /** All that its pod has said is here. A virtual machine shuts down when it is removed. */
+  #onEnd(instance: string): void {
+    if (this.#typeOf(instance) === 'container') void this.#stop(instance)
+  }
+
+  #typeOf(instance: string): string {
+    return this.#instances.find(({ name }) => name === instance)?.type ?? 'container'
+  }
+
   /** It may have ended by itself. */
   async #stop(instance: string): Promise<void> {
-    await this.#incus
-      .change('PUT', `/1.0/instances/${instance}/state`, { json: { action: 'stop', force: true } })
+    if (this.#stopping.has(instance)) return
+    this.#stopping.add(instance)
+    await stopInstance(this.#incus, { name: instance, type: this.#typeOf(instance) })
       .catch((err: unknown) => this.#context.log.debug({ instance, err }, 'an instance could not be stopped'))
+      .finally(() => this.#stopping.delete(instance))
   }
 }
 

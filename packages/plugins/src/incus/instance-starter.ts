@@ -4,6 +4,8 @@ import { PluginError } from '../errors.ts'
 import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
 import { packJob } from '../kit/jobs/pack-job.ts'
+import { endUnbegun } from './end-unbegun.ts'
+import { formOf } from './form-of.ts'
 import { missingDevice } from './instance-devices.ts'
 import { instanceName, instanceRequest, isMarked, profilesOf, type Marked } from './instance.ts'
 import { writeIncusFiles } from './job-files.ts'
@@ -11,11 +13,19 @@ import type { JobMirror } from './job-mirror.ts'
 import type { IncusOptions } from './options.ts'
 import { rootDiskOf } from './root-disk.ts'
 import { again, IncusError, type IncusConnection } from './rest/index.ts'
+import { stopInstance } from './stop-instance.ts'
 
 /** As a kubelet: 10 s, doubled to 5 min. */
 const firstMs = 10_000
 const longestMs = 300_000
 const busyPausesMs = [500, 2000, 5000, 10_000] as const
+
+export interface Instance extends Marked {
+  readonly name: string
+  /** `container` or `virtual-machine`. */
+  readonly type: string
+  readonly status: string
+}
 
 type Starting = Pick<Job, 'uid' | 'dir' | 'plan'>
 
@@ -47,15 +57,17 @@ export class InstanceStarter {
   }
 
   /**
-   * Resolves when the instance runs and has its job, or its image is waited for.
+   * Resolves when the instance runs and has its job, when a virtual machine boots, or when its image is waited for.
    * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good; any other error where a later try may do. No instance is left.
    */
   async start(job: Starting, mark: string, pauseMs = firstMs): Promise<void> {
     const disk = await rootDiskOf(this.#incus, job.plan, profilesOf(job.plan, this.#options))
     await writeIncusFiles(job.plan, job.dir, disk?.bytes)
     const name = instanceName(job.uid)
-    const packed = packJob(job.dir)
-    packed.catch(() => {})
+    const form = formOf(job.plan)
+    // A machine gets its job when it has booted, as it is then.
+    const packed = form.startedBy === 'init' ? packJob(job.dir) : undefined
+    packed?.catch(() => {})
     try {
       await this.#incus.change('POST', '/1.0/instances', {
         json: instanceRequest(job.plan, mark, this.#options, disk)
@@ -68,14 +80,15 @@ export class InstanceStarter {
       if (isOfImage(error))
         return this.#wait(job, mark, pauseMs, `image ${job.plan.containers[0]!.image}: ${error.message}`)
       // It may have been made all the same, or before; the next try makes one that has what is asked for now.
-      if (await this.isOurs(name, job.uid, mark)) await this.remove(name)
+      const made = await this.own(name, job.uid, mark)
+      if (made) await this.remove(made)
       throw refusal(error)
     }
     try {
       await this.#incus.change('PUT', `/1.0/instances/${name}/state`, { json: { action: 'start' } })
-      await this.#mirror.begin(name, job.dir, await packed)
+      if (packed) await this.#mirror.begin(name, job.dir, await packed)
     } catch (error) {
-      await this.remove(name).catch((err: unknown) =>
+      await this.remove({ name, type: form.type }).catch((err: unknown) =>
         this.#log.warn({ uid: job.uid, instance: name, err }, 'an instance that did not start is left')
       )
       throw missingDevice(job.plan, error) ?? refusal(error)
@@ -89,8 +102,7 @@ export class InstanceStarter {
     if (!timer) return false
     clearTimeout(timer)
     this.#waiting.delete(uid)
-    await mkdir(join(dir, 'state'), { recursive: true, mode: 0o700 })
-    await replaceMirrored(join(dir, 'state/pod'), Buffer.from(`finished=${Date.now()}\nreason=\nmessage=\n`))
+    await endUnbegun(dir)
     return true
   }
 
@@ -98,35 +110,34 @@ export class InstanceStarter {
     for (const timer of this.#waiting.values()) clearTimeout(timer)
   }
 
-  async isOurs(name: string, uid: string, mark: string): Promise<boolean> {
+  /** The instance of this name, where it is this plugin's and that pod's. */
+  async own(name: string, uid: string, mark: string): Promise<Instance | undefined> {
     try {
-      return isMarked((await this.#incus.get<Marked>(`/1.0/instances/${name}`)).config, uid, mark)
+      const found = await this.#incus.get<Instance>(`/1.0/instances/${name}`)
+      return isMarked(found.config, uid, mark) ? found : undefined
     } catch (error) {
-      if (error instanceof IncusError && error.isMissing) return false
+      if (error instanceof IncusError && error.isMissing) return undefined
       throw error
     }
   }
 
   /** Whatever runs in it. One that is stopped by somebody else at this moment can be neither stopped nor deleted. */
-  remove(instance: string): Promise<void> {
+  remove(instance: Pick<Instance, 'name' | 'type'>): Promise<void> {
     return again(
       busyPausesMs,
       () => this.#removeNow(instance),
       (err) => {
-        this.#log.debug({ instance, err }, 'an instance could not be removed; tried again')
+        this.#log.debug({ instance: instance.name, err }, 'an instance could not be removed; tried again')
         return true
       }
     )
   }
 
-  async #removeNow(instance: string): Promise<void> {
-    const path = `/1.0/instances/${instance}`
+  async #removeNow({ name, type }: Pick<Instance, 'name' | 'type'>): Promise<void> {
     try {
-      await this.#incus
-        .change('PUT', `${path}/state`, { json: { action: 'stop', force: true } })
-        // It has stopped already, or is not there: the deletion tells.
-        .catch((error: unknown) => error)
-      await this.#incus.change('DELETE', path)
+      // It has stopped already, or is not there: the deletion tells.
+      await stopInstance(this.#incus, { name, type }).catch((error: unknown) => error)
+      await this.#incus.change('DELETE', `/1.0/instances/${name}`)
     } catch (error) {
       if (!(error instanceof IncusError) || !error.isMissing) throw error
     }

@@ -4,6 +4,7 @@ import { planFile } from '../kit/jobs/job-directory.ts'
 import { parseUsage } from '../kit/jobs/measured-usage.ts'
 import type { Plan } from '../kit/plan/plan.ts'
 import { jobPath } from './first-program.ts'
+import { formOf } from './form-of.ts'
 import { InstanceFiles, type IncusConnection } from './rest/index.ts'
 
 /** Of all running instances: OpenMetrics, which Incus keeps for eight seconds. */
@@ -48,7 +49,9 @@ export async function usageOf(
       if (!instance) return []
       const plan = (await readJson(planFile(dir)).catch(() => undefined)) as Plan | undefined
       const names = plan?.containers.filter(({ kind }) => kind !== 'init').map(({ name }) => name) ?? []
-      if (names.length === 1) return [[uid, { at, containers: [{ name: names[0]!, ...instance }] }] as const]
+      // What a virtual machine uses is its system's as well.
+      const isAlone = names.length === 1 && plan && formOf(plan).type === 'container'
+      if (isAlone) return [[uid, { at, containers: [{ name: names[0]!, ...instance }] }] as const]
       const usage = await ask(new InstanceFiles(incus, jobId), at).catch(() => undefined)
       return usage ? [[uid, usage] as const] : []
     })

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { Plan, PlannedResources } from '../kit/plan/plan.ts'
-import { firstProgram } from './first-program.ts'
+import type { Plan } from '../kit/plan/plan.ts'
 import { instanceDevices } from './instance-devices.ts'
+import { formOf } from './form-of.ts'
+import type { InstanceForm, Options } from './instance-form.ts'
 import type { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
 import type { RootDisk } from './root-disk.ts'
@@ -45,10 +46,10 @@ export const profilesOf = (plan: Plan, options: IncusOptions): string[] => [
  */
 export function instanceRequest(plan: Plan, mark: string, options: IncusOptions, disk?: RootDisk): object {
   const { pod } = plan
-  const lent = instanceDevices(plan, options)
+  const form = formOf(plan)
   return {
     name: instanceName(pod.uid),
-    type: 'container',
+    type: form.type,
     description: `pod ${pod.namespace}/${pod.name}`,
     source: imageSource(plan.containers[0]!.image, options.remotes),
     profiles: profilesOf(plan, options),
@@ -58,72 +59,30 @@ export function instanceRequest(plan: Plan, mark: string, options: IncusOptions,
       'user.interlink.namespace': pod.namespace,
       'user.interlink.pod': pod.name,
       'boot.autostart': 'false',
-      'raw.lxc': `lxc.init.cmd = ${firstProgram}`,
-      ...limits(plan),
-      ...lent.config
+      ...form.config(plan, options)
     },
     devices: {
       ...(disk ? { [disk.name]: disk.device } : {}),
-      ...lent.devices,
-      ...hostPathDevices(plan)
+      ...instanceDevices(plan, form),
+      ...hostPathDevices(plan, form)
     }
   }
 }
 
-const hostPathDevices = ({ volumes }: Plan): Record<string, Record<string, string>> =>
-  Object.fromEntries(
-    volumes.flatMap((volume) =>
-      volume.kind === 'hostPath'
-        ? [
-            [
-              `volume-${volume.name}`,
-              { type: 'disk', source: volume.path, path: hostPathOf(volume.name), shift: 'true' }
-            ]
-          ]
-        : []
-    )
+/** What no container may write is read-only for the whole instance: they all are root there. */
+function hostPathDevices({ volumes, containers }: Plan, form: InstanceForm): Record<string, Options> {
+  const written = new Set(
+    containers.flatMap(({ mounts }) => mounts.flatMap(({ volume, readOnly }) => (readOnly ? [] : [volume])))
   )
+  return Object.fromEntries(
+    volumes.flatMap((volume) => {
+      if (volume.kind !== 'hostPath') return []
+      const device = form.hostPath(volume.path, hostPathOf(volume.name))
+      const shown: Options = written.has(volume.name) ? device : { ...device, readonly: 'true' }
+      return [[`volume-${volume.name}`, shown]]
+    })
+  )
+}
 
 /** Where a hostPath volume is in the instance. */
 export const hostPathOf = (volume: string): string => `/.interlink-host/${volume}`
-
-/**
- * Above what the containers may use: the supervisor ends one that takes more than its own limit, and says so, where the
- * kernel would end any process of the instance without a word.
- */
-const headroom = 128 * 1024 * 1024
-
-/** What the containers may use together; only where each says how much. */
-function limits({ containers, resources }: Plan): Record<string, string> {
-  const cpu = total(
-    containers.map(({ limits: { cpuMillis } }) => cpuMillis),
-    resources.cpuMillis
-  )
-  const memory = total(
-    containers.map(({ limits: { memoryBytes } }) => memoryBytes),
-    resources.memoryBytes
-  )
-  return {
-    ...(cpu === undefined
-      ? {}
-      : {
-          // What a quota of the project counts.
-          'limits.cpu': String(Math.max(1, Math.ceil(cpu / 1000))),
-          // A hundredth of a core is the least that a period of 100 ms tells apart.
-          'limits.cpu.allowance': `${Math.max(1, Math.ceil(cpu / 10))}ms/100ms`
-        }),
-    ...(memory === undefined ? {} : { 'limits.memory': `${memory + headroom}B` })
-  }
-}
-
-function total(
-  limits: readonly (number | undefined)[],
-  requested: PlannedResources['cpuMillis']
-): number | undefined {
-  let sum = 0
-  for (const limit of limits) {
-    if (limit === undefined) return undefined
-    sum += limit
-  }
-  return Math.max(sum, requested)
-}

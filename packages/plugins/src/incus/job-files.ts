@@ -1,11 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { packJob } from '../kit/jobs/pack-job.ts'
 import type { Plan } from '../kit/plan/plan.ts'
 import { sendProgram } from '../kit/sites/sent-files.ts'
+import { jobPath } from './first-program.ts'
+import { cloudInitName } from './pod-wishes.ts'
+import type { InstanceFiles } from './rest/index.ts'
 
-const programs = ['init.sh', 'address.sh', 'mounts.sh', 'enter.sh']
+const programs = ['init.sh', 'machine.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh']
 
-export const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
+const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 
 /** What a job needs in its instance beside the supervisor's files. @param diskBytes that it may fill; absent: no limit */
 export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: number): Promise<void> {
@@ -17,7 +21,8 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
     hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost\n# the pod\n${hosts}`,
     hostname: `${plan.pod.hostname}\n`,
     'memory-volumes': inMemory.join(''),
-    ...(diskBytes === undefined ? {} : { 'disk-limit': `${diskBytes}\n` })
+    ...(diskBytes === undefined ? {} : { 'disk-limit': `${diskBytes}\n` }),
+    ...(plan.pod.annotations[cloudInitName] === undefined ? {} : { 'cloud-init': '' })
   }
   for (const name of programs) files[name] = await readFile(programFile(name), 'utf8')
   const send = await sendProgram()
@@ -25,4 +30,12 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
   await Promise.all(
     Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o700 }))
   )
+}
+
+/** Into a virtual machine that has booted: its job, packed, and the program that unpacks and begins it. */
+export async function pushJob(files: InstanceFiles, dir: string): Promise<void> {
+  await files.push(jobPath, { type: 'directory', mode: 0o700 })
+  await files.push(`${jobPath}/job.tar`, { type: 'file', mode: 0o600, content: await packJob(dir) })
+  const content = await readFile(programFile('machine.sh'))
+  await files.push(`${jobPath}/machine.sh`, { type: 'file', mode: 0o700, content })
 }

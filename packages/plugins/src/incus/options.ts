@@ -82,6 +82,12 @@ export const IncusOptions = Type.Object(
       default: true,
       description: "instances with an NVIDIA card get the driver's libraries by nvidia-container-cli"
     }),
+    bootSeconds: Type.Number({
+      default: 600,
+      exclusiveMinimum: 0,
+      description:
+        'until a virtual machine that was started has begun its job: its boot, its agent, its cloud-init'
+    }),
     timeoutSeconds: Type.Number({
       default: 30,
       exclusiveMinimum: 0,

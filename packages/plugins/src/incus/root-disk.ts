@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import type { Notice, Plan } from '../kit/plan/plan.ts'
+import { formOf } from './form-of.ts'
 import { IncusError, type IncusConnection } from './rest/index.ts'
 
 type Device = Readonly<Record<string, string>>
@@ -30,7 +31,7 @@ export function diskLimit({ containers, resources }: Plan): number | undefined {
 
 /**
  * The root disk with the limit of the pod, or undefined where it has none, or the pool cannot hold it: of Incus'
- * drivers, `dir` takes a size and may do nothing about it.
+ * drivers, `dir` takes a size and may do nothing about it for a container.
  */
 export async function rootDiskOf(
   incus: IncusConnection,
@@ -42,7 +43,7 @@ export async function rootDiskOf(
   const root = await profiledRoot(incus, profiles)
   if (!root) return undefined
   const pool = await incus.get<unknown>(root.pool)
-  if (!Value.Check(Pool, pool) || pool.driver === 'dir') return undefined
+  if (!Value.Check(Pool, pool) || (pool.driver === 'dir' && !formOf(plan).isDiskHeldByDir)) return undefined
   return { name: root.name, device: { ...root.device, size: `${bytes}B` }, bytes }
 }
 
