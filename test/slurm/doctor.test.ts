@@ -91,7 +91,7 @@ if (requireReal(t, missing)) {
     const port = await freePort()
     const streams = {
       via: ['call-home'],
-      startSeconds: 10,
+      startSeconds: 20,
       callHome: { listen: `http://127.0.0.1:${port}` }
     }
     const exec = async () => {
@@ -111,18 +111,14 @@ if (requireReal(t, missing)) {
   })
 
   t.test('clocks of the login node and of the compute node that are off are told', async (t) => {
-    const variables = Object.entries(skewedClock(120)).map(([name, value]) => `${name}=${value}`)
+    const variables = Object.entries(skewedClock(240)).map(([name, value]) => `${name}=${value}`)
     const preamble = `export ${variables.join(' ')}`
     const node = await doctor({ containers: { runtime: 'host' }, batch: { preamble } })
-    t.match(node.bad, [/^clock of \S+: at least 1[12]\d s/])
-    const late = await startSshd(skewedClock(-100))
+    t.match(node.bad, [/^clock of \S+: at least [12]\d\d s/])
+    const late = await startSshd(skewedClock(-240))
     t.teardown(() => late.close())
     const login = await doctor({ ssh: late.options, containers: { runtime: 'host' } })
-    t.match(
-      login.bad,
-      [/^clock of \S+@127\.0\.0\.1\S*: at least (9\d|1[01]\d) s/],
-      'the job is not of the login'
-    )
+    t.match(login.bad, [/^clock of \S+@127\.0\.0\.1\S*: at least [12]\d\d s/], 'the job is not of the login')
   })
 
   t.test('a partition that is not there is named with who asks for it', async (t) => {

@@ -3,6 +3,7 @@ import { isUsable, parseGres, parseSinfo, secondsOf } from '../src/slurm/cluster
 import { Newest } from '../src/kit/newest.ts'
 import { offeredResources } from '../src/slurm/offered-resources.ts'
 import { completeOptions } from '../src/slurm/options.ts'
+import { trialArgs } from '../src/slurm/trial-args.ts'
 import { until } from './support-supervisor.ts'
 
 const line = (...fields: string[]) => `${fields.join('|')}|`
@@ -136,4 +137,23 @@ t.test('an answer that takes long or fails keeps nobody waiting', async (t) => {
   t.equal(newest.get(), 7)
   await until(() => errors.length === 1, 'the failure')
   t.equal(newest.get(), 7, 'what was known last')
+})
+
+t.test('the test job of doctor has time for all who try to reach it, and no more than there is', (t) => {
+  const { partitions } = parseSinfo(
+    [node('n1', '(null)'), line('n1', 'short', 'up', '1:00', 'idle', '0/8/0/8', '16000', '0', '', '')].join(
+      '\n'
+    )
+  )
+  const timeOf = (lingerSeconds: number, flags?: string) => {
+    const flavors = flags === undefined ? {} : { flavors: [{ name: 'own', flags }], defaultFlavor: 'own' }
+    const args = trialArgs(completeOptions({ batch: flavors }), lingerSeconds, partitions)
+    return args.filter((arg) => arg.startsWith('--time='))
+  }
+  t.same(timeOf(0), ['--time=1'])
+  t.same(timeOf(60), ['--time=2'])
+  t.same(timeOf(61), ['--time=3'])
+  t.same(timeOf(60, '--partition=short'), ['--time=1'])
+  t.same(timeOf(60, '--time=7'), ['--time=7'])
+  t.end()
 })

@@ -15,9 +15,6 @@ import {
 } from '../kit/checks/trial.ts'
 import { untilSeen } from '../kit/checks/until-seen.ts'
 import type { CallHome } from '../kit/streams/call-home.ts'
-import { flagText } from './annotations/parse-flags.ts'
-import { flavorFlags } from './flavors.ts'
-import { mergeFlags } from './merge-flags.ts'
 import { checkStreams } from './check-streams.ts'
 import type { SlurmOptions } from './options.ts'
 import type { Site } from '../kit/sites/site.ts'
@@ -25,6 +22,7 @@ import type { SlurmClient } from './slurm-client.ts'
 import { waysOf } from './slurm-streams.ts'
 import { isOver } from './states.ts'
 import type { Transport } from '../kit/transport/transport.ts'
+import { trialArgs } from './trial-args.ts'
 
 export interface Cluster {
   readonly slurm: SlurmClient
@@ -85,8 +83,11 @@ async function runJob(
   const there = await site.seenAs(dir)
   let jobId: string | undefined
   try {
-    const script = trialScript(trialOf(options), there, probe)
-    jobId = await slurm.submit(jobArgs(options), 'interlink-doctor', script, join(there, 'submit.lock'))
+    const trial = trialOf(options)
+    const { partitions } = await slurm.facts().catch(() => ({ partitions: [] }))
+    const args = trialArgs(options, trial.lingerSeconds, partitions)
+    const script = trialScript(trial, there, probe)
+    jobId = await slurm.submit(args, 'interlink-doctor', script, join(there, 'submit.lock'))
     const id = jobId
     const waiting = /^(PENDING|CONFIGURING)$/
     let job = await untilSeen(
@@ -133,11 +134,3 @@ function trialOf({ batch, containers, streams }: SlurmOptions): Trial {
 
 const pyxisTrial = `srun --help 2>&1 | grep -q -e --container-image ||
   ${lacksRuntime('srun has no --container-image')}`
-
-/** As a pod without annotations would be submitted. */
-function jobArgs({ batch }: SlurmOptions): string[] {
-  const flavor = batch.flavors.find(({ name }) => name === batch.defaultFlavor)
-  const own = { 'job-name': 'interlink-doctor', output: '/dev/null', time: '1', chdir: '/' }
-  const flags = Object.entries(own).map(([name, value]) => ({ name, value, written: `--${name}=${value}` }))
-  return mergeFlags(flags, flavor ? flavorFlags(flavor) : []).map(flagText)
-}
