@@ -104,7 +104,7 @@ everywhere(
 )
 
 t.test('a busybox that is alone says what is missing', async (t) => {
-  const { access } = plugin(t, { timeoutMs: 3000 })
+  const { access } = plugin(t, { timeoutMs: 60_000 })
   const running = await job(t, (await worlds(t)).find(isAlone)!)
   await t.rejects(said(access, running, 'true'), {
     code: 'PLUGIN_NO_WAY',
@@ -195,7 +195,7 @@ t.test('https goes by openssl, and only to whom the job trusts', async (t) => {
   t.ok((await buffer(cat.stdout)).equals(bytes))
   access.close()
   await eventually(() => callers(running).length === 0)
-  const { access: other } = plugin(t, { ...secure, caFile: path('stranger.crt'), timeoutMs: 5000 })
+  const { access: other } = plugin(t, { ...secure, caFile: path('stranger.crt'), timeoutMs: 60_000 })
   await t.rejects(said(other, running, 'true'), {
     code: 'PLUGIN_NO_WAY',
     message: /verif|127\.0\.0\.1:\d+ does not answer/
@@ -269,7 +269,7 @@ t.test('a job that speaks no protocol ends its own sessions, and harms nobody', 
           socket.write(greets ? 'interlink-hub\n' : randomBytes(500_000))
         }
       }
-      const { access } = plugin(t, { errand: hostile, timeoutMs: 3000 })
+      const { access } = plugin(t, { errand: hostile, timeoutMs: greets ? 60_000 : 3000 })
       const pod = { uid: 'u', dir: '/', jobId: '1' }
       const session = access.run(pod, ['cat'], never).then(async (started) => {
         // Nobody reads.

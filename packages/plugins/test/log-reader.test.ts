@@ -38,9 +38,9 @@ async function read(dir: string, options: Partial<LogOptions> = {}): Promise<str
 }
 
 async function until(done: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 90_000
   while (!(await done())) {
-    if (Date.now() > deadline) throw new Error(`not within 10 s: ${what}`)
+    if (Date.now() > deadline) throw new Error(`not within 90 s: ${what}`)
     await delay(10)
   }
 }

@@ -147,7 +147,7 @@ export async function imageCases(t: Test, { site, image, anyName, mapsUsers }: C
       containers,
       terminationGracePeriodSeconds: 3
     })
-    await pod.until((status) => of(status).ready === true, 'ready', 20_000)
+    await pod.until((status) => of(status).ready === true, 'ready')
     const { jobs } = site
     const volume = join(jobs, `conformance-${pod.uid}`, 'volumes/v')
     await pod.running('deaf')

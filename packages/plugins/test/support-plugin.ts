@@ -84,7 +84,7 @@ export async function openKeeper(
 export async function until<T>(
   attempt: () => T | Promise<T>,
   what: string,
-  deadlineMs = 90_000
+  deadlineMs = 180_000
 ): Promise<Exclude<T, null | undefined | false>> {
   const end = performance.now() + deadlineMs
   for (;;) {

@@ -181,7 +181,11 @@ export async function runJob(
     },
     log: (name, attempt = 0) => readFile(join(dir, 'log', `${name}.${attempt}`), 'utf8'),
     add: (container) => addContainer(dir, uid, container),
-    stop: (...words) => writeFile(join(dir, 'stop'), words.join('\n'))
+    // Whole or not at all, as a plugin writes it.
+    async stop(...words) {
+      await writeFile(join(dir, 'stop.tmp'), words.join('\n'))
+      await rename(join(dir, 'stop.tmp'), join(dir, 'stop'))
+    }
   }
 }
 
@@ -271,10 +275,10 @@ export async function until(
   done: () => boolean | Promise<boolean>,
   what: string | (() => Promise<string>)
 ): Promise<void> {
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 120_000
   while (!(await done())) {
     if (Date.now() > deadline) {
-      throw new Error(`not within 30 s: ${typeof what === 'string' ? what : await what()}`)
+      throw new Error(`not within 120 s: ${typeof what === 'string' ? what : await what()}`)
     }
     await delay(20)
   }

@@ -40,7 +40,7 @@ async function rawPeer(t: Test, options: SpdyOptions = {}) {
   const parser = new FrameParser()
   near.on('data', (chunk: Buffer) => frames.push(...parser.push(chunk)))
   const seen = async (wanted: (frame: Frame) => boolean): Promise<Frame> => {
-    for (let turn = 0; turn < 1000; turn++) {
+    for (const end = Date.now() + 90_000; Date.now() < end;) {
       const found = frames.find(wanted)
       if (found) return found
       await delay(5)

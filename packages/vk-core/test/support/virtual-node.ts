@@ -171,16 +171,16 @@ export async function startVirtualNode(
   }
 }
 
-/** Asks again until the answer is truthy; fails after ten seconds. */
+/** Asks again until the answer is truthy; fails after 90 seconds. */
 export async function eventually<T>(
   ask: () => Promise<T> | T,
   describe: () => string = () => 'it did not happen'
 ): Promise<T> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 90_000
   for (;;) {
     const answer = await ask()
     if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`after ten seconds: ${describe()}`)
+    if (Date.now() > deadline) throw new Error(`after 90 seconds: ${describe()}`)
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }
