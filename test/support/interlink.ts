@@ -26,7 +26,7 @@ export interface InterlinkProcess {
   kill(signal?: NodeJS.Signals): void
   /** The match in standard output or standard error, once there; an early end of the process is an error. */
   printed(pattern: RegExp, deadlineMs?: number): Promise<RegExpExecArray>
-  /** TERM, then KILL after five seconds, to the whole group. */
+  /** TERM, then KILL after half a minute, to the whole group. */
   stop(): Promise<Ended>
 }
 
@@ -58,7 +58,7 @@ export function startInterlink(
       ),
     async stop() {
       signalGroup(child, 'SIGTERM')
-      const kill = setTimeout(() => signalGroup(child, 'SIGKILL'), 5_000)
+      const kill = setTimeout(() => signalGroup(child, 'SIGKILL'), 30_000)
       return ended.finally(() => clearTimeout(kill))
     }
   }

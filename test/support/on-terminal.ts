@@ -12,7 +12,7 @@ const program = readFileSync(
 export interface Terminal {
   type(text: string): void
   resize(columns: number, rows: number): void
-  /** Once it is shown. @param deadlineMs @default 90 000 */
+  /** Once it is shown. @param deadlineMs @default 180 000 */
   shows(pattern: RegExp, deadlineMs?: number): Promise<void>
   /** The exit code. */
   readonly ended: Promise<number>
@@ -40,7 +40,7 @@ export function onTerminal(argv: readonly string[], env: NodeJS.ProcessEnv): Ter
       size.writeUInt16BE(columns, 2)
       frame(4, size)
     },
-    async shows(pattern, deadlineMs = 90_000) {
+    async shows(pattern, deadlineMs = 180_000) {
       await eventually(
         () => {
           if (!pattern.test(shown)) throw new Error(`${pattern.source} is not in ${JSON.stringify(shown)}`)

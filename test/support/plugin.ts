@@ -100,7 +100,7 @@ export const whenStatus = (
   client: InterlinkClient,
   pod: RetrievedPodData,
   holds: (status: PodStatus) => unknown,
-  deadlineMs = 120_000
+  deadlineMs = 180_000
 ): Promise<PodStatus> =>
   eventually(
     async () => {

@@ -84,7 +84,7 @@ export async function startRegistry({ open = false } = {}): Promise<Registry> {
           ({ status }) => status === (open ? 200 : 401),
           () => false
         ),
-      { deadlineMs: 120_000, everyMs: 50 }
+      { deadlineMs: 180_000, everyMs: 50 }
     )
   } catch (error) {
     await close()

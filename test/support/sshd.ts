@@ -69,7 +69,7 @@ export async function startSshd(env: Readonly<Record<string, string>> = {}): Pro
     child = spawnReaped(daemon, ['-D', '-f', join(dir, 'sshd_config'), '-E', join(dir, 'log')], {
       stdio: 'ignore'
     })
-    await eventually(() => answers(port), { deadlineMs: 120_000, everyMs: 20 })
+    await eventually(() => answers(port), { deadlineMs: 180_000, everyMs: 20 })
   }
   const kill = async () => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return

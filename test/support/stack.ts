@@ -123,7 +123,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await eventually(
         async () => (await answers(`${balancer.url}/readyz`)) && (await answers(`http://127.0.0.1:${page}/`)),
         {
-          deadlineMs: 120_000,
+          deadlineMs: 180_000,
           everyMs: 50
         }
       )

@@ -87,7 +87,7 @@ export async function startHtcondorLab(shape: Partial<LabShape> = {}): Promise<H
 
   const running = new Map<Daemon, ChildProcess>()
   const run = async (program: string, ...args: string[]): Promise<string> =>
-    (await call(program, args, { env, timeout: 30_000, maxBuffer: 1 << 26 })).stdout
+    (await call(program, args, { env, timeout: 120_000, maxBuffer: 1 << 26 })).stdout
   const answers = async (daemon: Daemon): Promise<boolean> => {
     if (daemon === 'schedd') return (await queue('condor_q', '-af', 'ClusterId')) !== undefined
     if (daemon === 'negotiator') return (await run('condor_status', '-negotiator', '-af', 'Name')) !== ''

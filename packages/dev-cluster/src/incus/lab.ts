@@ -67,7 +67,7 @@ export async function startIncusLab({
   const port = await freePort()
   const env = { ...process.env, INCUS_DIR: home, INCUS_CONF: join(directory.path, 'client') }
   const run = async (...args: string[]): Promise<string> => {
-    const running = call('incus', args, { env, timeout: 60_000, maxBuffer: 1 << 26 })
+    const running = call('incus', args, { env, timeout: 180_000, maxBuffer: 1 << 26 })
     running.child.stdin?.end()
     return (await running).stdout
   }
@@ -86,7 +86,7 @@ export async function startIncusLab({
       env,
       stdio: 'ignore'
     })
-    await call(daemon, ['waitready', '--timeout=30'], { env })
+    await call(daemon, ['waitready', '--timeout=120'], { env })
   }
   const kill = async (): Promise<void> => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return

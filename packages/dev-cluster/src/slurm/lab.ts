@@ -87,7 +87,7 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
 
   const running = new Map<Daemon, ChildProcess>()
   const run = async (program: string, ...args: string[]): Promise<string> =>
-    (await call(program, args, { env, timeout: 30_000, maxBuffer: 1 << 26 })).stdout
+    (await call(program, args, { env, timeout: 120_000, maxBuffer: 1 << 26 })).stdout
   const socket = join(dir, 'munge/socket')
   const commands = (daemon: Daemon): readonly [string, ...string[]] => {
     if (daemon === 'mariadbd') return startDatabase(dir, user)
@@ -135,7 +135,7 @@ export async function startSlurmLab(shape: Partial<LabShape> = {}): Promise<Slur
   }
   const startAccounting = async (): Promise<void> => {
     const [install, ...args] = installDatabase(dir, user)
-    await call(install, args, { env, timeout: 60_000 })
+    await call(install, args, { env, timeout: 180_000 })
     await start('mariadbd')
     await start('slurmdbd')
     await writeFile(join(dir, 'accounts'), accounts(user))

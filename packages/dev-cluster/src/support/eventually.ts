@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface EventuallyOptions {
-  /** When to give up, in milliseconds. @default 90000 */
+  /** When to give up, in milliseconds. @default 180000 */
   deadlineMs?: number
   /** Pause between two tries, in milliseconds. @default 100 */
   everyMs?: number
@@ -15,7 +15,7 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   attempt: () => T | Promise<T>,
-  { deadlineMs = 90_000, everyMs = 100, unless }: EventuallyOptions = {}
+  { deadlineMs = 180_000, everyMs = 100, unless }: EventuallyOptions = {}
 ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
   const deadline = performance.now() + deadlineMs
   for (;;) {

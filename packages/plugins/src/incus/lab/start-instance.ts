@@ -7,7 +7,7 @@ import { isRunning, type InstanceRecord } from './instance-record.ts'
 import { instancePath, nameOfFound, recordsOf, type Found, type Outcome } from './instances.ts'
 import { profilesOf } from './profiles.ts'
 
-/** Others may start at the same moment; each turn waits longer, by chance. */
+/** Others may start at the same moment; each turn waits longer, by chance, and the longer the slower the server is. */
 const turns = 8
 
 export interface Started extends Outcome {
@@ -32,10 +32,12 @@ export async function startInstance(found: Found): Promise<Started> {
     return { instance, changed: true, status: 'Running', cards: [], exchanged: [] }
   }
   for (let turn = 0; ; turn++) {
+    const begun = performance.now()
     const binding = await claim(found)
     if (binding === 'busy') {
       if (turn + 1 < turns) {
-        await sleep(50 + Math.random() * 200 * 2 ** Math.min(turn, 4))
+        const tookMs = performance.now() - begun
+        await sleep(50 + Math.random() * Math.max(200, tookMs) * 2 ** Math.min(turn, 4))
         continue
       }
       throw new PluginError('LAB_NO_GPU', {
