@@ -45,7 +45,7 @@ void t.test('pods as instances of a real Incus', async (t) => {
     const second = await startIncusPlugin(t, lab, join(first.root, '..'))
     await whenStatus(second.client, pod, isRunning)
     await eventually(async () => (await logOf(second.client, pod)) === 'here\n')
-    await second.client.delete(refOf(pod), 0)
+    await second.client.delete(refOf(pod))
     await eventually(none)
   })
 

@@ -2,6 +2,20 @@
 while read -r volume size; do
   mount -t tmpfs -o "mode=0777${size:+,size=$size}" tmpfs "volumes/$volume"
 done <memory-volumes 2>/dev/null
+# Whoever a container runs as reaches its volumes, as with a kubelet; what is of a group stays so.
+chmod 644 hosts
+file_group=
+[ ! -e file-group ] || read -r file_group <file-group
+while read -r volume kind; do
+  case $kind in
+  emptyDir) chmod 777 "volumes/$volume" && may=rwX ;;
+  *) find "volumes/$volume" -type d -exec chmod 755 {} + && may=rX ;;
+  esac
+  [ -z "$file_group" ] || {
+    chown -R ":$file_group" "volumes/$volume" && chmod -R "g+$may" "volumes/$volume"
+    find "volumes/$volume" -type d -exec chmod g+s {} +
+  }
+done <own-volumes
 sh job.sh &
 supervisor=$!
 # On a disk of limited size, some of it is kept for the last words of a pod that fills it; such a pod is ended. What is

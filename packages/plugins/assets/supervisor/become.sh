@@ -4,14 +4,23 @@
 # and tells a command that cannot be started from one that fails.
 become_perl='
 use strict;
-my ($dir, $name, $mark, $cwd, $report, $prefix, @argv) = @ARGV;
+my ($dir, $name, $mark, $cwd, $report, $prefix, $user, $group, $groups, @argv) = @ARGV;
+my $told;
+if ($report ne "") { open($told, ">", $report) }
 sub fail { my ($code, $text) = @_;
-  if ($report ne "") { open(my $f, ">", $report); print $f $text; close $f }
+  if ($told) { print $told $text; close $told }
   print STDERR "$text\n"; exit $code }
 if (open(my $f, "<", "$dir/c/$name/env")) { local $/ = "\0"; while (<$f>) { chomp; my ($k, $v) = split /=/, $_, 2; $ENV{"$prefix$k"} = $v } }
 delete @ENV{grep { /^INTERLINK_(SH|SECOND_MS)$/ } keys %ENV};
 $ENV{INTERLINK_INSTANCE} = $ENV{"${prefix}INTERLINK_INSTANCE"} = $mark;
 $SIG{$_} = "DEFAULT" for qw(INT QUIT HUP TERM PIPE USR1 USR2);
+if ($user ne "") {
+  my ($login, undef, undef, $own) = getpwuid $user;
+  $group = $own // 0 if $group eq "";
+  my %groups = map { $_ => 1 } split / /, $groups;
+  if (defined $login) { while (my ($n, undef, $gid, $members) = getgrent) { $groups{$gid} = 1 if grep { $_ eq $login } split / /, $members } }
+  $! = 0; $) = join " ", $group, $group, sort keys %groups; $( = $group; ($<, $>) = ($user, $user);
+  $< == $user && $> == $user && $( + 0 == $group && $) + 0 == $group or fail(126, "user $user and group $group cannot be taken: \l$!") }
 chdir $cwd or fail(126, "chdir to \"$cwd\" failed: \l$!");
 my $file = $argv[0];
 if ($file !~ m{/}) { ($file) = grep { -f && -x _ } map { ($_ eq "" ? "." : $_) . "/$argv[0]" } split /:/, $ENV{PATH} // "";
@@ -26,10 +35,10 @@ exec { $file } @argv or fail($!{ENOENT} ? 127 : 126, "exec: \"$file\": \l$!");
 
 become_python='
 import os, signal, sys
-d, name, mark, cwd, report, prefix, *argv = [os.fsencode(a) for a in sys.argv[1:]]
+d, name, mark, cwd, report, prefix, user, group, groups, *argv = [os.fsencode(a) for a in sys.argv[1:]]
+told = open(report, "wb", 0) if report else None
 def fail(code, text):
-    if report:
-        with open(report, "wb") as f: f.write(text)
+    if told: told.write(text)
     os.write(2, text + b"\n")
     os._exit(code)
 env = dict(os.environb)
@@ -43,6 +52,14 @@ for k in (b"INTERLINK_SH", b"INTERLINK_SECOND_MS"): env.pop(k, None)
 env[b"INTERLINK_INSTANCE"] = env[prefix + b"INTERLINK_INSTANCE"] = mark
 for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXFSZ):
     signal.signal(s, signal.SIG_DFL)
+if user:
+    import grp, pwd
+    try: login = pwd.getpwuid(int(user))
+    except KeyError: login = None
+    gid = int(group) if group else login.pw_gid if login else 0
+    more = {int(g) for g in groups.split()} | {g.gr_gid for g in grp.getgrall() if login and login.pw_name in g.gr_mem}
+    try: os.setgroups(sorted({gid} | more)); os.setgid(gid); os.setuid(int(user))
+    except (OSError, OverflowError) as e: fail(126, b"user " + user + b" cannot be taken: " + str(e).encode())
 try: os.chdir(cwd)
 except OSError as e: fail(126, b"chdir to \"" + cwd + b"\" failed: " + e.strerror.lower().encode())
 path = argv[0]
@@ -56,6 +73,8 @@ except OSError as e: fail(127 if e.errno == 2 else 126, b"exec: \"" + path + b"\
 
 # Arguments: REPORT CWD ARGV... Without perl and python3 only names that a shell can export can be set.
 become_shell() {
+  [ -z "$run_user" ] || cannot 126 "$1" \
+    "it is to run as user $run_user, for which its image needs perl or python3; neither is installed"
   cd "$2" 2>/dev/null || cannot 126 "$1" "chdir to \"$2\" failed"
   [ -s "$DIR/c/$name/odd" ] && cannot 126 "$1" \
     "these environment names can only be set with perl or python3, and neither is installed: $(cat "$DIR/c/$name/odd")"
@@ -97,14 +116,15 @@ become() {
   fi
   # shellcheck source=/dev/null
   . "$DIR/conf"
-  cwd=/ env_prefix=
+  cwd=/ env_prefix= run_user= run_group= run_groups=
   # shellcheck source=/dev/null
   . "$DIR/c/$name/conf"
   umask 022
   if has perl; then
-    exec perl -e "$become_perl" -- "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$env_prefix" "$@"
+    exec perl -e "$become_perl" -- "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$env_prefix" "$run_user" "$run_group" "$run_groups" "$@"
   elif has python3; then
-    exec python3 -c "$become_python" "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$env_prefix" "$@"
+    exec python3 -c "$become_python" "$DIR" "$name" "$name.$uid" "$cwd" "$report" "$env_prefix" \
+      "$run_user" "$run_group" "$run_groups" "$@"
   fi
   become_shell "$report" "$cwd" "$@"
 }

@@ -10,6 +10,8 @@ launch() {
   rm -f "$DIR/log/$name.$((restarts - 2))"
   mkfifo "$run/$name.in" "$run/$name.out" "$run/$name.err"
   : >"$DIR/message/$name"
+  # What it opens by itself, as /dev/stdout, is to be its own.
+  [ -z "$run_user" ] || chown "$run_user" "$run/$name.in" "$run/$name.out" "$run/$name.err" "$DIR/message/$name"
   phase=make state=waiting reason=ContainerCreating
   message= code= signal= started= finished= oom= leader= strays= strays_at= ready=0 up=0 stage= kill_at=
   watch_attempt </dev/null &

@@ -2,7 +2,7 @@
 # behind `beat`, `write_state`, `notice`, `put`, `insist` and `line`.
 
 # conf of the container
-fields='name kind interactive stop_signal stop_child announced memory message_policy post_start pre_stop'
+fields='name kind run_user interactive stop_signal stop_child announced memory message_policy post_start pre_stop'
 # what is told
 fields="$fields state reason message restarts started finished code signal ready up written"
 fields="$fields last_code last_signal last_reason last_message last_started last_finished"

@@ -121,7 +121,14 @@ class IncusBackend implements ServerBackend {
   }
 
   honours() {
-    return Promise.resolve({ hostname: true, userNamespace: true, ownNetwork: true, sizeLimits: true })
+    return Promise.resolve({
+      hostname: true,
+      userNamespace: true,
+      ownNetwork: true,
+      sizeLimits: true,
+      user: true,
+      groups: true
+    })
   }
 
   async render(...[plan]: Parameters<Backend['render']>) {

@@ -17,7 +17,10 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
   const inMemory = plan.volumes.flatMap((volume) =>
     volume.kind === 'emptyDir' && volume.memory ? [`${volume.name} ${volume.sizeBytes ?? ''}\n`] : []
   )
+  const own = plan.volumes.flatMap(({ name, kind }) => (kind === 'hostPath' ? [] : [`${name} ${kind}\n`]))
   const files: Record<string, string> = {
+    'own-volumes': own.join(''),
+    ...(plan.fileGroup === undefined ? {} : { 'file-group': `${plan.fileGroup}\n` }),
     hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost\n# the pod\n${hosts}`,
     hostname: `${plan.pod.hostname}\n`,
     'memory-volumes': inMemory.join(''),

@@ -17,6 +17,12 @@ export function renderLaunches(plan: Plan): Rendered {
         field: `${field}.image`,
         message: `a pod is one instance of one image: all its containers are of ${first!.image}; give them the same`
       })
+    const { user, nonRoot } = container.runAs
+    if (nonRoot && user === undefined)
+      refusals.push({
+        field: `${field}.securityContext.runAsNonRoot`,
+        message: 'without runAsUser it would run as root; give a uid as runAsUser, or remove it'
+      })
     if (!container.command)
       refusals.push({
         field: `${field}.command`,
@@ -28,7 +34,10 @@ export function renderLaunches(plan: Plan): Rendered {
 }
 
 function launchOf(plan: Plan, container: PlannedContainer, command: readonly string[]): Launch {
-  const { name } = container
+  const { name, runAs } = container
+  const { fileGroup, groups = [] } = plan
+  const hasAccount =
+    runAs.user !== undefined || runAs.group !== undefined || fileGroup !== undefined || groups.length > 0
   const mounts = placementsOf(plan, container).flatMap(({ source, subPath, path, readOnly }) => [
     readOnly ? 'ro' : 'rw',
     source,
@@ -40,6 +49,15 @@ function launchOf(plan: Plan, container: PlannedContainer, command: readonly str
       start: ['unshare', '-m', '/bin/sh', `${jobPath}/mounts.sh`, ...mounts, '--'],
       enter: ['/bin/sh', `${jobPath}/enter.sh`, `${jobPath}/run/${name}.pid`]
     },
+    ...(hasAccount
+      ? {
+          account: {
+            user: runAs.user ?? 0,
+            ...(runAs.group === undefined ? {} : { group: runAs.group }),
+            groups: [...(fileGroup === undefined ? [] : [fileGroup]), ...groups]
+          }
+        }
+      : {}),
     run: [...command, ...(container.args ?? [])],
     enter: [],
     cwd: container.workingDir ?? '/'

@@ -62,6 +62,11 @@ export interface Launch {
   readonly files?: readonly { readonly name: string; readonly text: string }[]
   /** Absolute directory where both start, made by whoever renders it. @default / */
   readonly cwd?: string
+  /**
+   * What both become, where the supervisor is root: numbers of user and groups. Without `group` it is the user's own, by
+   * the /etc/passwd that is there, else 0. @default they stay what the supervisor is
+   */
+  readonly account?: { readonly user: number; readonly group?: number; readonly groups: readonly number[] }
   /** Who gets the stop signal: the process group, or the child of a runtime that would not pass it on. @default group */
   readonly signalled?: 'group' | 'child'
   /** Where the volume directories and files of the job appear, when not by the argv itself: none by default. */

@@ -32,7 +32,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
   checkFields(placed, context)
   checkUnsupported(context)
   if (data.jobScript) checkScript(context)
-  compilePodSecurity(context)
+  const groups = compilePodSecurity(context)
   const hosts = compileHosts(context)
   const resources = compileResources(placed, context)
   const claims = compileClaims(placed, context)
@@ -82,6 +82,7 @@ export function compile(data: RetrievedPodData, policy: SitePolicy): Compiled {
     volumes: [...volumes.values()].flatMap((volume) => (typeof volume === 'object' ? [volume.planned] : [])),
     ...(credentials.length > 0 ? { credentials } : {}),
     ...(claims.all.length > 0 ? { claimed: claims.all } : {}),
+    ...groups,
     ...(spec.shareProcessNamespace ? { sharesProcesses: true } : {}),
     hosts: hosts.entries,
     resources: resources.pod,

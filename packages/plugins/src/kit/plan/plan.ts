@@ -17,6 +17,10 @@ export interface Plan {
   readonly volumes: readonly PlannedVolume[]
   /** imagePullSecrets. Absent where there are none. */
   readonly credentials?: readonly PlannedCredential[]
+  /** fsGroup: whose the files of volumes are, but those of the server. Absent: nobody's in particular. */
+  readonly fileGroup?: number
+  /** supplementalGroups. Absent where there are none. */
+  readonly groups?: readonly number[]
   /** shareProcessNamespace. */
   readonly sharesProcesses?: boolean
   /** hostAliases and the pod's own name. */

@@ -31,7 +31,7 @@ interface Security {
  * What a pod asks of the account it runs under. A job runs as an ordinary account of the site, so that what a
  * hardened pod gives up is not there in the first place; what widens rights is refused.
  */
-export function compilePodSecurity(context: Context): void {
+export function compilePodSecurity(context: Context): Pick<Plan, 'fileGroup' | 'groups'> {
   const { pod, policy, findings } = context
   const { spec } = pod
   const path = 'spec.securityContext'
@@ -62,6 +62,10 @@ export function compilePodSecurity(context: Context): void {
     const text = 'processes see each other, and those of the machine as far as its account may'
     if (policy.processesShared) findings.notice('ProcessesShared', text, 'spec.shareProcessNamespace')
     else findings.refuse('spec.shareProcessNamespace', 'containers cannot see each other here; remove it')
+  }
+  return {
+    ...(security.fsGroup === undefined ? {} : { fileGroup: security.fsGroup }),
+    ...(security.supplementalGroups?.length ? { groups: security.supplementalGroups } : {})
   }
 }
 

@@ -134,6 +134,9 @@ export function containerFiles(
       assignments({
         kind: container.kind,
         cwd: launch.cwd ?? '/',
+        run_user: launch.account?.user ?? '',
+        run_group: launch.account?.group ?? '',
+        run_groups: launch.account?.groups.join(' ') ?? '',
         interactive: container.tty ? 'terminal' : container.stdin ? 'pipes' : '',
         stop_signal: container.stopSignal,
         stop_child: launch.signalled === 'child' ? 1 : '',
