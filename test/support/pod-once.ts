@@ -2,6 +2,11 @@ import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { eventually } from './eventually.ts'
 import { startKubectl } from './kubectl-process.ts'
 
+/** Of a list: `get pod NAME --watch` passes over a change that comes between its look and its watch. */
+const watchArgs = (name: string) => [
+  ...['get', 'pods', `--field-selector=metadata.name=${name}`, '--watch', '--output=json']
+]
+
 /**
  * The first state of a pod from now on that is as wanted, as `kubectl get --watch` shows it: none passes unseen, however
  * short it is and however slow the machine. There may be no such pod yet.
@@ -16,15 +21,13 @@ export async function podOnce(
   let stop = () => {}
   let rest = ''
   const watch = () => {
-    const { child } = startKubectl(env, ['get', 'pod', name, '--watch', '--output=json'], undefined, {
-      reads: false
-    })
+    const { child } = startKubectl(env, watchArgs(name), undefined, { reads: false })
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       const objects = (rest + text).split(/(?<=^\}\n)/m)
       rest = objects.at(-1)!.endsWith('\n}\n') ? '' : objects.pop()!
       pods.push(...objects.map((object) => JSON.parse(object) as Pod))
     })
-    // kubectl ends where there is no such pod.
+    // As it does when an API server closes the watch.
     const again = () => {
       rest = ''
       const wait = setTimeout(watch, 200)
