@@ -31,7 +31,7 @@ void t.test('pods as instances of a real Incus', async (t) => {
 
   t.test('an instance that runs and never got its job, as its plugin was killed, is made anew', async (t) => {
     const first = await startIncusPlugin(t, lab)
-    const pod = incusPod('echo here; sleep 600')
+    const pod = incusPod('echo here; sleep 600', { spec: { terminationGracePeriodSeconds: 0 } })
     const { PodJID } = await first.client.create(pod)
     await whenStatus(first.client, pod, isRunning)
     await first.close()

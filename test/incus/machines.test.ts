@@ -10,6 +10,7 @@ import { IncusConnection } from '../../packages/plugins/src/incus/rest/incus-con
 import { compile } from '../../packages/plugins/src/kit/plan/compile.ts'
 import { defaultSitePolicy } from '../../packages/plugins/src/kit/plan/policy.ts'
 import { eventually } from '../support/eventually.ts'
+import { runInterlink } from '../support/interlink.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
@@ -100,6 +101,24 @@ void t.test('pods that ask for a virtual machine', async (t) => {
     }
   )
 
+  await t.test('what it would be is shown, and why not here', async (t) => {
+    const file = join(lab.dir, 'pod.json')
+    const { metadata, spec } = machine('true', { container: { resources: { limits: { cpu: '2' } } } }).pod
+    await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec }))
+    const shown = async (url: string) => {
+      const config = join(lab.dir, 'render.json')
+      await writeFile(config, JSON.stringify({ listen: 'unix:///tmp/none', options: { url } }))
+      return runInterlink(['render', file, '--backend', 'incus', '--config', config])
+    }
+    const { url } = await startMachineDouble(t, lab, false)
+    const there = await shown(url)
+    t.match(there.stdout, /POST \/1\.0\/instances\n[^]*"type": "virtual-machine"[^]*"limits\.cpu": "2"/)
+    t.match(there.stdout, /MachineOfUsualSize/)
+    const here = await shown(`unix://${lab.socket}`)
+    t.equal(here.code, 1)
+    t.match(here.stderr, /would refuse it: .*incus-type\].*vhost_vsock kernel module not loaded/)
+  })
+
   await t.test('its agent is waited for, and then the job is begun once, by whichever plugin', async (t) => {
     const double = await startMachineDouble(t, lab)
     const options = { url: double.url }
@@ -141,6 +160,43 @@ void t.test('pods that ask for a virtual machine', async (t) => {
     await gone()
     t.match(double.changes, [{ action: 'start' }, { action: 'stop', force: false, timeout: 30 }])
   })
+
+  await t.test(
+    'of several servers, one that runs them is chosen, and a refusal says which could',
+    async (t) => {
+      await lab.run(
+        'project',
+        'create',
+        'far',
+        '-c',
+        'features.images=false',
+        '-c',
+        'features.profiles=false'
+      )
+      const double = await startMachineDouble(t, lab)
+      double.agents = true
+      const near = { url: `unix://${lab.socket}`, location: 'pisa' }
+      const servers = { near, far: { url: double.url, location: 'bari', project: 'far' } }
+      const { client } = await startIncusPlugin(t, lab, undefined, { servers })
+      const there = (value: string) => ({ annotations: { 'interlink.io/incus-location': value } })
+      await t.rejects(client.create(machine('true', there('pisa'))), {
+        code: 'PLUGIN_REFUSED',
+        message:
+          /incus-type\].*\(near: vhost_vsock kernel module not loaded\); far could: let the pod go there/
+      })
+      t.same(await left(), [])
+      const stay = { spec: { terminationGracePeriodSeconds: 0 } }
+      const pods = [machine('sleep 600', stay), incusPod('sleep 600', { ...stay, ...there('near') })]
+      const ids = await Promise.all(pods.map(async (pod) => (await client.create(pod)).PodJID.split('/')[0]))
+      t.same(ids, ['far', 'near'])
+      for (const pod of pods) await whenStatus(client, pod, isRunning)
+      for (const pod of pods) await client.delete(refOf(pod))
+      await gone()
+      await eventually(async () => (await lab.run('list', '--project', 'far', '-f', 'csv')) === '', {
+        deadlineMs: 90_000
+      })
+    }
+  )
 
   await t.test('a pod is ended by TERM and its grace, and the machine shuts down', async (t) => {
     const double = await startMachineDouble(t, lab)
