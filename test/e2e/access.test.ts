@@ -154,7 +154,7 @@ t.test('on the real control plane, with the rights of deploy/kubernetes/rbac.yam
             .on('error', () => resolve(false))
             .end()
         )
-      await eventually(trusted, { deadlineMs: 120_000, everyMs: 500 })
+      await eventually(trusted, { deadlineMs: 180_000, everyMs: 500 })
       t.equal(stack.pid('vk'), pid)
     }
   )

@@ -13,7 +13,7 @@ import { startStack } from '../support/stack.ts'
 import { shellPod } from './workloads.ts'
 
 const file = (path: string) => new URL(`../../${path}`, import.meta.url).pathname
-const patience = { deadlineMs: 120_000 }
+const patience = { deadlineMs: 180_000 }
 
 const large = {
   id: 'GPU-large',

@@ -52,7 +52,7 @@ t.test('kubectl top shows what the processes of a pod use, and the node', async 
       const isThere = found.has('idle')
       return isThere && found.get('busy')!.millicores >= 50 && found.get('large')!.mebibytes >= 90 && found
     },
-    { deadlineMs: 120_000, everyMs: 1000 }
+    { deadlineMs: 180_000, everyMs: 1000 }
   )
   t.same([...containers.keys()].sort(), ['busy', 'idle', 'large'])
   t.ok(containers.get('idle')!.millicores < 20, 'who sleeps uses nothing')

@@ -15,7 +15,7 @@ import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
 const closed = { prefix, nodes: 1, extra: ['ENABLE_SSH_TO_JOB = False'] }
 const callHome = { listen: 'http://127.0.0.1:0' }
-const patience = { deadlineMs: 90_000 }
+const patience = { deadlineMs: 180_000 }
 
 t.test('where condor_ssh_to_job is not allowed, jobs call the plugin, and the node says so', async (t) => {
   if (!requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) return

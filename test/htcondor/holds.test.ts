@@ -102,7 +102,7 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
     t.match(status, { reason: 'HeldTransferInputError', message: /\/no\/such\/file/ })
     t.equal(stateOf(status, 'waiting')?.message, status.message)
     await eventually(async () => Number((await jobOf('unfed', 'NumShadowStarts')).trim()) > 3, {
-      deadlineMs: 120_000
+      deadlineMs: 180_000
     })
     await eventually(async () => (await jobOf('unfed', 'JobStatus')).trim() === '5')
   })

@@ -11,7 +11,7 @@ import { sshdMissing, startSshd } from '../support/sshd.ts'
 import { startHtcondorPlugin } from './htcondor-plugin.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
-const patience = 90_000
+const patience = 180_000
 
 if (requireReal(t, htcondorUnprepared() ?? sshdMissing())) {
   const lab = await startHtcondorLab({ prefix, nodes: 1 })

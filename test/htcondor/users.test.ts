@@ -22,7 +22,7 @@ import { sshdMissing, startSshd } from '../support/sshd.ts'
 import { startHtcondorPlugin } from './htcondor-plugin.ts'
 import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 
-const patience = 90_000
+const patience = 180_000
 
 if (requireReal(t, htcondorUnprepared() ?? sshdMissing() ?? accountsMissing())) {
   const names = ['s', 'a', 'b'].map((letter) => `ic${letter}${process.pid}`)

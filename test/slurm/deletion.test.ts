@@ -62,7 +62,7 @@ eachSlurm(t, slurmMissing, async (t, prefix) => {
     const forgotten = scriptPod('true', { annotations: { 'slurm-job.vk.io/flags': '--hold' } })
     const { PodJID: id } = await client.create(forgotten)
     await lab.run('scancel', id)
-    await eventually(async () => (await state(id)) === '', { deadlineMs: 120_000 })
+    await eventually(async () => (await state(id)) === '')
     await client.delete(refOf(forgotten))
     await eventually(async () => (await statusOf(client, forgotten)) === undefined)
     await client.delete({ metadata: { name: 'no', namespace: 'default', uid: 'nobody-knows' } })

@@ -106,7 +106,7 @@ eachSlurm(t, accountingMissing, async (t, prefix) => {
       })
       t.ok(isRunning((await statusOf(client, running))!))
       await lab.start('munged')
-      await eventually(() => client.create(pod, { timeoutMs: 120_000 }), { deadlineMs: 120_000 })
+      await eventually(() => client.create(pod, { timeoutMs: 120_000 }))
       t.equal(exitCode(await whenStatus(client, pod, isOver)), 0)
       t.equal(await readFile(marker, 'utf8'), 'ran\n')
       await lab.run('touch', `${marker}.end`)

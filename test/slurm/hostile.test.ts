@@ -71,7 +71,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
       const processes = watchProcessList(Object.values(secrets))
       t.teardown(processes.stop)
       const { PodJID } = await client.create(pod)
-      await whenStatus(client, pod, isRunning, 120_000)
+      await whenStatus(client, pod, isRunning)
       const holders = await holdersBelow(lab.dir, Object.values(secrets))
       const shown = [
         await lab.run('scontrol', 'show', 'job', '--details', PodJID),
@@ -79,7 +79,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
         await lab.run('squeue', '--format=%all')
       ]
       await writeFile(join(job, 'volumes/hold/go'), '')
-      await whenStatus(client, pod, isOver, 120_000)
+      await whenStatus(client, pod, isOver)
       t.equal(await logOf(client, pod), `${expected}\n`, 'the container has them all')
       t.same(processes.stop(), [])
       for (const secret of Object.values(secrets)) t.notOk(shown.join('\n').includes(secret))
@@ -110,7 +110,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
       const { client } = await start(t)
       const pod = hostilePod()
       await client.create(pod)
-      const over = await whenStatus(client, pod, isOver, 120_000)
+      const over = await whenStatus(client, pod, isOver)
       t.equal(over.containers[0]!.state!.terminated!.exitCode, 0, JSON.stringify(over.containers[0]!.state))
       t.equal(await logOf(client, pod), `${hashOf(evil.join('|'))} ${hashOf(bigFile)}\n`)
       t.same(await everythingTouched(), [])
@@ -137,7 +137,7 @@ if (requireReal(t, missing) && 'tool' in apptainer) {
       const flags = `--job-name='${name}' --output='${join(out, `%x-%j-${word}.txt`)}'`
       const pod = scriptPod('echo said', { annotations: { 'slurm-job.vk.io/flags': flags } })
       const { PodJID } = await client.create(pod)
-      t.equal((await whenStatus(client, pod, isOver, 120_000)).JID, PodJID)
+      t.equal((await whenStatus(client, pod, isOver)).JID, PodJID)
       t.equal(await logOf(client, pod), 'said\n')
       t.ok((await lab.run('squeue', '-h', '-t', 'all', '-j', PodJID, '-o', '%j')).startsWith(name))
     }

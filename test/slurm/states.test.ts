@@ -77,7 +77,7 @@ eachSlurm(t, accountingMissing, async (t, prefix) => {
         const left = await lab.run('squeue', '-h', '-t', 'all', '-o', '%A')
         return !ids.some((id) => left.split('\n').includes(id))
       },
-      { deadlineMs: 120_000 }
+      { deadlineMs: 180_000 }
     )
     const { client } = await startSlurmPlugin(t, lab, dir)
     const cancelled = await whenStatus(client, waiting, isOver)
