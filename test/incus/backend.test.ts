@@ -7,7 +7,9 @@ import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
 
-const counting = 'i=0; while [ $i -lt 40 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3'
+/** A pod waits until its test is ready, see `go`. */
+const waiting = 'until [ -e /go ]; do sleep 0.1; done'
+const counting = `${waiting}; i=0; while [ $i -lt 40 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3`
 const lines = Array.from({ length: 40 }, (_, index) => `line ${index}\n`).join('')
 
 void t.test('pods as instances of a real Incus', async (t) => {
@@ -15,12 +17,14 @@ void t.test('pods as instances of a real Incus', async (t) => {
   const lab = await startIncusLab()
   t.teardown(() => lab.close())
   const none = async () => (await instancesOf(lab)).length === 0
+  const go = (name: string) => lab.run('exec', name, '--', 'touch', '/go')
 
   t.test('a plugin that is killed and comes again loses nothing, and leaves no instance', async (t) => {
     const first = await startIncusPlugin(t, lab)
     const pod = incusPod(counting)
-    await first.client.create(pod)
+    const { PodJID } = await first.client.create(pod)
     await whenStatus(first.client, pod, isRunning)
+    await go(PodJID)
     await first.close()
     const second = await startIncusPlugin(t, lab, join(first.root, '..'))
     const { containers } = await whenStatus(second.client, pod, isOver)
@@ -61,19 +65,18 @@ void t.test('pods as instances of a real Incus', async (t) => {
         code: 'PLUGIN_BACKEND_REFUSED',
         message: /does not take its job: its image has a \/\.interlink/
       })
-      t.ok(await none())
+      await eventually(none)
     }
   )
 
   t.test('what a pod has said while no plugin was there is read from the stopped instance', async (t) => {
     const first = await startIncusPlugin(t, lab)
-    const pod = incusPod('sleep 2; echo said; exit 4')
+    const pod = incusPod(`${waiting}; echo said; exit 4`)
     const { PodJID } = await first.client.create(pod)
     await whenStatus(first.client, pod, isRunning)
     await first.close()
-    await eventually(async () => /^STOPPED/.test(await lab.run('list', PodJID, '-f', 'csv', '-c', 's')), {
-      deadlineMs: 90_000
-    })
+    await go(PodJID)
+    await eventually(async () => /^STOPPED/.test(await lab.run('list', PodJID, '-f', 'csv', '-c', 's')))
     const second = await startIncusPlugin(t, lab, join(first.root, '..'))
     const { containers } = await whenStatus(second.client, pod, isOver)
     t.equal(containers[0]!.state!.terminated!.exitCode, 4)
@@ -84,8 +87,9 @@ void t.test('pods as instances of a real Incus', async (t) => {
   t.test('a daemon that is killed takes no pod with it', async (t) => {
     const { client } = await startIncusPlugin(t, lab)
     const pod = incusPod(counting)
-    await client.create(pod)
+    const { PodJID } = await client.create(pod)
     await whenStatus(client, pod, isRunning)
+    await go(PodJID)
     await lab.kill()
     await lab.start()
     const { containers } = await whenStatus(client, pod, isOver)
@@ -117,7 +121,8 @@ void t.test('pods as instances of a real Incus', async (t) => {
         await whenStatus(second.client, pod, ({ containers }) => containers[0]?.state?.waiting)
       await lab.run('image', 'alias', 'create', 'later', await fingerprint())
       for (const pod of pods) {
-        const { containers, reason } = await whenStatus(second.client, pod, isOver, 90_000)
+        // It is looked for ever more seldom.
+        const { containers, reason } = await whenStatus(second.client, pod, isOver, 400_000)
         t.equal(reason, undefined)
         t.equal(containers[0]!.state!.terminated!.exitCode, 0)
         t.equal(await logOf(second.client, pod), 'here\n')
@@ -144,7 +149,7 @@ void t.test('pods as instances of a real Incus', async (t) => {
       code: 'PLUGIN_BACKEND_FAILED',
       message: /profile "more" doesn't exist/
     })
-    t.ok(await none())
+    await eventually(none)
     await lab.run('profile', 'create', 'more')
     await client.create(pod)
     await whenStatus(client, pod, isOver)

@@ -63,13 +63,18 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
       ])
     )
   }
-  const backTo = (client: InterlinkClient, resource: string, count: string) =>
-    eventually(async () => (await free(client))[resource] === count)
+  const untilFree = (client: InterlinkClient, wanted: Readonly<Record<string, string>>) =>
+    eventually(async () => {
+      const now = await free(client)
+      if (Object.entries(wanted).some(([resource, count]) => now[resource] !== count))
+        throw new Error(`free are ${JSON.stringify(now)}, and not ${JSON.stringify(wanted)}`)
+      return true
+    })
   const all = { [slice]: '2', [gpu]: '1', [fpga]: '1' }
 
   t.test('each pod has exactly its device, and gives it back when it is stopped', async (t) => {
     const { client } = await start(t)
-    t.match(await free(client), all)
+    await untilFree(client, all)
     const pods = [slice, slice, gpu, fpga].map((resource) => asking(resource))
     for (const pod of pods) await client.create(pod)
     const [one, two, card, board] = await Promise.all(pods.map((pod) => given(client, pod)))
@@ -78,13 +83,13 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     t.same([one!.nodes, two!.nodes], ['', ''], 'the nodes of a slice are for the tools of the driver')
     t.match(card, { nodes: 'dri nvidia1', cuda: 'GPU-22222222-2222-2222-2222-222222222222' })
     t.match(board, { nodes: 'fpga0', cuda: 'none' })
-    t.match(await free(client), { [slice]: '0', [gpu]: '0', [fpga]: '0' })
+    await untilFree(client, { [slice]: '0', [gpu]: '0', [fpga]: '0' })
     const none = incusPod(show)
     await client.create(none)
     t.match(await given(client, none), { nodes: '', cuda: 'none', mig: '' }, 'who asks for none has none')
     await t.rejects(client.create(asking(slice)), { code: 'PLUGIN_DEVICES_BUSY' })
     for (const pod of [...pods, none]) await client.delete(refOf(pod))
-    for (const [resource, count] of Object.entries(all)) await backTo(client, resource, count)
+    await untilFree(client, all)
   })
 
   t.test('what is killed by hand, or deleted by hand, gives its device back', async (t) => {
@@ -97,8 +102,7 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     await lab.run('delete', '--force', names[1]!)
     for (const pod of [stopped, deleted])
       t.match(await whenStatus(client, pod, isOver), { reason: 'NodeLost' })
-    await backTo(client, slice, '2')
-    await backTo(client, fpga, '1')
+    await untilFree(client, { [slice]: '2', [fpga]: '1' })
   })
 
   t.test('a plugin that is killed keeps who runs on, and what has ended meanwhile comes back', async (t) => {
@@ -119,16 +123,21 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
       return { plugin, client }
     }
     const first = await run()
-    const [stays, ends] = [asking(slice), asking(slice, `${show.replace('600', '4')}`)]
-    for (const pod of [stays, ends]) await first.client.create(pod)
+    const [stays, ends] = [
+      asking(slice),
+      asking(slice, show.replace('sleep 600', 'until [ -e /go ]; do sleep 0.1; done'))
+    ]
+    await first.client.create(stays)
+    const { PodJID } = await first.client.create(ends)
     const [held, over] = [await given(first.client, stays), await given(first.client, ends)]
     first.plugin.kill('SIGKILL')
     await first.plugin.ended
-    await new Promise((resolve) => setTimeout(resolve, 5000))
+    await lab.run('exec', PodJID, '--', 'touch', '/go')
+    await eventually(async () => /^STOPPED/.test(await lab.run('list', PodJID, '-f', 'csv', '-c', 's')))
     const { client } = await run()
     await whenStatus(client, ends, isOver)
-    await backTo(client, slice, '1')
-    t.ok(isRunning((await statusOf(client, stays))!))
+    await untilFree(client, { [slice]: '1' })
+    await whenStatus(client, stays, isRunning)
     const next = asking(slice)
     await client.create(next)
     t.equal((await given(client, next)).cuda, over.cuda, 'and not what the other one has')
@@ -136,7 +145,7 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     const journal = await readFile(join(dir, 'jobs.devices/leases.journal'), 'utf8')
     t.equal(journal.split('"type":"bind"').length - 1, 3, 'each was given once')
     for (const pod of [stays, next]) await client.delete(refOf(pod))
-    await backTo(client, slice, '2')
+    await untilFree(client, { [slice]: '2' })
   })
 
   t.test('a card that is pulled out is lent to nobody; who has it is told, and goes on', async (t) => {
@@ -149,15 +158,16 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     const before = await instancesOf(lab)
     const waits = asking(fpga)
     await t.rejects(client.create(waits), { code: 'PLUGIN_DEVICES_BUSY' })
-    t.same(await instancesOf(lab), before, 'nothing is left of the try')
-    t.match(await free(client), { [slice]: '2', [fpga]: '0' }, 'others are as they were')
+    // Nothing is left of the try, and others are as they were.
+    await eventually(async () => (await instancesOf(lab)).every((name) => before.includes(name)))
+    await untilFree(client, { [slice]: '2', [fpga]: '0' })
     // Incus looks at its hardware anew only now and then; another daemon looks at once.
     await lab.kill()
     await lab.start()
     const { notices } = await whenStatus(client, holder, ({ notices }) => notices?.length)
     t.match(notices, [{ reason: 'DeviceLost', message: /^GPU-2222.* is gone or out of reach/ }])
     t.ok(isRunning((await statusOf(client, holder))!))
-    t.match(await free(client), { [slice]: '2', [gpu]: '0', [fpga]: '0' })
+    await untilFree(client, { [slice]: '2', [gpu]: '0', [fpga]: '0' })
     lab.plug('gpu')
     lab.plug('fpga')
     await lab.kill()
@@ -165,7 +175,7 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
     await eventually(() => client.create(waits))
     t.match(await given(client, waits), { nodes: 'fpga0' })
     for (const pod of [holder, waits]) await client.delete(refOf(pod))
-    await backTo(client, gpu, '1')
+    await untilFree(client, { [gpu]: '1' })
   })
 
   t.test('an instance has the devices that its resource claims were allocated', async (t) => {
@@ -189,19 +199,19 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
       message: /card of its resource claim/
     })
     for (const pod of pods) await client.delete(refOf(pod))
-    await eventually(() => client.create(again), { deadlineMs: 120_000 })
+    await eventually(() => client.create(again))
     await client.delete(refOf(again))
 
     t.ok((await names()).includes(card!))
     lab.pull('gpu')
     await lab.kill()
     await lab.start()
-    await eventually(async () => !(await names()).includes(card!), { deadlineMs: 120_000 })
+    await eventually(async () => !(await names()).includes(card!))
     t.equal((await names()).length, 3, 'the others are offered as they were')
     lab.plug('gpu')
     await lab.kill()
     await lab.start()
-    await eventually(async () => (await names()).includes(card!), { deadlineMs: 120_000 })
+    await eventually(async () => (await names()).includes(card!))
   })
 
   t.test('cards that Incus could not give are refused at the start, and say what to add', async (t) => {

@@ -70,7 +70,7 @@ void t.test('interlink lab: addresses, keys and shells of instances', async (t) 
     ])
     // The image asks for no address by itself.
     await one.run('exec', 'at9', '--', 'ip', 'address', 'add', `${within(9)}/24`, 'dev', 'eth0')
-    t.match(await json('instance', 'ip', 'at9', '--wait-for', '5'), { addresses: [within(9)] })
+    t.match(await json('instance', 'ip', 'at9', '--wait-for', '60'), { addresses: [within(9)] })
     t.equal((await lab('instance', 'ip', 'at9')).stdout, `${within(9)}\n`)
     t.match(
       (await lab('instance', 'list', 'local:at9', '--full')).stdout,
@@ -146,7 +146,7 @@ void t.test('interlink lab: addresses, keys and shells of instances', async (t) 
       cwd: dir,
       input: 'tty; stty size; echo "code $((40+2))"; exit 5\n',
       encoding: 'utf8',
-      timeout: 60_000
+      timeout: 180_000
     })
     t.match(said, /\/dev\/pts\/\d+\r+\n40 100\r+\ncode 42/)
     t.match(said, /status 5/)

@@ -120,7 +120,7 @@ void t.test('interlink lab: instances of two daemons', async (t) => {
     await refusals(t, 'instance', [
       [['delete', 'one'], /local:default\.one is running; stop it first, or give --force/]
     ])
-    const stopped = await lab('instance', 'stop', 'one', '--timeout', '20')
+    const stopped = await lab('instance', 'stop', 'one', '--timeout', '60')
     t.equal(stopped.stdout, 'local:default.one stopped\n', stopped.stderr)
     t.match(await json('instance', 'stop', 'one'), { changed: false })
     await one.run('init', 'busybox', 'deaf', '-c', 'raw.lxc=lxc.signal.halt = 0')

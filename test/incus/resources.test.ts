@@ -61,7 +61,7 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
         const isThere = has('large', 'memoryBytes', 50_000_000) && has('main', 'cpuSeconds', 2)
         return alone && alone[0]!.cpuSeconds > 1 && both && isThere ? ([alone, both] as const) : undefined
       },
-      { deadlineMs: 120_000, everyMs: 1000 }
+      { deadlineMs: 180_000, everyMs: 1000 }
     )
     t.match(alone, [{ name: 'main' }])
     t.ok(alone[0]!.memoryBytes > 100_000 && alone[0]!.memoryBytes < 50_000_000)
@@ -83,8 +83,9 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
       const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['sized'] })
       const limited = (script: string, storage: string) =>
         incusPod(script, { container: { resources: { limits: { 'ephemeral-storage': storage } } } })
-      const { ephemeralStorage } = (await client.ping()).parsed!.resources!
-      t.equal(ephemeralStorage, `${512 * 1024}Ki`)
+      await eventually(
+        async () => (await client.ping()).parsed?.resources?.ephemeralStorage === `${512 * 1024}Ki`
+      )
       const noticesOf = (pod: ReturnType<typeof incusPod>) =>
         whenStatus(client, pod, isOver).then(({ notices = [] }) => notices)
 
@@ -104,7 +105,7 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
         '100M'
       )
       await client.create(greedy)
-      const { reason, message } = await whenStatus(client, greedy, isOver, 120_000)
+      const { reason, message } = await whenStatus(client, greedy, isOver)
       t.equal(reason, 'Evicted')
       t.match(message, /local storage usage exceeds the total limit of containers 100000000/)
       t.equal(await logOf(client, greedy), 'before\n')
@@ -126,7 +127,8 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
     for (const quota of ['limits.memory=512MiB', 'limits.cpu=1', 'limits.instances=3'])
       await lab.run('project', 'set', 'pods', quota)
     const { client } = await startIncusPlugin(t, lab, undefined, { project: 'pods' })
-    t.match((await client.ping()).parsed?.resources, { cpu: '1', memory: '524288Ki', pods: '3' })
+    const resources = await eventually(async () => (await client.ping()).parsed?.resources)
+    t.match(resources, { cpu: '1', memory: '524288Ki', pods: '3' })
     await t.rejects(client.create(incusPod('true')), {
       code: 'PLUGIN_BACKEND_REFUSED',
       message: /has no "limits\.(cpu|memory)" config/

@@ -36,7 +36,7 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
   }))
   const inventory = join(near.dir, 'cards.yaml')
   await writeFile(inventory, JSON.stringify({ cards }))
-  const options = { servers, timeoutSeconds: 5 }
+  const options = { servers, timeoutSeconds: 20 }
   const policy = { hostPaths: [{ path: data, readOnly: true }] }
   const start = (dir?: string) =>
     startIncusPlugin(t, near, dir, options, {
@@ -56,9 +56,15 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     for (const pod of pods) await client.delete(refOf(pod))
     for (const pod of pods) await eventually(async () => (await statusOf(client, pod)) === undefined)
   }
-  const offered = async (client: InterlinkClient) => Number((await client.ping()).parsed!.resources!.cpu)
+  const resources = async (client: InterlinkClient) => (await client.ping()).parsed?.resources
+  const offered = async (client: InterlinkClient) => Number((await resources(client))?.cpu)
+  const waiting = 'until [ -e /go ]; do sleep 0.1; done'
+  const go = (jobId: string) => {
+    const [server, name] = jobId.split('/') as [string, string]
+    return (server === 'near' ? near : far).run('exec', name, '--', 'touch', '/go')
+  }
 
-  const both = await offered(client)
+  const both = await eventually(() => offered(client))
 
   await t.test(
     'pods are spread, and go where they ask, where their data is, where they are at home',
@@ -102,7 +108,11 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     t.same([await create(one), await create(two)], ['near', 'far'], 'the lent one last')
     await t.rejects(create(three), { code: 'PLUGIN_DEVICES_BUSY' })
     await end(one, two)
-    await eventually(() => client.create(three))
+    await eventually(async () => {
+      const { accelerators = [] } = (await resources(client)) ?? {}
+      return accelerators.some(({ resourceType, free }) => resourceType === fpga && free === '2')
+    })
+    t.equal(await create(three), 'near')
     const mine = asking('physics')
     t.equal(await create(mine), 'far')
     await end(three, mine)
@@ -110,10 +120,12 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
 
   await t.test('a server that is away takes its own share along and nothing else', async (t) => {
     const here = stay({ annotations: { 'interlink.io/incus-location': 'near' } })
-    const script = 'i=0; while [ $i -lt 150 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3'
+    const script = `${waiting}; i=0; while [ $i -lt 150 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3`
     const there = incusPod(script, { annotations: { 'interlink.io/incus-location': 'far' } })
-    for (const pod of [here, there]) await client.create(pod)
+    await client.create(here)
+    const { PodJID } = await client.create(there)
     for (const pod of [here, there]) await whenStatus(client, pod, isRunning)
+    await go(PodJID)
     way.cut()
     await eventually(async () => (await offered(client)) === both / 2)
     const { notices } = await whenStatus(client, there, ({ notices }) => notices?.length)
@@ -132,7 +144,7 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     // Longer than a job that is silent and unknown is waited for.
     await new Promise((resolve) => setTimeout(resolve, 5000))
     await way.restore()
-    const { containers, reason } = await whenStatus(client, there, isOver, 60_000)
+    const { containers, reason } = await whenStatus(client, there, isOver)
     t.equal(reason, undefined)
     t.equal(containers[0]!.state!.terminated!.exitCode, 3)
     t.equal(await logOf(client, there), Array.from({ length: 150 }, (_, index) => `line ${index}\n`).join(''))
@@ -147,14 +159,16 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     const run = () => startIncusPlugin(t, near, dir, alone)
     const first = await run()
     const pods = ['near', 'far'].map((where) =>
-      incusPod('sleep 15; echo done', { annotations: { 'interlink.io/incus-location': where } })
+      incusPod(`${waiting}; echo done`, { annotations: { 'interlink.io/incus-location': where } })
     )
-    for (const pod of pods) await first.client.create(pod)
+    const ids: string[] = []
+    for (const pod of pods) ids.push((await first.client.create(pod)).PodJID)
     for (const pod of pods) await whenStatus(first.client, pod, isRunning)
     await first.close()
+    for (const id of ids) await go(id)
     const second = await run()
     for (const pod of pods) {
-      await whenStatus(second.client, pod, isOver, 60_000)
+      await whenStatus(second.client, pod, isOver)
       t.equal(await logOf(second.client, pod), 'done\n')
     }
     for (const lab of labs) await eventually(async () => (await instancesOf(lab)).length === 0)
