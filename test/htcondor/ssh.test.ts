@@ -1,6 +1,6 @@
 import t from 'tap'
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
@@ -68,6 +68,20 @@ if (requireReal(t, htcondorUnprepared() ?? sshdMissing())) {
         await eventually(async () => (await statusOf(client, long)) === undefined, { deadlineMs: patience })
         await eventually(async () => (await inQueue()) === '', { deadlineMs: patience })
       })
+  })
+
+  t.test('a plugin has event logs of its own, be its jobs in the directory of another', async (t) => {
+    const ssh = { ...sshd.options, directory: far }
+    const before = await readdir(join(far, '.events'))
+    t.equal(before.length, 1)
+    const { client } = await startHtcondorPlugin(t, lab, undefined, { ssh })
+    const pod = scriptPod('exit 5')
+    await client.create(pod)
+    const over = await whenStatus(client, pod, isOver, patience)
+    t.equal(over.containers[0]!.state!.terminated!.exitCode, 5)
+    const [own, ...others] = (await readdir(join(far, '.events'))).filter((name) => !before.includes(name))
+    t.same(others, [])
+    t.equal((await readdir(join(far, '.events', own!))).length, 1)
   })
 
   t.test('sshd that is cut and comes back is found again, and nothing is lost', async (t) => {

@@ -134,7 +134,7 @@ async function tableOf(
     table,
     asked,
     tell: (text) => appendFile(join(root, '.events', '2026-11-22'), text),
-    look: (...ids) => table.look(ids, async () => begun)
+    look: (...ids) => table.look(ids, () => begun)
   }
 }
 
@@ -154,6 +154,16 @@ t.test('what the event log tells needs no question to the queue', async (t) => {
   await tell(executing('99'))
   await look('12.0', '13.0')
   t.equal(table.get('99.0'), undefined, 'events of jobs that are nobody’s are passed over')
+})
+
+t.test('what the event log has told since is known by job', async (t) => {
+  const { table, asked, tell, look } = await tableOf(t.testdir(), [job(), job({ jobId: '12.1', uid: 'v' })])
+  await look('12.0', '12.1')
+  await tell(executing('12').replace('(12.000.000)', '(12.001.000)') + executing('99'))
+  t.match(await table.readEvents(), [{ jobId: '12.1', uid: 'v', status: jobStatus.running }])
+  t.same(await table.readEvents(), [])
+  t.equal(table.get('12.0')?.status, jobStatus.idle)
+  t.equal(asked.queue, 1)
 })
 
 t.test('a job that waits here while its supervisor runs already is asked for', async (t) => {

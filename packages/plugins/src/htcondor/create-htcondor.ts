@@ -1,9 +1,10 @@
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { BackendModule } from '../kit/backend.ts'
+import { rootMark } from '../kit/jobs/root-mark.ts'
 import { sharedSite } from '../kit/sites/site.ts'
 import { CallHome } from '../kit/streams/call-home.ts'
 import { openAccounts } from '../kit/users/open-accounts.ts'
-import { localFolder, remoteFolder } from './event-files.ts'
+import { eventDirectory, localFolder, remoteFolder } from './event-files.ts'
 import { HtcondorBackend } from './htcondor-backend.ts'
 import { completeOptions, HtcondorOptions } from './options.ts'
 import { TransferSite } from './transfer-site.ts'
@@ -29,7 +30,10 @@ export const htcondorBackend: BackendModule = {
       const events =
         seen === sharedSite
           ? localFolder(context.root)
-          : remoteFolder(transport, async () => dirname(await seen.seenAs(context.root)))
+          : // Other plugins may keep their jobs there too.
+            remoteFolder(transport, async () =>
+              join(dirname(await seen.seenAs(context.root)), eventDirectory, await rootMark(context.root))
+            )
       return new HtcondorBackend({ ...options, images }, context, { ...account, site }, events, callHome)
     })
   }

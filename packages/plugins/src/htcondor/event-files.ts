@@ -6,8 +6,11 @@ import { shellQuote } from '../kit/supervisor/quote.ts'
 import type { Transport } from '../kit/transport/transport.ts'
 import { parseEvents, type JobEvent } from './event-log.ts'
 
-const directory = '.events'
+/** Of the logs, in the root of the job directories. */
+export const eventDirectory = '.events'
 const remoteMs = 30_000
+/** What is written in so long is told of together. */
+const wakeMs = 100
 
 /** Where the files are. */
 export interface EventFolder {
@@ -22,7 +25,7 @@ export interface EventFolder {
 
 /** HTCondor writes into the root of the plugin. */
 export function localFolder(root: string): EventFolder {
-  const dir = join(root, directory)
+  const dir = join(root, eventDirectory)
   return {
     async path() {
       await mkdir(dir, { recursive: true, mode: 0o700 })
@@ -52,18 +55,19 @@ async function readFrom(path: string, offset: number): Promise<Buffer> {
   }
 }
 
-/** Behind a transport, in the directory of the jobs there. */
-export function remoteFolder(transport: Transport, root: () => Promise<string>): EventFolder {
-  const path = async () => join(await root(), directory)
+/** Behind a transport; `path` is a directory there that no other plugin has. */
+export function remoteFolder(transport: Transport, path: () => Promise<string>): EventFolder {
+  let made: Promise<string> | undefined
   const sh = async (script: string, input = '') => {
     const ran = await transport.run(['sh', '-c', script, await path()], { input, timeoutMs: remoteMs })
     if (ran.code !== 0) throw new Error(`event logs on ${transport.where}: ${ran.stderr.trim().slice(-256)}`)
     return ran.stdout.toString()
   }
   return {
-    async path() {
-      await sh('umask 077; mkdir -p -- "$0"')
-      return path()
+    path() {
+      made ??= sh('umask 077; mkdir -p -- "$0"').then(path)
+      made.catch(() => (made = undefined))
+      return made
     },
     async read(offsets) {
       const known = [...offsets].map(([name, offset]) => `${name} ${offset}\n`).join('')
@@ -100,6 +104,9 @@ export class EventFiles {
   readonly #offsets = new Map<string, number>()
   readonly #rests = new Map<string, string>()
   #reading: Promise<readonly JobEvent[]> | undefined
+  #watcher: FSWatcher | undefined
+  #waking: NodeJS.Timeout | undefined
+  #closed = false
 
   constructor(folder: EventFolder, now: () => number = Date.now) {
     this.#folder = folder
@@ -142,9 +149,23 @@ export class EventFiles {
     }
   }
 
-  async watch(changed: () => void): Promise<FSWatcher | undefined> {
-    if (!this.#folder.watch) return undefined
+  /** Calls when something has been written, where that can be known. */
+  async watch(changed: () => void): Promise<void> {
+    if (!this.#folder.watch) return
     await this.#folder.path()
-    return this.#folder.watch(changed)
+    const watcher = this.#folder.watch(() => {
+      this.#waking ??= setTimeout(() => {
+        this.#waking = undefined
+        changed()
+      }, wakeMs).unref()
+    })
+    this.#watcher = watcher.on('error', () => {})
+    if (this.#closed) watcher.close()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#waking)
+    this.#watcher?.close()
   }
 }

@@ -1,7 +1,4 @@
-import { writeFile } from 'node:fs/promises'
-import type { FSWatcher } from 'node:fs'
 import { join } from 'node:path'
-import { PluginError } from '../errors.ts'
 import type {
   Backend,
   BackendContext,
@@ -11,49 +8,40 @@ import type {
   Streams,
   SubmittedJob
 } from '../kit/backend.ts'
-import { apptainerFiles } from '../kit/containers/apptainer-files.ts'
-import type { ImageOptions } from '../kit/containers/images.ts'
-import { beginPull } from '../kit/containers/begin-pull.ts'
 import { exists, readJson } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { measuredUsage } from '../kit/jobs/measured-usage.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { Newest } from '../kit/newest.ts'
-import type { Plan, Refusal } from '../kit/plan/plan.ts'
-import { sendProgram } from '../kit/sites/sent-files.ts'
+import type { Plan } from '../kit/plan/plan.ts'
 import type { Site } from '../kit/sites/site.ts'
 import type { CallHome } from '../kit/streams/call-home.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { jobStreams } from '../kit/streams/job-streams.ts'
 import type { Transport } from '../kit/transport/transport.ts'
 import type { Account } from '../kit/users/open-accounts.ts'
-import { readAnnotations } from './annotations.ts'
 import { BroughtFiles } from './brought-files.ts'
 import { checkCondor } from './check.ts'
-import { ClassAdError } from './classad.ts'
-import { compareJobIds, fullJobId, isJobId, ofJobs, ofPod, ofRoot, type Whose } from './commands.ts'
+import { fullJobId, isJobId, ofJobs, ofPod, ofRoot, type Whose } from './commands.ts'
 import { CondorClient } from './condor-client.ts'
 import { textOf } from './description-text.ts'
 import { EndedPods } from './ended-pods.ts'
 import { EventFiles, type EventFolder } from './event-files.ts'
+import { HandOver } from './hand-over.ts'
 import { condorAccess } from './htcondor-streams.ts'
-import { renderProgram } from './job-program.ts'
 import { JobTable } from './job-table.ts'
+import { HeldJobs } from './held-jobs.ts'
 import { renderLaunches } from './launch.ts'
 import { offeredResources } from './offered-resources.ts'
 import type { HtcondorOptions } from './options.ts'
 import { preflight } from './preflight.ts'
 import type { SlotFacts } from './slot-facts.ts'
-import { backendState, holdOutcome, isCutOff, jobStatus, type CondorJob } from './states.ts'
-import { Submissions } from './submissions.ts'
-import { programFile, renderDescription, type Description } from './submit-description.ts'
+import { backendState, jobStatus } from './states.ts'
 import { TransferSite } from './transfer-site.ts'
 
 /** Beyond the grace of a pod, before HTCondor ends its job whatever it does; seconds. */
 const patience = 5
 const factsMs = 60_000
-/** Of what the event log tells, the first in so long is looked at. */
-const wakeMs = 250
 
 /** The jobs of one account. */
 export class HtcondorBackend implements Backend {
@@ -71,17 +59,15 @@ export class HtcondorBackend implements Backend {
   readonly #access: HubAccess | undefined
   readonly #brought: BroughtFiles | undefined
   readonly #isSpooled: boolean
-  readonly #images: ImageOptions
   readonly #events: EventFiles | undefined
   readonly #table: JobTable
   readonly #facts: Newest<readonly SlotFacts[]>
   readonly #endedPods: EndedPods
-  readonly #submissions: Submissions
+  readonly #heldJobs: HeldJobs
+  readonly #handOver: HandOver
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   #mark: Promise<string> | undefined
-  #watcher: FSWatcher | undefined
-  #waking: NodeJS.Timeout | undefined
 
   constructor(
     options: HtcondorOptions,
@@ -112,7 +98,6 @@ export class HtcondorBackend implements Backend {
     this.#isSpooled = this.#transfer !== undefined && (options.spool ?? options.schedd !== undefined)
     // That of a spooled job lies with the queue.
     this.#events = options.eventLog && !this.#isSpooled ? new EventFiles(events) : undefined
-    this.#images = this.#transfer ? { ...options.images, pull: 'job' } : options.images
     this.#table = new JobTable(
       {
         queue: async () => this.#condor.jobs(ofRoot(await this.#whose())),
@@ -122,12 +107,12 @@ export class HtcondorBackend implements Backend {
       this.#events,
       { everyMs: options.querySeconds * 1000 }
     )
-    this.#submissions = new Submissions({
-      condor: this.#condor,
-      atOnce: options.submissions,
-      isSpooled: this.#isSpooled
-    })
     const queue = { condor: this.#condor, whose: () => this.#whose(), log: context.log }
+    this.#handOver = new HandOver({
+      ...{ ...queue, options, transport, site, callHome, events: this.#events, table: this.#table },
+      ...{ transfers: this.#transfer !== undefined, isSpooled: this.#isSpooled }
+    })
+    this.#heldJobs = new HeldJobs({ ...queue, policy: options.holds })
     this.#endedPods = new EndedPods({ ...queue, patienceMs: options.timeouts.endedSeconds * 1000 })
     this.#brought =
       this.#transfer && new BroughtFiles({ ...queue, site: this.#transfer, isSpooled: this.#isSpooled })
@@ -165,10 +150,7 @@ export class HtcondorBackend implements Backend {
   async render(...[plan, dir]: Parameters<Backend['render']>) {
     const seenAs = await this.#site.seenAs(dir)
     const rendered = renderLaunches(plan, seenAs, this.#options)
-    const described = this.#describe(plan, this.#transfer ? dir : seenAs, {
-      mark: '<mark>',
-      user: this.#user
-    })
+    const described = this.#handOver.describe(plan, dir, seenAs, { mark: '<mark>', user: this.#user })
     const refusals = [...('refusals' in rendered ? rendered.refusals : []), ...described.refusals]
     if ('refusals' in rendered || refusals.length > 0) return { refusals }
     return {
@@ -179,95 +161,35 @@ export class HtcondorBackend implements Backend {
     }
   }
 
-  #describe(plan: Plan, dir: string, whose: Whose, log?: string): Description {
-    const { submit, containers } = this.#options
-    const transfers = this.#transfer !== undefined
-    const place = { dir, transfers, ...whose, shell: containers.shell, ...(log === undefined ? {} : { log }) }
-    try {
-      return renderDescription({ plan }, place, submit)
-    } catch (error) {
-      if (!(error instanceof ClassAdError)) throw error
-      // Of a pod nothing is written but as a string; the path is the site's.
-      const refusal: Refusal = { field: 'root', message: error.message }
-      return { job: { commands: [], extra: [] }, notices: [], refusals: [refusal] }
-    }
+  submit(job: Job) {
+    return this.#handOver.submit(job)
   }
 
-  async submit(job: Job) {
-    const { containers, submit } = this.#options
-    const dir = await this.#site.seenAs(job.dir)
-    const transfers = this.#transfer !== undefined
-    const program = renderProgram({ plan: job.plan, dir }, { ...submit, shell: containers.shell, transfers })
-    const files = [
-      ...(await apptainerFiles(job.plan, this.#images)),
-      ...(transfers ? [await sendProgram()] : []),
-      { path: programFile, mode: 0o600, text: program },
-      ...(this.#callHome?.keep ? [await this.#callHome.keptFile(job.uid)] : [])
-    ]
-    await Promise.all(files.map(({ path, mode, text }) => writeFile(join(job.dir, path), text, { mode })))
-    const whose = await this.#whose()
-    const { job: described, refusals } = this.#describe(
-      job.plan,
-      transfers ? job.dir : dir,
-      whose,
-      await this.#events?.path()
-    )
-    if (refusals.length > 0)
-      throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: this.name, reason: refusals[0]!.message })
-    await this.#site.stage(job.dir)
-    await this.#pull({ plan: job.plan, dir })
-    const queuedAt = Date.now()
-    const jobId = await this.#submissions.submit(described, await this.#lockOf(job.dir))
-    this.#table.add({ jobId, uid: job.uid, mark: whose.mark, status: jobStatus.idle, starts: 0, queuedAt })
-    return { jobId }
+  add(submitted: SubmittedJob, addition: Job) {
+    return this.#handOver.add(submitted, addition)
   }
 
-  async #pull(job: Pick<Job, 'plan' | 'dir'>) {
-    const { submit, containers } = this.#options
-    const images = this.#images
-    const root = readAnnotations(job.plan).annotations['image-root']?.value
-    await beginPull(
-      { ...job, root },
-      { preamble: submit.preamble, images, containers },
-      {
-        transport: this.#transport,
-        log: this.#context.log,
-        timeoutMs: this.#options.timeouts.submitSeconds * 1000
-      }
-    )
-  }
-
-  /** Its image is asked for as those of the job were. */
-  async add({ dir }: SubmittedJob, { plan }: Job) {
-    for (const { name } of plan.containers) await this.#site.add(dir, name)
-    await this.#pull({ plan, dir: await this.#site.seenAs(dir) })
-  }
-
-  /** Were there ever two jobs, the first is kept and the others end. */
-  async find(job: Job) {
-    await this.#site.ensure(job.dir)
-    await this.#condor.settled(await this.#lockOf(job.dir))
-    const whose = await this.#whose()
-    const found = await this.#condor.jobs(ofPod(whose, job.uid))
-    // Its files never came: the submission was cut off.
-    for (const { jobId } of found.filter(isCutOff))
-      await this.#condor.remove(ofJobs(whose, [jobId]), 'its files did not come')
-    const queued = found.filter((each) => !isCutOff(each))
-    const [first, ...others] = queued.sort((a, b) => compareJobIds(a.jobId, b.jobId))
-    for (const { jobId } of others) {
-      this.#context.log.warn({ uid: job.uid, jobId, kept: first!.jobId }, 'a second job of a pod is removed')
-      await this.#condor.remove(ofJobs(whose, [jobId]), 'a second job of its pod')
-    }
-    return first ? { jobId: first.jobId } : undefined
+  find(job: Job) {
+    return this.#handOver.find(job)
   }
 
   async list(jobs: readonly SubmittedJob[]) {
-    const dirs = new Map(jobs.map(({ jobId, dir }) => [fullJobId(jobId), dir]))
-    await this.#site.fetch([...dirs.values()])
-    await this.#table.look([...dirs.keys()].filter(isJobId), (jobId) => this.#isBegun(dirs.get(jobId)!))
+    await this.#site.fetch(jobs.map(({ dir }) => dir))
+    const jobIds = jobs.map(({ jobId }) => fullJobId(jobId)).filter(isJobId)
+    const begun = new Set(jobs.filter((job) => job.begun).map(({ jobId }) => fullJobId(jobId)))
+    await this.#table.look(jobIds, (jobId) => begun.has(jobId))
     await this.#endedPods.settle(this.#table.inQueue())
     const states = await Promise.all(jobs.map(async (job) => [job.uid, await this.#stateOf(job)] as const))
     return new Map<string, BackendState>(states)
+  }
+
+  async changed(jobOf: (uid: string) => SubmittedJob | undefined) {
+    const states = new Map<string, BackendState>()
+    for (const { uid } of await this.#table.readEvents()) {
+      const job = jobOf(uid)
+      if (job) states.set(uid, await this.#stateOf(job))
+    }
+    return states
   }
 
   async #stateOf(submitted: SubmittedJob): Promise<BackendState> {
@@ -276,35 +198,14 @@ export class HtcondorBackend implements Backend {
     const job = this.#table.get(jobId)
     await this.#brought?.look(submitted, job)
     if (!job) return { phase: this.#table.isPending(jobId) ? 'active' : 'gone' }
-    if (job.status === jobStatus.held) await this.#settleHold(uid, job)
+    if (job.status === jobStatus.held) await this.#heldJobs.settle(uid, job)
     return backendState(job, this.#options.holds)
   }
 
-  /** A held job stays in the queue until somebody releases or removes it. */
-  async #settleHold(uid: string, job: CondorJob): Promise<void> {
-    const outcome = holdOutcome(job, this.#options.holds)
-    if (outcome === 'wait') return
-    const constraint = `${ofJobs(await this.#whose(), [job.jobId])} && JobStatus == ${jobStatus.held}`
-    const done =
-      outcome === 'release'
-        ? this.#condor.release(constraint)
-        : this.#condor.remove(constraint, 'it was held, and its pod has failed')
-    await done.catch((err: unknown) =>
-      this.#context.log.warn({ uid, jobId: job.jobId, outcome, err }, 'a held job was left as it is')
-    )
-  }
-
   onChange(wake: () => void) {
-    const changed = () => {
-      this.#waking ??= setTimeout(() => {
-        this.#waking = undefined
-        wake()
-      }, wakeMs).unref()
-    }
-    this.#events?.watch(changed).then(
-      (watcher) => (this.#watcher = watcher?.on('error', () => {})),
-      (err: unknown) => this.#context.log.warn({ err }, 'the event log is not watched')
-    )
+    this.#events
+      ?.watch(wake)
+      .catch((err: unknown) => this.#context.log.warn({ err }, 'the event log is not watched'))
   }
 
   held(): HeldJob[] {
@@ -342,7 +243,7 @@ export class HtcondorBackend implements Backend {
     this.#cancelled.delete(uid)
     this.#brought?.forget(jobId)
     this.#endedPods.add(fullJobId(jobId))
-    this.#submissions.forget(await this.#lockOf(dir))
+    await this.#handOver.forget(dir)
     this.#access?.close(uid)
     await this.#site.release(dir)
     // It stays in the queue until its files were had.
@@ -366,16 +267,10 @@ export class HtcondorBackend implements Backend {
   }
 
   async close() {
-    clearTimeout(this.#waking)
-    this.#watcher?.close()
+    this.#events?.close()
     this.#access?.close()
     this.#site.close()
     await Promise.all([this.#transport.close(), this.#callHome?.close()])
-  }
-
-  /** Held by a submission while it is under way. */
-  async #lockOf(dir: string): Promise<string> {
-    return join(this.#transfer ? dir : await this.#site.seenAs(dir), 'submit.lock')
   }
 
   async #whose(): Promise<Whose> {

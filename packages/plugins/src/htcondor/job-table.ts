@@ -60,34 +60,35 @@ export class JobTable {
    * Brings the jobs up to date, and forgets others that have ended. `isBegun` tells of a job whose own files are
    * ahead of what is known here: then the queue is asked, as it is where the last answer is old.
    */
-  async look(jobIds: readonly string[], isBegun: (jobId: string) => Promise<boolean>): Promise<void> {
+  async look(jobIds: readonly string[], isBegun: (jobId: string) => boolean): Promise<void> {
     const wanted = new Set(jobIds)
     for (const map of [this.#ended, this.#sought])
       for (const jobId of map.keys()) if (!wanted.has(jobId)) map.delete(jobId)
-    await this.#readEvents()
-    if (await this.#isDoubtful(jobIds, isBegun)) await this.#ask()
+    await this.readEvents()
+    if (this.#isDoubtful(jobIds, isBegun)) await this.#ask()
     await this.#seek(jobIds.filter((jobId) => !this.get(jobId)))
   }
 
-  async #readEvents(): Promise<void> {
+  /** Takes what the event log has told since; resolves with the jobs that it is of. */
+  async readEvents(): Promise<CondorJob[]> {
+    const changed = new Set<string>()
     for (const event of (await this.#events?.read().catch(() => [])) ?? []) {
       const job = this.#queue.get(event.jobId)
       if (!job) continue
       const next = afterEvent(job, event)
       this.#queue.set(job.jobId, next)
+      changed.add(job.jobId)
       if (next.hasLeft) this.#ended.set(job.jobId, { ...next, sinceAt: this.#now() })
     }
+    return [...changed].map((jobId) => this.get(jobId)!)
   }
 
-  async #isDoubtful(
-    jobIds: readonly string[],
-    isBegun: (jobId: string) => Promise<boolean>
-  ): Promise<boolean> {
+  #isDoubtful(jobIds: readonly string[], isBegun: (jobId: string) => boolean): boolean {
     if (!this.#events || this.#now() - this.#askedAt >= this.#everyMs) return true
     for (const jobId of jobIds) {
       const job = this.get(jobId)
       if (!job && !this.#sought.has(jobId)) return true
-      if (job?.status === jobStatus.idle && (await isBegun(jobId))) return true
+      if (job?.status === jobStatus.idle && isBegun(jobId)) return true
     }
     return false
   }

@@ -25,6 +25,8 @@ export interface SubmittedJob {
   readonly uid: string
   readonly jobId: string
   readonly dir: string
+  /** Its supervisor has been seen. */
+  readonly begun?: boolean
 }
 
 export interface Variable {
@@ -199,9 +201,14 @@ export interface Backend {
   list(jobs: readonly SubmittedJob[]): Promise<ReadonlyMap<string, BackendState>>
   /**
    * Called once, before the first `list`: the backend calls `wake` when it knows by itself that something has changed,
-   * and is asked at once. Optional.
+   * and `changed` is asked at once. Optional, with `changed`.
    */
   onChange?(wake: () => void): void
+  /**
+   * What is new of jobs since the last answer, by UID, without a question for all of them; never at the same time as
+   * `list`. `jobOf` gives the job of a UID, unless nobody is interested in it.
+   */
+  changed?(jobOf: (uid: string) => SubmittedJob | undefined): Promise<ReadonlyMap<string, BackendState>>
   /** Asks the job to end: TERM, grace, KILL. Idempotent; resolves when the wish is with the backend. */
   cancel(job: SubmittedJob, graceSeconds: number): Promise<void>
   /**

@@ -11,6 +11,7 @@ import type { StateFeed } from './state-feed.ts'
 /** What the watch asks of the keeper of the jobs. */
 export interface WatchedJobs {
   entries(): Iterable<JobEntry>
+  entry(uid: string): JobEntry | undefined
   isKnown(uid: string): boolean
   publish(entry: JobEntry): void
   /** The job has ended at that time, epoch ms, without its supervisor's word. */
@@ -44,6 +45,7 @@ export class BackendWatch {
     this.#orphans = new Orphans(options.backend, options.orphans, options.log, this.#now)
     this.#lister = new JobLister({
       ask: () => this.#ask(),
+      look: () => this.#look(),
       shortestMs: options.listSeconds * 1000,
       longestMs: Math.max(options.listSeconds, options.idleListSeconds) * 1000
     })
@@ -91,6 +93,32 @@ export class BackendWatch {
     }
   }
 
+  /** What the backend knows by itself; resolves with whether it is to be asked for more soon. */
+  async #look(): Promise<boolean> {
+    const { backend, log } = this.#options
+    const found = new Map<string, { readonly entry: JobEntry; readonly begun: boolean }>()
+    try {
+      const states = await backend.changed!((uid) => {
+        const entry = this.#jobs.entry(uid)
+        if (!entry || !isUnderWay(entry)) return undefined
+        const job = submittedJob(entry)
+        found.set(uid, { entry, begun: job.begun === true })
+        return job
+      })
+      let isOpen = false
+      for (const [uid, { entry, begun }] of found) {
+        const state = states.get(uid)
+        if (!state) continue
+        await this.#seen(entry, state, begun)
+        isOpen ||= isWatched(entry)
+      }
+      return isOpen
+    } catch (err) {
+      log.warn({ err, backend: backend.name }, 'what the backend knows of its jobs could not be had')
+      return true
+    }
+  }
+
   /** `begun`: its supervisor had been seen before the question. Resolves with whether more is to be expected soon. */
   async #seen(entry: JobEntry, said: BackendState, begun: boolean): Promise<boolean> {
     const seen = said.phase === 'gone' || said.taken || entry.end ? await this.#keepEnd(entry, said) : said
@@ -109,10 +137,10 @@ export class BackendWatch {
       if (seen.phase === 'queued' && begun) this.#requeued(entry)
       else if (this.#isOverdue(entry)) this.#jobs.lose(entry, entry.state!.finished!.at)
       // Most jobs of a long queue.
-      else if (!changed) return entry.deletion !== undefined || entry.unexplainedSince !== undefined
+      else if (!changed) return isWatched(entry)
     }
     this.#jobs.publish(entry)
-    return changed || (entry.deletion ?? entry.goneSince ?? entry.unexplainedSince) !== undefined
+    return changed || isWatched(entry)
   }
 
   /** The first reason that is said of an end stays. */
@@ -160,6 +188,10 @@ export class BackendWatch {
     this.#jobs.publish(entry)
   }
 }
+
+/** More is to be expected of it soon. */
+const isWatched = ({ deletion, goneSince, unexplainedSince }: JobEntry): boolean =>
+  (deletion ?? goneSince ?? unexplainedSince) !== undefined
 
 function endOf({ phase, reason, message, endedAt, taken }: BackendState): End | undefined {
   if (taken) return { phase: 'gone', ...taken, early: true }

@@ -73,10 +73,11 @@ export function takeState(entry: JobEntry, state: JobState, now: number): void {
   entry.told = [...said.values()].slice(-maxTold)
 }
 
-export const submittedJob = ({ uid, dir, jobId }: JobEntry): SubmittedJob => ({
+export const submittedJob = ({ uid, dir, jobId, state }: JobEntry): SubmittedJob => ({
   uid,
   dir,
-  jobId: jobId ?? ''
+  jobId: jobId ?? '',
+  begun: state?.supervisor !== undefined
 })
 
 /** Everything has ended and it is known why, or nothing is left that could go on. */

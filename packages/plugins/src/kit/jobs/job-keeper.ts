@@ -66,6 +66,7 @@ export class JobKeeper {
     })
     this.#watch = new BackendWatch(options, this.#feed, {
       entries: () => this.#jobs.values(),
+      entry: (uid) => this.#jobs.get(uid),
       isKnown: (uid) => this.#isKnown(uid),
       publish: (entry) => this.#publish(entry),
       lose: (entry, at) => this.#lose(entry, at)

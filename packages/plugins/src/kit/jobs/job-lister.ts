@@ -1,6 +1,8 @@
 export interface JobListerOptions {
   /** Asks the backend once; resolves with what is going on. Does not throw. */
   ask(): Promise<Standing>
+  /** Takes what the backend knows by itself; resolves with whether it is to be asked soon. Does not throw. */
+  look(): Promise<boolean>
   /** Milliseconds between the end of a question and the next one. */
   readonly shortestMs: number
   readonly longestMs: number
@@ -40,7 +42,7 @@ export class JobLister {
   /** Something has changed. */
   wake(): void {
     if (this.#asking) this.#woken = true
-    else this.#wait(0)
+    else void this.#look()
   }
 
   /** Asks at once, and from then on at its own pace. */
@@ -70,6 +72,23 @@ export class JobLister {
     this.#asking = false
     if (this.#hurried || standing === 'moving') this.#pauseMs = shortestMs
     else this.#pauseMs = standing === 'empty' ? emptyMs : Math.min(this.#pauseMs * growth, longestMs)
-    this.#wait(this.#woken ? 0 : this.#pauseMs)
+    this.#wait(this.#pauseMs)
+    if (this.#woken) await this.#look()
+  }
+
+  /** The next question stays when it was, unless it is wanted earlier. */
+  async #look(): Promise<void> {
+    const due = this.#due
+    clearTimeout(this.#timer)
+    this.#asking = true
+    let isWanted = false
+    do {
+      this.#woken = false
+      isWanted = (await this.#options.look()) || isWanted
+    } while (this.#woken && !this.#closed)
+    this.#asking = false
+    if (this.#hurried || isWanted) this.#pauseMs = this.#options.shortestMs
+    this.#hurried = false
+    this.#wait(Math.min(Math.max(0, due - performance.now()), this.#pauseMs))
   }
 }

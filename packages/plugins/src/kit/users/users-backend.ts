@@ -148,6 +148,10 @@ export class UsersBackend implements Backend {
     this.#account.onChange?.(wake)
   }
 
+  async changed(jobOf: (uid: string) => SubmittedJob | undefined) {
+    return this.#account.changed?.(jobOf) ?? new Map<string, BackendState>()
+  }
+
   held() {
     return [...this.#backends.values()].flatMap((backend) => backend.held!())
   }
