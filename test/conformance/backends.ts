@@ -11,6 +11,7 @@ import { incusBackend } from '@interlink-ts/plugins/incus'
 import { slurmBackend } from '@interlink-ts/plugins/slurm'
 import { processBackend } from '@interlink-ts/plugins/process'
 import { htcondorBackend } from '@interlink-ts/plugins/htcondor'
+import { ociLabMissing, startOciLab } from '../incus/oci-lab.ts'
 import { secondIncusMissing, startSecondIncus } from '../incus/second-incus.ts'
 import { imagePoolMissing, startImagePool } from '../htcondor/image-pool.ts'
 import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
@@ -64,6 +65,7 @@ const ofLab: Readonly<Record<string, RegExp>> = {
 const onLab: Readonly<Record<string, Subject>> = {
   incus: { ...subjects.incus!, start: () => startIncus(incusMissing(), startIncusLab) },
   'incus-7': { ...subjects.incus!, start: () => startIncus(secondIncusMissing(), startSecondIncus) },
+  'incus-oci': { ...subjects.incus!, start: startOci },
   htcondor: { ...subjects.htcondor!, declines: apptainer, start: startPool },
   slurm: {
     ...subjects.slurm!,
@@ -94,6 +96,19 @@ async function startIncus(missing: string | undefined, start: () => Promise<Incu
   if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
   const lab = await start()
   return { options: { url: `unix://${lab.socket}` }, image: 'busybox', close: () => lab.close() }
+}
+
+/** On Incus 7.0, with pods of an image of a registry. */
+async function startOci(): Promise<Ground> {
+  const missing = ociLabMissing()
+  if (missing !== undefined) throw new UsageError(`--lab: ${missing}`)
+  const { lab, registry, root, options, close } = await startOciLab()
+  await registry.push('lab/busybox:1', root)
+  return {
+    options: { url: `unix://${lab.socket}`, ...options },
+    image: `${registry.host}/lab/busybox:1`,
+    close
+  }
 }
 
 /** What was asked for cannot be done; the message says what can. */

@@ -2,7 +2,7 @@
  * `npm run conformance -- OPTIONS`: the same pods on any backend.
  *
  *   --backend NAME   process, slurm, htcondor or incus (of this machine), or a module such as ./backend.js; default: process
- *   --lab            slurm, slurm-ssh, htcondor, incus and incus-7: on a private one that is started and ended
+ *   --lab            slurm, slurm-ssh, htcondor, incus, incus-7 and incus-oci: on a private one that is started and ended
  *   --slurm PREFIX   with --lab: of the Slurm that was installed there, as by ./configure --prefix
  *   --config FILE    configuration of the plugin
  *   --url URL        instead of a backend: a plugin that runs already, http://host:port or unix:///path

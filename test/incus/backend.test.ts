@@ -142,6 +142,17 @@ void t.test('pods as instances of a real Incus', async (t) => {
     t.equal(containers[0]!.state!.terminated!.exitCode, 137)
   })
 
+  t.test('an image of a registry is refused by an Incus that cannot run it', async (t) => {
+    const { client } = await startIncusPlugin(t, lab)
+    for (const image of ['docker.io/library/busybox:1', 'dockerhub:library/busybox:1'])
+      await t.rejects(client.create(incusPod('true', { container: { image } })), {
+        code: 'PLUGIN_BACKEND_REFUSED',
+        message:
+          /busybox:1 is an OCI image, and Incus 6\.0\S* lacks .*use Incus 7, or an image of the server's own/
+      })
+    t.ok(await none())
+  })
+
   t.test('what the site lacks is told in the words of Incus, and no instance is left', async (t) => {
     const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['default', 'more'] })
     const pod = incusPod('echo mended')

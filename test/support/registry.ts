@@ -23,8 +23,10 @@ export interface ImageConfig {
 }
 
 export interface Registry {
-  /** `127.0.0.1:PORT`; it speaks plain HTTP. */
+  /** `127.0.0.1:PORT`; it speaks plain HTTP, or TLS where there is a `caFile`. */
   readonly host: string
+  /** By which its certificate is trusted. */
+  readonly caFile?: string
   /** What a private one asks for. */
   readonly password: string
   /** A docker config file with it, and its content. */
@@ -46,8 +48,8 @@ export function registryMissing(): string | undefined {
   return busybox ? undefined : 'busybox is missing; apt-get install busybox-static'
 }
 
-/** `open`: nobody is asked for a password. */
-export async function startRegistry({ open = false } = {}): Promise<Registry> {
+/** `open`: nobody is asked for a password. `tls`: behind a certificate of its own; openssl-req(1). */
+export async function startRegistry({ open = false, tls = false } = {}): Promise<Registry> {
   const directory = temporaryDirectory('registry')
   const dir = directory.path
   const host = `127.0.0.1:${await freePort()}`
@@ -64,11 +66,19 @@ export async function startRegistry({ open = false } = {}): Promise<Registry> {
       'version: 0.1',
       'log: { accesslog: { disabled: false } }',
       `storage: { filesystem: { rootdirectory: ${dir}/storage } }`,
-      `http: { addr: "${host}" }`,
+      `http: { addr: "${host}"${tls ? `, tls: { certificate: ${dir}/tls.crt, key: ${dir}/tls.key }` : ''} }`,
       ...(open ? [] : [`auth: { htpasswd: { realm: lab, path: ${dir}/htpasswd } }`]),
       ''
     ].join('\n')
   )
+  if (tls) {
+    const files = ['-keyout', join(dir, 'tls.key'), '-out', join(dir, 'tls.crt')]
+    const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+    await call('openssl', ['req', '-x509', ...kind, ...files, ...names])
+  }
+  // To whom speaks HTTP, a server behind TLS says that this was wrong.
+  const ready = tls ? 400 : open ? 200 : 401
   const log = openSync(join(dir, 'log'), 'w')
   const child = spawnReaped('docker-registry', ['serve', join(dir, 'config.yml')], {
     stdio: ['ignore', log, log]
@@ -81,7 +91,7 @@ export async function startRegistry({ open = false } = {}): Promise<Registry> {
     await eventually(
       () =>
         fetch(`http://${host}/v2/`).then(
-          ({ status }) => status === (open ? 200 : 401),
+          ({ status }) => status === ready,
           () => false
         ),
       { deadlineMs: 180_000, everyMs: 50 }
@@ -92,6 +102,7 @@ export async function startRegistry({ open = false } = {}): Promise<Registry> {
   }
   return {
     host,
+    ...(tls ? { caFile: join(dir, 'tls.crt') } : {}),
     password,
     authFile,
     config,

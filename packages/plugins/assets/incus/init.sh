@@ -1,13 +1,21 @@
 #!/bin/sh
 # The first process of a pod's instance, once it has its job: runs it, and stays until what it has written was read, for
 # half a minute at most. An instance that is started once more finds that the job has run.
+# `oci`: the image is of a registry, its variables are those that are set, and Incus has seen to the network.
 job=/.interlink
 umask 077
+if [ "${1:-}" = oci ]; then
+  unset PWD OLDPWD SHLVL TERM container CREDENTIALS_DIRECTORY
+  export -p >"$job/image.env"
+  PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  export PATH
+fi
+echo $$ >"$job/init.pid"
 cd "$job" || exit 1
 hostname "$(cat hostname)"
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 for interface in /sys/class/net/eth*; do
-  [ -e "$interface" ] || continue
+  if [ ! -e "$interface" ] || [ "${1:-}" = oci ]; then continue; fi
   interface=${interface##*/}
   ip link set "$interface" up 2>/dev/null || ifconfig "$interface" up
   if command -v udhcpc; then

@@ -1,12 +1,15 @@
 import type { Plan, PlannedDevice } from '../kit/plan/plan.ts'
 import { annotationField } from '../kit/plan/annotations.ts'
-import { firstProgram } from './first-program.ts'
+import { firstProgram, jobPath } from './first-program.ts'
 import { lentTo } from './instance-devices.ts'
 import type { FormOptions, InstanceForm, Options } from './instance-form.ts'
 import { limitsOf } from './instance-limits.ts'
+import { ociImage } from './oci-image.ts'
 import { machineNames } from './pod-wishes.ts'
 
-const TERM = 15
+const TERM = '15'
+/** The first process of an OCI image's instance is one of Incus'. */
+const signalInit = 'read -r pid <"$0/init.pid" || pid=1; kill -s "$1" "$pid"'
 
 /**
  * Above what the containers may use: the supervisor ends one that takes more than its own limit, and says so, where the
@@ -18,11 +21,14 @@ const headroom = 128 * 1024 * 1024
 export const containerForm: InstanceForm = {
   type: 'container',
   startedBy: 'init',
-  wake: ['kill', '-s', String(TERM), '1'],
+  wake: ['/bin/sh', '-c', signalInit, jobPath, TERM],
   isDiskHeldByDir: false,
 
   config: (plan, options) => ({
-    'raw.lxc': `lxc.init.cmd = ${firstProgram}`,
+    // An OCI image says itself what is run; it is made to run the job once it has said so.
+    ...(ociImage(plan.containers[0]!.image, options.remotes)
+      ? {}
+      : { 'raw.lxc': `lxc.init.cmd = ${firstProgram}` }),
     ...limits(plan),
     ...driver(plan, options)
   }),

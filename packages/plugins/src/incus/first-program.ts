@@ -1,3 +1,5 @@
+import { shellQuote } from '../kit/supervisor/quote.ts'
+
 /** Where a job lies in its instance. */
 export const jobPath = '/.interlink'
 
@@ -20,6 +22,9 @@ const first = [
  * once more, which takes longer. LXC splits the line at blanks, of which there must be none, and knows no quotes.
  */
 export const firstProgram = `/bin/sh -c ${`eval ${first.replace(/[^\w/. -]/g, '\\$&')}`.replaceAll(' ', '${IFS}')}`
+
+/** `oci.entrypoint`, in which Incus knows the quotes of a shell. */
+export const firstOciProgram = `/bin/sh -c ${shellQuote(`${first} oci`)}`
 
 /** What {@link takeJob} prints once the job is there. */
 export const taken = 'taken'

@@ -132,7 +132,7 @@ class IncusBackend implements ServerBackend {
   }
 
   async render(...[plan]: Parameters<Backend['render']>) {
-    const rendered = renderLaunches(plan)
+    const rendered = renderLaunches(plan, this.#options)
     const form = formOf(plan)
     const wrong = [
       ...readWishes(plan, this.#options).refusals,

@@ -10,6 +10,7 @@ import { missingDevice } from './instance-devices.ts'
 import { instanceName, instanceRequest, isMarked, profilesOf, type Marked } from './instance.ts'
 import { writeIncusFiles } from './job-files.ts'
 import type { JobMirror } from './job-mirror.ts'
+import { needOci, ociImage, takeImage, wordsOfPull } from './oci-image.ts'
 import type { IncusOptions } from './options.ts'
 import { rootDiskOf } from './root-disk.ts'
 import { again, IncusError, type IncusConnection } from './rest/index.ts'
@@ -65,8 +66,13 @@ export class InstanceStarter {
     await writeIncusFiles(job.plan, job.dir, disk?.bytes)
     const name = instanceName(job.uid)
     const form = formOf(job.plan)
-    // A machine gets its job when it has booted, as it is then.
-    const packed = form.startedBy === 'init' ? packJob(job.dir) : undefined
+    const { image } = job.plan.containers[0]!
+    const isOci = ociImage(image, this.#options.remotes) !== undefined
+    if (isOci) await needOci(this.#incus, image)
+    // A machine gets its job when it has booted, as it is then; what an OCI image runs is known once there is an
+    // instance of it.
+    const isBrought = form.startedBy === 'init'
+    const packed = isBrought && !isOci ? packJob(job.dir) : undefined
     packed?.catch(() => {})
     try {
       await this.#incus.change('POST', '/1.0/instances', {
@@ -78,15 +84,16 @@ export class InstanceStarter {
         throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason })
       }
       if (isOfImage(error))
-        return this.#wait(job, mark, pauseMs, `image ${job.plan.containers[0]!.image}: ${error.message}`)
+        return this.#wait(job, mark, pauseMs, wordsOfPull(image, error.message, this.#options.remotes))
       // It may have been made all the same, or before; the next try makes one that has what is asked for now.
       const made = await this.own(name, job.uid, mark)
       if (made) await this.remove(made)
       throw refusal(error)
     }
     try {
+      if (isOci) await takeImage(this.#incus, name, { dir: job.dir, image })
       await this.#incus.change('PUT', `/1.0/instances/${name}/state`, { json: { action: 'start' } })
-      if (packed) await this.#mirror.begin(name, job.dir, await packed)
+      if (isBrought) await this.#mirror.begin(name, job.dir, await (packed ?? packJob(job.dir)))
     } catch (error) {
       await this.remove({ name, type: form.type }).catch((err: unknown) =>
         this.#log.warn({ uid: job.uid, instance: name, err }, 'an instance that did not start is left')

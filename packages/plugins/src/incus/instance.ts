@@ -3,6 +3,7 @@ import type { Plan } from '../kit/plan/plan.ts'
 import { instanceDevices } from './instance-devices.ts'
 import { formOf } from './form-of.ts'
 import type { InstanceForm, Options } from './instance-form.ts'
+import { ociImage } from './oci-image.ts'
 import type { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
 import type { RootDisk } from './root-disk.ts'
@@ -21,11 +22,16 @@ export interface Marked {
 export const isMarked = (config: Marked['config'], uid: string, mark: string): boolean =>
   config[marks.uid] === uid && config[marks.root] === mark
 
-/** `source` of an instance for an image as a pod names it: `<remote>:<alias>`, an alias, or a fingerprint. */
+/**
+ * `source` of an instance for an image as a pod names it: `<remote>:<alias>`, `<registry>/<repository>:<tag>`, an alias,
+ * or a fingerprint.
+ */
 export function imageSource(
   image: string,
   remotes: IncusOptions['remotes']
 ): Readonly<Record<string, string>> {
+  const oci = ociImage(image, remotes)
+  if (oci) return { type: 'image', mode: 'pull', protocol: 'oci', ...oci }
   const [, word = '', alias = ''] = /^([A-Za-z0-9-]+):(.+)$/.exec(image) ?? []
   const remote = Object.hasOwn(remotes, word) ? remotes[word] : undefined
   if (remote) return { type: 'image', mode: 'pull', server: remote.url, protocol: remote.protocol, alias }

@@ -7,7 +7,7 @@ import { jobPath } from './first-program.ts'
 import { cloudInitName } from './pod-wishes.ts'
 import type { InstanceFiles } from './rest/index.ts'
 
-const programs = ['init.sh', 'machine.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh']
+const programs = ['init.sh', 'machine.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh', 'image.sh']
 
 const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 

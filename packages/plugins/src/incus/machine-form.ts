@@ -2,6 +2,7 @@ import { containerPaths } from '../kit/plan/context.ts'
 import type { Plan, PlannedDevice } from '../kit/plan/plan.ts'
 import type { InstanceForm, Options } from './instance-form.ts'
 import { limitsOf } from './instance-limits.ts'
+import { ociImage } from './oci-image.ts'
 import { cloudInitName, secureBootName } from './pod-wishes.ts'
 
 const MiB = 1024 * 1024
@@ -43,12 +44,12 @@ export const machineForm: InstanceForm = {
   refusals: (plan, { remotes }) =>
     containerPaths(plan.containers).flatMap((field, index) => {
       const { image } = plan.containers[index]!
-      const remote = image.split(':')[0]!
-      return Object.hasOwn(remotes, remote) && remotes[remote]!.protocol === 'oci'
+      const oci = ociImage(image, remotes)
+      return oci
         ? [
             {
               field: `${field}.image`,
-              message: `images of registries, such as those of ${remote}, boot no virtual machine; name an image of the type virtual-machine`
+              message: `images of registries, such as those of ${oci.server}, boot no virtual machine; name an image of the type virtual-machine`
             }
           ]
         : []

@@ -75,8 +75,12 @@ export const IncusOptions = Type.Object(
       description: 'further ones that pods may choose by interlink.io/incus-profiles'
     }),
     remotes: Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]+$' }), Remote, {
-      default: { images: { url: 'https://images.linuxcontainers.org', protocol: 'simplestreams' } },
-      description: 'images named `<remote>:<alias>`'
+      default: {
+        images: { url: 'https://images.linuxcontainers.org', protocol: 'simplestreams' },
+        dockerhub: { url: 'https://docker.io', protocol: 'oci' }
+      },
+      description:
+        'images named `<remote>:<alias>`, or `<registry>/<repository>:<tag>` where the protocol is oci'
     }),
     nvidiaRuntime: Type.Boolean({
       default: true,
