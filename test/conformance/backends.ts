@@ -197,7 +197,7 @@ export async function attachTo(
 ): Promise<Running> {
   if (!/^(https?:\/\/.|unix:\/\/\/.)/.test(plugin.url))
     throw new UsageError(`--url: "${plugin.url}" is none; expected http://host:port or unix:///path`)
-  const client = createInterlinkClient({ ...plugin, verbs: 'plugin', timeoutMs: 10_000 })
+  const client = createInterlinkClient({ ...plugin, verbs: 'plugin' })
   try {
     const { ok } = await client.ping({})
     if (!ok) throw new Error('its ping says that it is not well')

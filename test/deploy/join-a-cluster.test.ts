@@ -111,7 +111,7 @@ t.test('the guide to joining a cluster, followed to the letter on the real contr
     const shown = () => sh('kubectl get node interlink').catch(() => ({ stdout: '' }))
     await eventually(async () => / Ready /.test((await shown()).stdout))
     await sh('kubectl apply -f examples/hello.yaml')
-    await sh("kubectl wait pod/hello '--for=jsonpath={.status.phase}=Succeeded' --timeout=60s")
+    await sh("kubectl wait pod/hello '--for=jsonpath={.status.phase}=Succeeded' --timeout=180s")
     t.match((await sh('kubectl logs hello')).stdout, /^Hello from hello/)
   })
 })

@@ -38,7 +38,7 @@ t.test('kubectl goes into a pod of the embedded cluster', async (t) => {
     container: { stdin: true, volumeMounts: [{ name: 'data', mountPath: '/data' }] }
   })
   await must(['apply', '-f', '-'], Buffer.from(JSON.stringify(pod)))
-  await must(['wait', '--for=condition=Ready', 'pod/box', '--timeout=60s'])
+  await must(['wait', '--for=condition=Ready', 'pod/box', '--timeout=180s'])
   const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
   server.listen(0, '127.0.0.1')
   t.teardown(() => server.close())

@@ -23,6 +23,7 @@ import { SpdyConnection } from '../../packages/vk-core/src/streams/spdy/index.ts
 import { HeaderCodec } from '../../packages/vk-core/src/streams/spdy/header-block.ts'
 import { controlPlaneUnavailable, startControlPlane, type ControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
+import { freePorts } from '../support/free-port.ts'
 import { isAlive, startKubectl as start, ways } from '../support/kubectl-process.ts'
 import { kubectlPath } from '../support/kubectl.ts'
 import { onTerminal } from '../support/on-terminal.ts'
@@ -33,16 +34,16 @@ import { onVirtualNode, shellPod } from './workloads.ts'
 
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-/** What the server behind the next port says. */
+/** What the server that speaks first says. */
 const spoken = 20_000_000
 
 /**
- * Answers with the number of bytes and their hash, once the other side has ended its half; on the next port says
+ * Answers with the number of bytes and their hash, once the other side has ended its half; on the other port says
  * something and ends it, whatever the other side does.
  */
-const echoServer = (port: number) => `
+const echoServer = (port: number, speaks: number) => `
 const { createServer } = require('node:net'), { createHash } = require('node:crypto')
-createServer((socket) => socket.on('error', () => {}).end(Buffer.alloc(${spoken}, 'said'))).listen(${port + 1}, '127.0.0.1')
+createServer((socket) => socket.on('error', () => {}).end(Buffer.alloc(${spoken}, 'said'))).listen(${speaks}, '127.0.0.1')
 createServer({ allowHalfOpen: true }, (socket) => {
   let bytes = 0
   const hash = createHash('sha256')
@@ -61,11 +62,11 @@ t.test('on the real control plane', async (t) => {
   const kubectl = async (args: readonly string[], input?: Buffer) => start(cluster.env, args, input).ended
   const apply = (object: object) => kubectl(['apply', '-f', '-'], Buffer.from(JSON.stringify(object)))
   const runs = async (name: string) => {
-    const ready = await kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s'])
+    const ready = await kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=180s'])
     if (ready.code !== 0)
       throw new Error(`${ready.stderr} ${(await kubectl(['describe', 'pod', name])).stdout.toString()}`)
   }
-  const port = 20_000 + (process.pid % 20_000)
+  const [port, speaks] = (await freePorts(2)) as [number, number]
   await apply(
     shellPod({
       name: 'box',
@@ -75,7 +76,7 @@ t.test('on the real control plane', async (t) => {
       container: {
         env: [
           { name: 'WORD', value: 'two words' },
-          { name: 'SERVER', value: echoServer(port) }
+          { name: 'SERVER', value: echoServer(port, speaks) }
         ],
         ports: [{ name: 'echo', containerPort: port }],
         volumeMounts: [{ name: 'data', mountPath: '/data' }]
@@ -107,7 +108,7 @@ t.test('on the real control plane', async (t) => {
   for (const [way, variables] of Object.entries(ways))
     await t.test(`over ${way}`, async (t) => {
       const env = { ...cluster.env, ...variables }
-      await overOneWay(t, { env, cluster, port })
+      await overOneWay(t, { env, cluster, port, speaks })
     })
 
   await t.test('a pod of its own is used at once: kubectl run -i --rm', async (t) => {
@@ -116,6 +117,7 @@ t.test('on the real control plane', async (t) => {
       'run',
       name,
       '--rm',
+      '--pod-running-timeout=5m',
       '--restart=Never',
       '--image=host',
       `--overrides=${JSON.stringify({ spec })}`,
@@ -468,7 +470,7 @@ t.test('on the real control plane', async (t) => {
         if (isSettled) await fuzz(toKubelet, 1)
         throw new Error(`${JSON.stringify(now)} after ${JSON.stringify(before)}`)
       },
-      { deadlineMs: 120_000, everyMs: 500 }
+      { deadlineMs: 180_000, everyMs: 500 }
     )
     t.ok(before.heap > 0 && before.resources > 0, `${JSON.stringify(after)} after ${JSON.stringify(before)}`)
     t.equal(stack.pid('vk'), pid)
@@ -500,7 +502,7 @@ t.test('on the real control plane', async (t) => {
     await eventually(async () => /has not answered yet/.test((await exec()).stderr))
     t.match((await kubectl(['describe', 'node', stack.nodeName])).stdout.toString(), /InterlinkPingFailed/)
     await stack.restart('plugin')
-    await eventually(async () => (await exec()).stdout.toString() === 'here\n', { deadlineMs: 90_000 })
+    await eventually(async () => (await exec()).stdout.toString() === 'here\n', { deadlineMs: 180_000 })
   })
 })
 
@@ -555,9 +557,11 @@ interface Way {
   readonly env: NodeJS.ProcessEnv
   readonly cluster: ControlPlane
   readonly port: number
+  /** Of the server that speaks first. */
+  readonly speaks: number
 }
 
-async function overOneWay(t: Test, { env, cluster, port }: Way): Promise<void> {
+async function overOneWay(t: Test, { env, cluster, port, speaks }: Way): Promise<void> {
   const kubectl = (args: readonly string[], input?: Buffer) => start(env, args, input).ended
 
   await t.test('a command has its own output, errors, environment and exit code', async (t) => {
@@ -703,7 +707,7 @@ async function overOneWay(t: Test, { env, cluster, port }: Way): Promise<void> {
       const { stderr } = await ended
       t.notMatch(stderr, /error/i)
     }
-    const speaker = start(env, ['port-forward', '--address=127.0.0.1', 'box', `:${port + 1}`], 'open')
+    const speaker = start(env, ['port-forward', '--address=127.0.0.1', 'box', `:${speaks}`], 'open')
     t.teardown(() => signalGroup(speaker.child, 'SIGKILL'))
     const from = Number(await eventually(() => /127\.0\.0\.1:(\d+)/.exec(speaker.text())?.[1]))
     for (const isWhole of [true, false, false, true]) {

@@ -91,7 +91,7 @@ eachCluster(t, async (t, cluster) => {
     await monkey.stop()
     await eventually(async () => (await pods()).length === 0, { deadlineMs: 240_000, everyMs: 1000 })
     await eventually(async () => (await supervisorsAlive(stack)).length === 0, {
-      deadlineMs: 120_000,
+      deadlineMs: 180_000,
       everyMs: 1000
     })
     t.pass('no object and no process is left')
@@ -100,7 +100,7 @@ eachCluster(t, async (t, cluster) => {
   await t.test('a backend that cannot be reached makes the node NotReady and changes no pod', async (t) => {
     await create([shellPod({ name: 'untouched', script: 'exec sleep 1000' })])
     const pod = () => pods().then((items) => items.find((item) => item.metadata.name === 'untouched')!)
-    await eventually(async () => (await pod()).status?.phase === 'Running')
+    await eventually(async () => (await pod()).status?.containerStatuses?.[0]?.ready)
     const before = (await pod()).status
     await stack.kill('plugin')
     const ready = async () =>
@@ -113,7 +113,7 @@ eachCluster(t, async (t, cluster) => {
           'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
         ])
       ).stdout
-    await eventually(async () => (await ready()) === 'False', { deadlineMs: 90_000 })
+    await eventually(async () => (await ready()) === 'False', { deadlineMs: 180_000 })
     const after = (await pod()).status!
     t.equal(after.phase, 'Running')
     t.same(after.containerStatuses, before!.containerStatuses)
@@ -144,7 +144,7 @@ eachCluster(t, async (t, cluster) => {
           const seen = await pod()
           return seen.status?.phase === 'Failed' && seen
         },
-        { deadlineMs: 90_000 }
+        { deadlineMs: 180_000 }
       )
       t.match(failed.status!.reason, /Lost/)
       t.equal(await readFile(marker, 'utf8'), 'started\n')

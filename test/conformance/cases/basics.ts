@@ -6,14 +6,14 @@ export const basics: readonly Case[] = [
   {
     name: 'a pod runs to its end, with its own times, exit code 0 and reason Completed',
     async run({ run, shell }) {
-      const pod = await run({ containers: [shell('echo hello; sleep 6')] })
+      const pod = await run({ containers: [shell('echo hello; sleep 12')] })
       const started = of(await pod.running())
       ok(started.ready && started.started)
       const { state, containerID, imageID, restartCount } = of(await pod.ended())
       const { exitCode, reason, startedAt, finishedAt } = state!.terminated!
       deepEqual({ exitCode, reason, restartCount }, { exitCode: 0, reason: 'Completed', restartCount: 0 })
       const seconds = (Date.parse(finishedAt!) - Date.parse(startedAt!)) / 1000
-      ok(seconds >= 5 && seconds <= 20, `${seconds} s`)
+      ok(seconds >= 11, `${seconds} s`)
       ok(containerID && imageID)
       equal(await pod.log(), 'hello\n')
     }

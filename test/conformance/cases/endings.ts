@@ -49,7 +49,7 @@ export const endings: readonly Case[] = [
       await pod.said('up')
       await pod.delete(600)
       await pod.delete(0)
-      await pod.gone(30_000)
+      await pod.gone()
     }
   },
   {
@@ -90,7 +90,7 @@ export const endings: readonly Case[] = [
           shell('(while :; do touch /share/beat; sleep 0.2; done) & sleep 1', {
             volumeMounts: [{ name: 'share', mountPath: '/share' }]
           }),
-          shell('sleep 4; rm -f /share/beat; sleep 1; ls /share', {
+          shell('sleep 10; rm -f /share/beat; sleep 1; ls /share', {
             name: 'witness',
             volumeMounts: [{ name: 'share', mountPath: '/share' }]
           })
@@ -121,7 +121,7 @@ export const endings: readonly Case[] = [
         for await (const chunk of stream) log += String(chunk)
       })()
       await pod.until(() => log.includes('up'), 'up')
-      await pod.delete(10)
+      await pod.delete(60)
       await read
       match(log, /^up\nusr1\n$/)
     }

@@ -11,7 +11,7 @@ export const ordering: readonly Case[] = [
     async run({ run, shell }) {
       const pod = await run({
         initContainers: ['a', 'b'].map((name) =>
-          shell(`echo ${name} >>/share/order; sleep 1`, { name, ...share })
+          shell(`echo ${name} >>/share/order; sleep 5`, { name, ...share })
         ),
         containers: [shell('cat /share/order', share)],
         volumes

@@ -11,7 +11,7 @@ export const probes: readonly Case[] = [
     async run({ run, shell }) {
       const pod = await run({
         containers: [
-          shell('sleep 6; touch /share/ready; sleep 60', {
+          shell('sleep 12; touch /share/ready; sleep 60', {
             ...share,
             env: [{ name: 'READY_FILE', value: '/share/ready' }],
             readinessProbe: {
@@ -47,7 +47,7 @@ export const probes: readonly Case[] = [
     async run({ run, shell }) {
       const pod = await run({
         containers: [
-          shell('sleep 6; touch /share/up; sleep 60', {
+          shell('sleep 12; touch /share/up; sleep 60', {
             ...share,
             startupProbe: {
               exec: { command: ['test', '-e', '/share/up'] },
@@ -67,7 +67,7 @@ export const probes: readonly Case[] = [
     name: 'postStart runs in the container before it is running, preStop before it is told to end',
     async run({ run, shell }) {
       const pod = await run({
-        terminationGracePeriodSeconds: 20,
+        terminationGracePeriodSeconds: 60,
         containers: [
           shell('exec 2>/dev/null; trap "cat /share/hooks; exit 0" TERM; while :; do sleep 0.2; done', {
             ...share,
@@ -81,7 +81,7 @@ export const probes: readonly Case[] = [
       })
       await pod.running()
       const { stream } = await pod.logStream('main', { Follow: true })
-      await pod.delete(20)
+      await pod.delete(60)
       let log = ''
       for await (const chunk of stream) log += String(chunk)
       equal(log, 'after start\nbefore stop\n')
