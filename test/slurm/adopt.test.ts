@@ -116,7 +116,7 @@ if (requireReal(t, slurmMissing())) {
       async () => (await lab.run('squeue', '-h', '-t', 'all', '-j', job.jobId, '-o', '%T')) === 'CANCELLED\n'
     )
     await eventually(async () => !(await readdir(root)).includes(`default-${job.uid}`))
-    t.notOk(existsSync(job.dir))
+    await eventually(() => !existsSync(job.dir))
   })
 
   t.test('what is no job is left alone, and a place that is none is refused', async (t) => {

@@ -80,7 +80,9 @@ eachSlurm(t, slurmMissing, async (t, prefix) => {
     const { PodJID } = await client.create(pod)
     await client.delete(refOf(pod))
     await eventually(async () => (await statusOf(client, pod)) === undefined)
-    t.equal((await lab.run('squeue', '-h', '-t', 'all', '-j', PodJID, '-o', '%T')).trim(), 'CANCELLED')
+    await eventually(
+      async () => (await lab.run('squeue', '-h', '-t', 'all', '-j', PodJID, '-o', '%T')) === 'CANCELLED\n'
+    )
   })
 
   t.test('a job that somebody else cancels is reported with who and why', async (t) => {
