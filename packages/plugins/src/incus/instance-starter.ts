@@ -40,6 +40,8 @@ export class InstanceStarter {
   readonly #waiting = new Map<string, NodeJS.Timeout>()
   /** By UID: tried again at this moment. */
   readonly #trying = new Set<string>()
+  /** By name: a virtual machine takes a while to shut down. */
+  readonly #removing = new Map<string, Promise<void>>()
 
   constructor(
     incus: IncusConnection,
@@ -128,16 +130,24 @@ export class InstanceStarter {
     }
   }
 
-  /** Whatever runs in it. One that is stopped by somebody else at this moment can be neither stopped nor deleted. */
+  /**
+   * Whatever runs in it, once, however often it is asked for meanwhile. One that is stopped by somebody else at this
+   * moment can be neither stopped nor deleted.
+   */
   remove(instance: Pick<Instance, 'name' | 'type'>): Promise<void> {
-    return again(
+    const { name } = instance
+    const before = this.#removing.get(name)
+    if (before) return before
+    const removing = again(
       busyPausesMs,
       () => this.#removeNow(instance),
       (err) => {
-        this.#log.debug({ instance: instance.name, err }, 'an instance could not be removed; tried again')
+        this.#log.debug({ instance: name, err }, 'an instance could not be removed; tried again')
         return true
       }
-    )
+    ).finally(() => this.#removing.delete(name))
+    this.#removing.set(name, removing)
+    return removing
   }
 
   async #removeNow({ name, type }: Pick<Instance, 'name' | 'type'>): Promise<void> {
