@@ -1,7 +1,7 @@
 import t from 'tap'
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { copyFile, mkdir, readFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { incusBackend } from '@interlink-ts/plugins/incus'
@@ -110,6 +110,20 @@ void t.test('what goes wrong with Incus', async (t) => {
       await none()
     }
   )
+
+  t.test("the server's own certificate is believed as its file has it now", async (t) => {
+    const tls = await trustedBy(lab, 'known')
+    const { client } = await startIncusPlugin(t, lab, undefined, { url: lab.url, tls })
+    await eventually(async () => (await client.ping()).ok)
+    await copyFile(tls.certFile, tls.caFile)
+    await eventually(async () => !(await client.ping()).ok)
+    const pod = incusPod('echo known')
+    await t.rejects(client.create(pod), { code: 'PLUGIN_BACKEND_FAILED', message: /certificate/ })
+    await writeFile(tls.caFile, lab.certificate)
+    await eventually(() => client.create(pod).catch(() => undefined), { deadlineMs: 120_000, everyMs: 1000 })
+    await whenStatus(client, pod, isOver, 60_000)
+    t.equal(await logOf(client, pod), 'known\n')
+  })
 
   t.test('two plugins on one server know their own pods alone, even one that both are given', async (t) => {
     const orphans = { policy: 'cancel' as const, afterSeconds: 1 }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
@@ -100,6 +101,29 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
       await end(...spread, ...wished, home, reader)
     }
   )
+
+  await t.test('what only one of the servers cannot hold is told with its name', async (t) => {
+    if (!requireReal(t, existsSync('/usr/bin/btrfs') ? undefined : 'btrfs-progs is missing')) return
+    for (const lab of labs) await lab.run('profile', 'create', 'sized')
+    await far.run('storage', 'create', 'sized', 'btrfs', 'size=512MiB')
+    await far.run('profile', 'device', 'add', 'sized', 'root', 'disk', 'path=/', 'pool=sized')
+    const { client } = await startIncusPlugin(t, near, undefined, {
+      ...options,
+      profiles: ['default', 'sized']
+    })
+    const noticesOf = async (annotations: Record<string, string>) => {
+      const pod = stay({ annotations, container: { resources: { limits: { 'ephemeral-storage': '200M' } } } })
+      await client.create(pod)
+      const { notices = [] } = await whenStatus(client, pod, isRunning)
+      await client.delete(refOf(pod))
+      return notices.map(({ message }) => message)
+    }
+    const open =
+      'the use of local storage is not limited: the storage pool of the instance cannot hold a size'
+    t.same(await noticesOf({}), [`on near: ${open}`])
+    t.same(await noticesOf({ 'interlink.io/incus-location': 'near' }), [open])
+    t.same(await noticesOf({ 'interlink.io/incus-location': 'far' }), [])
+  })
 
   await t.test('devices choose the server: nobody’s before lent ones, and the owner’s own', async (t) => {
     const asking = (namespace: string) =>

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PluginError, refused } from '../errors.ts'
 import type { Backend, BackendState, HeldJob, Job, Plan, Streams, SubmittedJob } from '../kit/backend.ts'
+import type { Notice } from '../kit/plan/plan.ts'
 import type { Card } from '../kit/devices/card.ts'
 import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { chooseServer, serversFor } from './choose-server.ts'
@@ -77,11 +78,33 @@ export class Federation implements Backend {
   async render(...[plan, dir]: Parameters<Backend['render']>) {
     await this.#lookForMachines(plan)
     const found = serversFor(plan, this.#servers, this.#machineless)
-    if (!('refusals' in found)) return this.#named(found.names[0]!).backend.render(plan, dir)
+    if (!('refusals' in found)) return this.#renderedBy(found.names, plan, dir)
     const rendered = await this.#members[0]!.backend.render(plan, dir)
     const others = 'refusals' in rendered ? rendered.refusals : []
     const told = new Set(found.refusals.map(({ field }) => field))
     return { refusals: [...others.filter(({ field }) => !told.has(field)), ...found.refusals] }
+  }
+
+  /** As the first of them shows it; what not all of them tell says who does. Who is away is not asked. */
+  async #renderedBy(names: readonly string[], plan: Plan, dir: string) {
+    const members = names.map((name) => this.#named(name))
+    const near = members.filter(({ away }) => away === undefined)
+    const asked = near.length > 0 ? near : members.slice(0, 1)
+    const all = await Promise.all(
+      asked.map(async ({ name, backend }) => ({ name, rendered: await backend.render(plan, dir) }))
+    )
+    const { rendered } = all[0]!
+    if ('refusals' in rendered) return rendered
+    const told = new Map<string, { readonly notice: Notice; readonly by: string[] }>()
+    for (const { name, rendered } of all)
+      for (const notice of 'refusals' in rendered ? [] : rendered.notices) {
+        const key = `${notice.reason} ${notice.message}`
+        told.set(key, { notice, by: [...(told.get(key)?.by ?? []), name] })
+      }
+    const notices = [...told.values()].map(({ notice, by }) =>
+      by.length === all.length ? notice : { ...notice, message: `on ${by.join(', ')}: ${notice.message}` }
+    )
+    return { ...rendered, notices }
   }
 
   hostsFor(plan: Plan): readonly string[] {
