@@ -141,7 +141,7 @@ void t.test('interlink lab: remotes, projects and operations of two daemons', as
     // Incus still shows what has just ended.
     await eventually(async () => (await json<object[]>('operation', 'status')).length === 0)
     await two.run('launch', 'busybox', 'busy')
-    const running = two.run('exec', 'busy', '--', 'sleep', '50').catch(() => {})
+    const running = two.run('exec', 'busy', '--', 'sleep', '600').catch(() => {})
     const shown = await eventually(async () =>
       (await json<{ status: string }[]>('operation', 'status', 'site2:')).find(
         ({ status }) => status === 'Running'
