@@ -1,8 +1,10 @@
 import t from 'tap'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { stateOf } from '../support/backend-cluster.ts'
-import { freePort } from '../support/free-port.ts'
+import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { venv } from '../support/venv.ts'
 import { startHtcondorCluster } from './htcondor-plugin.ts'
@@ -49,12 +51,18 @@ t.test('a Dask cluster of a scheduler and four workers counts primes on the pool
   t.teardown(() => lab.close())
   t.teardown(() => cluster.stop())
   const { apply, until, kubectl } = await startHtcondorCluster(t, lab.options, 'interlink', cluster)
-  const port = await freePort()
+  const file = join(lab.dir, 'scheduler.json')
   await apply(
-    podOf('scheduler', ['-m', 'distributed.cli.dask_scheduler', '--port', `${port}`, '--no-dashboard'])
+    podOf('scheduler', [
+      ...['-m', 'distributed.cli.dask_scheduler', '--port', '0', '--scheduler-file', file, '--no-dashboard']
+    ])
   )
   const { podIP } = await until('scheduler', (status) => stateOf(status, 'running'))
   t.equal(podIP, '127.0.0.1', 'the address of its machine, of which the pool tells')
+  const port = await eventually(async () => {
+    const { address } = JSON.parse(await readFile(file, 'utf8')) as { address: string }
+    return new URL(address).port
+  })
   for (const name of names)
     await apply(
       podOf(name, [

@@ -81,7 +81,7 @@ if (requireReal(t, missing)) {
       })
       t.match(
         idle.said('files'),
-        /^✗ files: shared: job \d+ still waits after 5 s.*; it is removed → .*with files: transfer a job did not run either/
+        /^✗ files: shared: job \d+\.\d+ still waits after 5 s.*; it is removed → .*with files: transfer a job did not run either/
       )
       const broken = await doctor(lab, { containers: { tool: '/nowhere' }, streams: { via: [] } })
       t.match(broken.said('apptainer'), /^✗ \/nowhere does not run on \S+: .* → .*options.submit.preamble/)
