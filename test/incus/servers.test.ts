@@ -57,6 +57,8 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     for (const pod of pods) await client.delete(refOf(pod))
     for (const pod of pods) await eventually(async () => (await statusOf(client, pod)) === undefined)
   }
+  const none = () =>
+    eventually(async () => (await Promise.all(labs.map(instancesOf))).every(({ length }) => length === 0))
   const resources = async (client: InterlinkClient) => (await client.ping()).parsed?.resources
   const offered = async (client: InterlinkClient) => Number((await resources(client))?.cpu)
   const waiting = 'until [ -e /go ]; do sleep 0.1; done'
@@ -123,6 +125,7 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     t.same(await noticesOf({}), [`on near: ${open}`])
     t.same(await noticesOf({ 'interlink.io/incus-location': 'near' }), [open])
     t.same(await noticesOf({ 'interlink.io/incus-location': 'far' }), [])
+    await none()
   })
 
   await t.test('devices choose the server: nobody’s before lent ones, and the owner’s own', async (t) => {
@@ -195,7 +198,7 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
       await whenStatus(second.client, pod, isOver)
       t.equal(await logOf(second.client, pod), 'done\n')
     }
-    for (const lab of labs) await eventually(async () => (await instancesOf(lab)).length === 0)
+    await none()
   })
 
   await t.test('namespaces have projects of their own, on one server or several', async (t) => {
