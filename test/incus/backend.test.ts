@@ -5,10 +5,8 @@ import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
 
-/** A pod waits until its test is ready, see `go`. */
-const waiting = 'until [ -e /go ]; do sleep 0.1; done'
 const counting = `${waiting}; i=0; while [ $i -lt 40 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3`
 const lines = Array.from({ length: 40 }, (_, index) => `line ${index}\n`).join('')
 
@@ -17,7 +15,7 @@ void t.test('pods as instances of a real Incus', async (t) => {
   const lab = await startIncusLab()
   t.teardown(() => lab.close())
   const none = async () => (await instancesOf(lab)).length === 0
-  const go = (name: string) => lab.run('exec', name, '--', 'touch', '/go')
+  const go = (name: string) => letGo(lab, name)
 
   t.test('a plugin that is killed and comes again loses nothing, and leaves no instance', async (t) => {
     const first = await startIncusPlugin(t, lab)

@@ -9,7 +9,7 @@ import { startInterlink } from '../support/interlink.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { fakeInventory, sliceUuids, startCardLab } from './fake-cards.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
 
 const slice = 'nvidia.com/mig-3g.20gb'
 const gpu = 'nvidia.com/gpu'
@@ -123,16 +123,13 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
       return { plugin, client }
     }
     const first = await run()
-    const [stays, ends] = [
-      asking(slice),
-      asking(slice, show.replace('sleep 600', 'until [ -e /go ]; do sleep 0.1; done'))
-    ]
+    const [stays, ends] = [asking(slice), asking(slice, show.replace('sleep 600', waiting))]
     await first.client.create(stays)
     const { PodJID } = await first.client.create(ends)
     const [held, over] = [await given(first.client, stays), await given(first.client, ends)]
     first.plugin.kill('SIGKILL')
     await first.plugin.ended
-    await lab.run('exec', PodJID, '--', 'touch', '/go')
+    await letGo(lab, PodJID)
     await eventually(async () => /^STOPPED/.test(await lab.run('list', PodJID, '-f', 'csv', '-c', 's')))
     const { client } = await run()
     await whenStatus(client, ends, isOver)

@@ -10,14 +10,13 @@ import { faketimeMissing } from '../support/faketime.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { startWay, trustedBy } from './incus-access.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
 
 void t.test('what goes wrong with Incus', async (t) => {
   if (!requireReal(t, incusMissing() ?? faketimeMissing())) return
   const lab = await startIncusLab()
   t.teardown(() => lab.close())
-  const waiting = 'until [ -e /go ]; do sleep 0.1; done'
-  const go = (name: string) => lab.run('exec', name, '--', 'touch', '/go')
+  const go = (name: string) => letGo(lab, name)
   /** Everything that could be left of a pod. */
   const all = async () =>
     JSON.stringify(

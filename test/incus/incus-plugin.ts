@@ -56,3 +56,10 @@ export async function instancesOf(lab: IncusLab): Promise<string[]> {
   const list = JSON.parse(await lab.run('list', '--format=json')) as { readonly name: string }[]
   return list.map(({ name }) => name)
 }
+
+/** Words of a pod that waits until its test is ready, see {@link letGo}. */
+export const waiting = 'until [ -e /go ]; do sleep 0.1; done'
+
+/** Lets the pod of an instance of the lab go on. */
+export const letGo = (lab: IncusLab, instance: string): Promise<string> =>
+  lab.run('exec', instance, '--', 'touch', '/go')

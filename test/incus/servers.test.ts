@@ -8,7 +8,7 @@ import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { startWay, trustedBy } from './incus-access.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
 
 const fpga = 'xilinx.com/fpga'
 const serverOf = (jobId: string) => jobId.split('/')[0]!
@@ -61,10 +61,9 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
     eventually(async () => (await Promise.all(labs.map(instancesOf))).every(({ length }) => length === 0))
   const resources = async (client: InterlinkClient) => (await client.ping()).parsed?.resources
   const offered = async (client: InterlinkClient) => Number((await resources(client))?.cpu)
-  const waiting = 'until [ -e /go ]; do sleep 0.1; done'
   const go = (jobId: string) => {
     const [server, name] = jobId.split('/') as [string, string]
-    return (server === 'near' ? near : far).run('exec', name, '--', 'touch', '/go')
+    return letGo(server === 'near' ? near : far, name)
   }
 
   const both = await eventually(() => offered(client))
