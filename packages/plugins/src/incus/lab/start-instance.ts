@@ -96,8 +96,12 @@ async function claim(found: Found): Promise<Binding | 'busy'> {
     throw error
   }
   const after = await holdersWithout(found, cards)
+  const before = {
+    profiles: record.profiles,
+    devices: Object.fromEntries(Object.keys(binding.devices).map((name) => [name, record.devices[name]!]))
+  }
   if (binding.cards.every((pci) => !after.has(pci))) return binding
-  await release(found)
+  await release(found, before)
   return 'busy'
 }
 
@@ -110,8 +114,11 @@ async function holdersWithout(
   return holdersOf(others, cards, Date.now())
 }
 
-/** What runs has its cards by running. */
-async function release(found: Found): Promise<void> {
-  const json = { config: { [claimKey]: '' } }
+/** What runs has its cards by running. @param before what an instance had that does not start with what was chosen */
+async function release(
+  found: Found,
+  before: Partial<Pick<InstanceRecord, 'profiles' | 'devices'>> = {}
+): Promise<void> {
+  const json = { ...before, config: { [claimKey]: '' } }
   await found.server.change('PATCH', instancePath(found), { json }).catch(() => {})
 }
