@@ -1,6 +1,5 @@
 import t from 'tap'
-
-import { chmod } from 'node:fs/promises'
+import { chmod, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { startHtcondorLab } from '@interlink-ts/dev-cluster/htcondor'
@@ -25,10 +24,10 @@ import { htcondorPrefix as prefix, htcondorUnprepared } from './prefix.ts'
 const patience = 180_000
 
 if (requireReal(t, htcondorUnprepared() ?? sshdMissing() ?? accountsMissing())) {
-  const names = ['s', 'a', 'b'].map((letter) => `ic${letter}${process.pid}`)
-  const { accounts, remove } = await makeAccounts(names, names.slice(1))
+  const names = ['s', 'a', 'b', 'c'].map((letter) => `ic${letter}${process.pid}`)
+  const { accounts, remove } = await makeAccounts(names, names.slice(1, 3))
   t.teardown(remove)
-  const [service, alice, bob] = accounts as [Owner, Owner, Owner]
+  const [service, alice, bob, carol] = accounts as [Owner, Owner, Owner, Owner]
   type Owner = (typeof accounts)[number]
   const [lab, sshd] = await Promise.all([
     startHtcondorLab({ prefix, nodes: 1, users: accounts }),
@@ -117,6 +116,65 @@ if (requireReal(t, htcondorUnprepared() ?? sshdMissing() ?? accountsMissing())) 
       }
     }
   )
+
+  t.test(
+    'an orphaned job of a user is found and ended; what other namespaces have is the account’s',
+    async (t) => {
+      const users = { ...throughSudo.users, unmapped: 'account' }
+      const options = { ssh: { ...throughSudo.ssh, directory: join(service.home, 'jobs') }, users }
+      const first = await startHtcondorPlugin(t, lab, undefined, options)
+      const owned = [
+        [podIn('physics', 'sleep 600'), alice],
+        [podIn('chemistry', 'sleep 600'), bob],
+        [podIn('default', 'id -un; sleep 600'), service]
+      ] as const
+      const ids = await Promise.all(owned.map(async ([pod]) => (await first.client.create(pod)).PodJID))
+      for (const [index, [pod, user]] of owned.entries()) {
+        await whenStatus(first.client, pod, isRunning, patience)
+        t.equal(await ownerOf(ids[index]!), user.name)
+      }
+      const [[lost], [kept], [others]] = owned
+      await eventually(async () => (await logOf(first.client, others)) === `${service.name}\n`, {
+        deadlineMs: patience
+      })
+      await first.close()
+      await rm(join(first.root, `physics-${lost.pod.metadata.uid}`), { recursive: true, maxRetries: 10 })
+      const orphans = { policy: 'cancel', afterSeconds: 1 } as const
+      const { client } = await startHtcondorPlugin(t, lab, join(first.root, '..'), options, { orphans })
+      await eventually(async () => (await ownerOf(ids[0]!)) === '', { deadlineMs: patience })
+      for (const [index, pod] of [
+        [1, kept],
+        [2, others]
+      ] as const) {
+        t.equal(await ownerOf(ids[index]!), owned[index]![1].name, 'whoever else has jobs')
+        await client.delete(refOf(pod))
+        await eventually(async () => (await ownerOf(ids[index]!)) === '', { deadlineMs: patience })
+      }
+    }
+  )
+
+  t.test('doctor tries each user, by a job of each', async (t) => {
+    const context = { root: join(lab.dir, 'doctor'), log: { debug() {}, info() {}, warn() {}, error() {} } }
+    const users = { through: 'sudo', namespaces: { ...namespaces, guests: [carol.name] } }
+    const options = { ...lab.options, ...throughSudo, users, containers: { runtime: 'host' } }
+    const backend = htcondorBackend.create(options, context)
+    const checks = await backend.check()
+    await backend.close!()
+    const of = (name: string) => checks.filter((check) => check.name.startsWith(`${name}: `))
+    for (const { name } of [alice, bob]) {
+      t.same(
+        of(name).filter(({ ok }) => !ok),
+        [],
+        `${name}: all is well`
+      )
+      t.match(
+        of(name).map(({ name, detail }) => `${name} ${detail}`),
+        new RegExp(`${name}: files shared: .* is written by a job on `)
+      )
+    }
+    t.match(of(carol.name), [{ ok: false, detail: /sudo to/ }])
+    t.equal((await lab.run('condor_q', '-allusers', '-af', 'ClusterId')).trim(), '', 'no job is left')
+  })
 
   t.test('options that contradict each other are refused', async (t) => {
     const context = { root: lab.dir, log: { debug() {}, info() {}, warn() {}, error() {} } }
