@@ -5,7 +5,7 @@ import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
+import { incusPod, instancesOf, isWithoutImage, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
 
 const counting = `${waiting}; i=0; while [ $i -lt 40 ]; do echo "line $i"; i=$((i+1)); sleep 0.1; done; exit 3`
 const lines = Array.from({ length: 40 }, (_, index) => `line ${index}\n`).join('')
@@ -104,9 +104,7 @@ void t.test('pods as instances of a real Incus', async (t) => {
       const pods = Array.from({ length: 5 }, () => incusPod('echo here', { container: { image: 'later' } }))
       for (const each of [other, ...pods]) {
         await first.client.create(each)
-        const { containers } = await whenStatus(first.client, each, ({ containers }) =>
-          containers[0]?.state?.waiting?.reason?.startsWith('ErrImage')
-        )
+        const { containers } = await whenStatus(first.client, each, isWithoutImage)
         t.match(containers[0]!.state!.waiting!.message, /later|alias|not found/i)
       }
       await first.client.delete(refOf(other))

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import type { IncusLab } from '@interlink-ts/dev-cluster/incus'
 import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
-import type { RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import type { PodStatus, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { startPlugin, type PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { scriptPod, type ScriptPod } from '../slurm/slurm-plugin.ts'
@@ -32,7 +32,8 @@ export async function startIncusPlugin(
     config: {
       listen: `unix://${join(dir, 'plugin.sock')}`,
       root,
-      options: { url: `unix://${lab.socket}`, ...options },
+      // What is refused in words is refused by the create, however slow this machine is.
+      options: { url: `unix://${lab.socket}`, createSeconds: 120, ...options },
       retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
       listSeconds: 0.5,
       lostSeconds: 2,
@@ -50,6 +51,10 @@ export async function startIncusPlugin(
 /** A pod of one container that runs a script in an instance of the lab's image. */
 export const incusPod = (script: string, { container, ...pod }: ScriptPod = {}): RetrievedPodData =>
   scriptPod(script, { ...pod, container: { image: 'busybox', ...container } })
+
+/** The image of a pod is not to be had. */
+export const isWithoutImage = ({ containers }: PodStatus) =>
+  /^(ErrImagePull|ImagePullBackOff)$/.test(containers[0]?.state?.waiting?.reason ?? '')
 
 /** Names of all instances that the lab has. */
 export async function instancesOf(lab: IncusLab): Promise<string[]> {

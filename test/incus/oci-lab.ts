@@ -9,9 +9,9 @@ import { secondIncusMissing, startSecondIncus } from './second-incus.ts'
 const call = promisify(execFile)
 
 /** A private Incus 7.0 beside a registry that it trusts. */
-export interface OciLab {
+export interface OciLab<R extends Registry = Registry> {
   readonly lab: IncusLab
-  readonly registry: Registry
+  readonly registry: R
   /** What images are made of: the lab's busybox. */
   readonly root: string
   /** Of the backend. */
@@ -21,8 +21,11 @@ export interface OciLab {
 
 export const ociLabMissing = (): string | undefined => secondIncusMissing() ?? registryMissing()
 
-export async function startOciLab(): Promise<OciLab> {
-  const registry = await startRegistry({ open: true, tls: true })
+export const startOciLab = (): Promise<OciLab> => ociLabOf(startRegistry({ open: true, tls: true }))
+
+/** With a registry that speaks TLS. */
+export async function ociLabOf<R extends Registry>(starting: Promise<R>): Promise<OciLab<R>> {
+  const registry = await starting
   const close = async () => {
     await lab?.close()
     await registry.close()

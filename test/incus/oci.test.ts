@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import type { ImageConfig } from '../support/registry.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, isWithoutImage, startIncusPlugin } from './incus-plugin.ts'
 import { ociLabMissing, startOciLab } from './oci-lab.ts'
 
 const own: ImageConfig = {
@@ -75,9 +75,7 @@ void t.test('images of a registry on a real Incus 7.0', async (t) => {
   t.test('a tag that is not there is waited for, in the words of the registry', async (t) => {
     const pod = incusPod('true', { container: { image: `${registry.host}/lab/own:none` } })
     await client.create(pod)
-    const { containers } = await whenStatus(client, pod, ({ containers }) =>
-      containers[0]?.state?.waiting?.reason?.startsWith('ErrImage')
-    )
+    const { containers } = await whenStatus(client, pod, isWithoutImage)
     t.match(
       containers[0]!.state!.waiting!.message,
       /lab\/own:none: Error parsing image name .*: reading manifest none in .*: manifest unknown$/

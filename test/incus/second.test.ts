@@ -2,7 +2,7 @@ import t from 'tap'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, isWithoutImage, startIncusPlugin } from './incus-plugin.ts'
 import { secondIncusMissing, startSecondIncus } from './second-incus.ts'
 
 void t.test('Incus 7.0 runs pods as 6.0 does', async (t) => {
@@ -37,9 +37,7 @@ void t.test('Incus 7.0 runs pods as 6.0 does', async (t) => {
   t.test('what fails is told in the words of Incus, and no instance is left', async (t) => {
     const missing = incusPod('true', { container: { image: 'nowhere' } })
     await client.create(missing)
-    const { containers } = await whenStatus(client, missing, ({ containers }) =>
-      containers[0]?.state?.waiting?.reason?.startsWith('ErrImage')
-    )
+    const { containers } = await whenStatus(client, missing, isWithoutImage)
     t.match(containers[0]!.state!.waiting!.message, /^image nowhere: Image not provided/)
     await client.delete(refOf(missing))
     await eventually(async () => (await statusOf(client, missing)) === undefined)

@@ -48,7 +48,7 @@ export function registryMissing(): string | undefined {
   return busybox ? undefined : 'busybox is missing; apt-get install busybox-static'
 }
 
-/** `open`: nobody is asked for a password. `tls`: behind a certificate of its own; openssl-req(1). */
+/** `open`: nobody is asked for a password. `tls`: behind a certificate of its own. */
 export async function startRegistry({ open = false, tls = false } = {}): Promise<Registry> {
   const directory = temporaryDirectory('registry')
   const dir = directory.path
@@ -71,12 +71,7 @@ export async function startRegistry({ open = false, tls = false } = {}): Promise
       ''
     ].join('\n')
   )
-  if (tls) {
-    const files = ['-keyout', join(dir, 'tls.key'), '-out', join(dir, 'tls.crt')]
-    const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-    await call('openssl', ['req', '-x509', ...kind, ...files, ...names])
-  }
+  if (tls) await writeCertificate(dir)
   // To whom speaks HTTP, a server behind TLS says that this was wrong.
   const ready = tls ? 400 : open ? 200 : 401
   const log = openSync(join(dir, 'log'), 'w')
@@ -130,6 +125,14 @@ export async function startRegistry({ open = false, tls = false } = {}): Promise
     resume: () => signalGroup(child, 'SIGCONT'),
     close
   }
+}
+
+/** `tls.crt` and `tls.key` of a server on loopback; openssl-req(1). */
+export async function writeCertificate(dir: string): Promise<void> {
+  const files = ['-keyout', join(dir, 'tls.key'), '-out', join(dir, 'tls.crt')]
+  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  await call('openssl', ['req', '-x509', ...kind, ...files, ...names])
 }
 
 /** The registry knows passwords by bcrypt alone, which the C library has; crypt(5). */

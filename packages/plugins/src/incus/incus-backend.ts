@@ -37,6 +37,7 @@ import { JobMirror } from './job-mirror.ts'
 import { renderLaunches } from './launches.ts'
 import { IncusOptions } from './options.ts'
 import { MachineBoot } from './machine-boot.ts'
+import { OwnInstances } from './own-instances.ts'
 import { noMachines, readWishes } from './pod-wishes.ts'
 import { whyNoMachines } from './server-machines.ts'
 import { stopInstance } from './stop-instance.ts'
@@ -81,6 +82,7 @@ class IncusBackend implements ServerBackend {
   /** Ends the look at the files of certificates. */
   readonly #following: Promise<() => void> | undefined
   readonly #mirror: JobMirror
+  readonly #own: OwnInstances
   readonly #starter: InstanceStarter
   readonly #boot: MachineBoot
   readonly #access: HubAccess
@@ -107,7 +109,9 @@ class IncusBackend implements ServerBackend {
     this.#access = access
     this.#addresses = new Addresses(this.#incus)
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => this.#onEnd(instance))
-    this.#starter = new InstanceStarter(this.#incus, options, { mirror: this.#mirror, log: context.log })
+    this.#own = new OwnInstances(this.#incus, context.log)
+    const parts = { mirror: this.#mirror, own: this.#own, log: context.log }
+    this.#starter = new InstanceStarter(this.#incus, options, parts)
     this.#boot = new MachineBoot(this.#incus, bootSeconds * 1000, context.log)
   }
 
@@ -165,21 +169,8 @@ class IncusBackend implements ServerBackend {
     return { jobId: instanceName(job.uid) }
   }
 
-  /**
-   * One that has never got its job is none: another is made. A virtual machine gets it after it is known as submitted:
-   * one that is stopped before has not.
-   */
   async find(job: Job) {
-    const found = await this.#starter.own(instanceName(job.uid), job.uid, await this.#mark())
-    if (!found) return undefined
-    const { name, status } = found
-    const hasJob =
-      formOf(job.plan).startedBy === 'agent'
-        ? status !== 'Stopped'
-        : (await new InstanceFiles(this.#incus, name).read(`${jobPath}/conf`)) !== undefined
-    if (hasJob) return { jobId: name }
-    await this.#starter.remove(found)
-    return undefined
+    return (await this.#starter.find(job, await this.#mark())) ? { jobId: instanceName(job.uid) } : undefined
   }
 
   async list(jobs: readonly SubmittedJob[]) {
@@ -205,10 +196,11 @@ class IncusBackend implements ServerBackend {
 
   async #stateOf(job: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
     const { uid, jobId, dir } = job
-    if (this.#starter.isWaiting(uid)) return queued
+    if (this.#starter.isWaiting(uid) || (await this.#takesUp(job, () => !this.#cancelled.has(uid))))
+      return queued
     if (!instance) {
       this.#mirror.forget(jobId)
-      return (await this.#takesUp(uid, dir)) ? queued : { phase: 'gone' }
+      return { phase: 'gone' }
     }
     const isMachine = instance.type === 'virtual-machine'
     if (instance.status === 'Stopped') {
@@ -230,20 +222,25 @@ class IncusBackend implements ServerBackend {
     return { phase: 'active', ...withAddress(hasNetwork ? await this.#addresses.look(jobId) : undefined) }
   }
 
-  /** A plugin before this one has waited for the image. */
-  async #takesUp(uid: string, dir: string): Promise<boolean> {
+  /** A plugin before this one has not come to the end of its start. @param isWanted at the moment that decides */
+  async #takesUp({ uid, dir, begun }: SubmittedJob, isWanted = () => true): Promise<boolean> {
+    if (begun) return false
     const { images, supervisor, finished } = await readJobState(dir)
-    if (images.size === 0 || supervisor || finished || this.#cancelled.has(uid)) return false
+    if (images.size === 0 || supervisor || finished) return false
     const plan = (await readJson(planFile(dir))) as Plan
-    await this.#starter.start({ uid, dir, plan }, await this.#mark())
+    const mark = await this.#mark()
+    if (!isWanted()) return false
+    this.#starter.resume({ uid, dir, plan }, mark)
     return true
   }
 
-  async cancel({ uid, jobId, dir }: SubmittedJob, graceSeconds: number) {
+  async cancel(job: SubmittedJob, graceSeconds: number) {
+    const { uid, jobId, dir } = job
     await writeDurable(join(dir, 'stop'), `${graceSeconds}\n`)
     const now = Date.now()
     const since = this.#cancelled.get(uid) ?? now
     this.#cancelled.set(uid, since)
+    if (!this.#starter.isWaiting(uid)) await this.#takesUp(job)
     if ((await this.#starter.giveUp({ uid, dir })) || (await this.#boot.giveUp({ uid, dir }))) return
     try {
       if (now - since > (graceSeconds + patience) * 1000) await this.#stop(jobId)
@@ -277,8 +274,9 @@ class IncusBackend implements ServerBackend {
 
   /** What has got the same name elsewhere is not touched. */
   async abandon({ uid, jobId }: HeldJob) {
-    const own = await this.#starter.own(jobId, uid, await this.#mark())
-    if (own) await this.#starter.remove(own)
+    if (this.#starter.isDropping(uid)) return
+    const own = await this.#own.find(jobId, uid, await this.#mark())
+    if (own) await this.#own.remove(own)
   }
 
   async release({ uid, jobId, dir }: SubmittedJob) {

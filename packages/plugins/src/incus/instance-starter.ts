@@ -1,217 +1,260 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PluginError } from '../errors.ts'
 import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
-import { packJob } from '../kit/jobs/pack-job.ts'
 import { endUnbegun } from './end-unbegun.ts'
+import { jobPath } from './first-program.ts'
 import { formOf } from './form-of.ts'
-import { missingDevice } from './instance-devices.ts'
-import { instanceName, instanceRequest, isMarked, profilesOf, type Marked } from './instance.ts'
-import { writeIncusFiles } from './job-files.ts'
+import { ImageNotHad, InstanceLauncher, makingOf, type Starting } from './instance-launcher.ts'
+import { instanceName } from './instance.ts'
 import type { JobMirror } from './job-mirror.ts'
-import { needOci, ociImage, takeImage, wordsOfPull } from './oci-image.ts'
 import type { IncusOptions } from './options.ts'
-import { rootDiskOf } from './root-disk.ts'
-import { again, IncusError, type IncusConnection } from './rest/index.ts'
-import { stopInstance } from './stop-instance.ts'
+import type { OwnInstances } from './own-instances.ts'
+import { InstanceFiles, type IncusConnection, type Operation } from './rest/index.ts'
 
 /** As a kubelet: 10 s, doubled to 5 min. */
 const firstMs = 10_000
 const longestMs = 300_000
-const busyPausesMs = [500, 2000, 5000, 10_000] as const
 
-export interface Instance extends Marked {
-  readonly name: string
-  /** `container` or `virtual-machine`. */
-  readonly type: string
-  readonly status: string
+interface Attempt {
+  /**
+   * `taking`: what a plugin before has left is looked at. `making`: it may take minutes, of which most are for the
+   * image. `resting`: until it is tried again.
+   */
+  phase: 'taking' | 'making' | 'starting' | 'resting'
+  failures: number
+  isGivenUp: boolean
+  operation?: Operation
+  timer?: NodeJS.Timeout
+  /** Called when Incus has taken the instance on. */
+  onTaken?: () => void
 }
 
-type Starting = Pick<Job, 'uid' | 'dir' | 'plan'>
+interface Told {
+  /** In the words of a kubelet. */
+  readonly reason: 'Pulling' | 'ErrImagePull' | 'ImagePullBackOff' | 'CreateContainerError'
+  readonly message: string
+}
 
-/** Makes the instances of pods and starts them; where an image is not to be had, again and again. */
+/**
+ * Has the instances of pods made and started. What takes its time, such as an image that is fetched, goes on while the
+ * pod waits; what fails then is tried again and again. What is in the job directory and on the server says how far that
+ * came, so that a plugin which is started anew goes on there.
+ */
 export class InstanceStarter {
   readonly #incus: IncusConnection
-  readonly #options: IncusOptions
-  readonly #mirror: JobMirror
+  readonly #own: OwnInstances
   readonly #log: BackendContext['log']
-  /** By UID: when it is tried again. */
-  readonly #waiting = new Map<string, NodeJS.Timeout>()
-  /** By UID: tried again at this moment. */
-  readonly #trying = new Set<string>()
-  /** By name: a virtual machine takes a while to shut down. */
-  readonly #removing = new Map<string, Promise<void>>()
+  readonly #createMs: number
+  readonly #launcher: InstanceLauncher
+  /** By UID. */
+  readonly #attempts = new Map<string, Attempt>()
+  /** By UID: given up while Incus makes the instance, which is removed when it is there. */
+  readonly #dropping = new Set<string>()
+  #closed = false
 
   constructor(
     incus: IncusConnection,
     options: IncusOptions,
-    { mirror, log }: { readonly mirror: JobMirror; readonly log: BackendContext['log'] }
+    {
+      mirror,
+      own,
+      log
+    }: { readonly mirror: JobMirror; readonly own: OwnInstances; readonly log: BackendContext['log'] }
   ) {
     this.#incus = incus
-    this.#options = options
-    this.#mirror = mirror
+    this.#own = own
     this.#log = log
+    this.#createMs = options.createSeconds * 1000
+    this.#launcher = new InstanceLauncher(incus, options, mirror, own)
   }
 
-  /** Its image is waited for; there is no instance yet that anybody may look into or make. */
+  /** There is no instance yet that anybody may look into or make. */
   isWaiting(uid: string): boolean {
-    return this.#waiting.has(uid) || this.#trying.has(uid)
+    return this.#attempts.has(uid)
+  }
+
+  isDropping(uid: string): boolean {
+    return this.#dropping.has(uid)
   }
 
   /**
    * Resolves when the instance runs and has its job, when a virtual machine boots, or when its image is waited for.
    * @throws PluginError `PLUGIN_BACKEND_REFUSED` for good; any other error where a later try may do. No instance is left.
    */
-  async start(job: Starting, mark: string, pauseMs = firstMs): Promise<void> {
-    const disk = await rootDiskOf(this.#incus, job.plan, profilesOf(job.plan, this.#options))
-    await writeIncusFiles(job.plan, job.dir, disk?.bytes)
-    const name = instanceName(job.uid)
-    const form = formOf(job.plan)
-    const { image } = job.plan.containers[0]!
-    const isOci = ociImage(image, this.#options.remotes) !== undefined
-    if (isOci) await needOci(this.#incus, image)
-    // A machine gets its job when it has booted, as it is then; what an OCI image runs is known once there is an
-    // instance of it.
-    const isBrought = form.startedBy === 'init'
-    const packed = isBrought && !isOci ? packJob(job.dir) : undefined
-    packed?.catch(() => {})
+  async start(job: Starting, mark: string): Promise<void> {
+    const attempt = this.#begin(job.uid, 'making')
+    const launched = this.#launch(job, mark, attempt)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      attempt.onTaken = () => (timer = setTimeout(resolve, this.#createMs))
+    })
     try {
-      await this.#incus.change('POST', '/1.0/instances', {
-        json: instanceRequest(job.plan, mark, this.#options, disk)
-      })
-    } catch (error) {
-      if (disk && isOfSize(error)) {
-        const reason = `the image takes more than the ${disk.bytes} bytes of the pod's ephemeral-storage limits, which count it; raise them (${error.message})`
-        throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason })
-      }
-      if (isOfImage(error))
-        return this.#wait(job, mark, pauseMs, wordsOfPull(image, error.message, this.#options.remotes))
-      // It may have been made all the same, or before; the next try makes one that has what is asked for now.
-      const made = await this.own(name, job.uid, mark)
-      if (made) await this.remove(made)
-      throw refusal(error)
+      await Promise.race([launched, late])
+    } finally {
+      clearTimeout(timer)
+      delete attempt.onTaken
     }
-    try {
-      if (isOci) await takeImage(this.#incus, name, { dir: job.dir, image })
-      await this.#incus.change('PUT', `/1.0/instances/${name}/state`, { json: { action: 'start' } })
-      if (isBrought) await this.#mirror.begin(name, job.dir, await (packed ?? packJob(job.dir)))
-    } catch (error) {
-      await this.remove({ name, type: form.type }).catch((err: unknown) =>
-        this.#log.warn({ uid: job.uid, instance: name, err }, 'an instance that did not start is left')
-      )
-      throw missingDevice(job.plan, error) ?? refusal(error)
-    }
-    await this.#tell(job, undefined)
+    if (attempt.phase === 'making') this.#follow(job, mark, attempt, launched)
+    else await launched
+  }
+
+  /** What was begun by a plugin before this one: goes on with what there is. */
+  resume(job: Starting, mark: string): void {
+    if (this.isWaiting(job.uid)) return
+    const attempt = this.#begin(job.uid, 'taking')
+    this.#follow(job, mark, attempt, this.#take(job, mark, attempt))
+  }
+
+  /**
+   * Whether there is an instance that has its job or is being made. One that has never got its job is none: another is
+   * made. A virtual machine gets it after it is known as submitted: one that is stopped before has not.
+   */
+  async find(job: Starting, mark: string): Promise<boolean> {
+    return (
+      (await makingOf(this.#incus, instanceName(job.uid))) !== undefined || (await this.#hasJob(job, mark))
+    )
   }
 
   /** It ends before it has begun. Resolves with whether it did. */
   async giveUp({ uid, dir }: Pick<Job, 'uid' | 'dir'>): Promise<boolean> {
-    const timer = this.#waiting.get(uid)
-    if (!timer) return false
-    clearTimeout(timer)
-    this.#waiting.delete(uid)
+    const attempt = this.#attempts.get(uid)
+    if (attempt?.phase !== 'making' && attempt?.phase !== 'resting') return false
+    attempt.isGivenUp = true
+    this.#attempts.delete(uid)
+    clearTimeout(attempt.timer)
+    if (attempt.phase === 'making') this.#dropping.add(uid)
+    if (attempt.operation) this.#cancel(attempt.operation)
     await endUnbegun(dir)
     return true
   }
 
   close(): void {
-    for (const timer of this.#waiting.values()) clearTimeout(timer)
+    this.#closed = true
+    for (const { timer } of this.#attempts.values()) clearTimeout(timer)
   }
 
-  /** The instance of this name, where it is this plugin's and that pod's. */
-  async own(name: string, uid: string, mark: string): Promise<Instance | undefined> {
+  #begin(uid: string, phase: Attempt['phase']): Attempt {
+    const attempt: Attempt = { phase, failures: 0, isGivenUp: false }
+    this.#attempts.set(uid, attempt)
+    return attempt
+  }
+
+  async #take(job: Starting, mark: string, attempt: Attempt): Promise<void> {
+    const making = await makingOf(this.#incus, instanceName(job.uid))
+    if (making || !(await this.#hasJob(job, mark))) return this.#launch(job, mark, attempt, making)
+    await this.#tell(job, undefined)
+    this.#attempts.delete(job.uid)
+  }
+
+  async #hasJob({ uid, plan }: Starting, mark: string): Promise<boolean> {
+    const found = await this.#own.find(instanceName(uid), uid, mark)
+    if (!found) return false
+    const { name, status } = found
+    const hasJob =
+      formOf(plan).startedBy === 'agent'
+        ? status !== 'Stopped'
+        : (await new InstanceFiles(this.#incus, name).read(`${jobPath}/conf`)) !== undefined
+    if (!hasJob) await this.#own.remove(found)
+    return hasJob
+  }
+
+  async #launch(job: Starting, mark: string, attempt: Attempt, making?: Operation): Promise<void> {
+    const { uid, plan } = job
+    attempt.phase = 'making'
     try {
-      const found = await this.#incus.get<Instance>(`/1.0/instances/${name}`)
-      return isMarked(found.config, uid, mark) ? found : undefined
+      // Before there is anything: a plugin that is started anew knows by it what is not finished.
+      await this.#tell(job, { reason: 'Pulling', message: `Pulling image "${plan.containers[0]!.image}"` })
+      const steps = {
+        onMaking: (operation: Operation) => {
+          attempt.operation = operation
+          attempt.onTaken?.()
+          if (attempt.isGivenUp) this.#cancel(operation)
+        },
+        onMade: () => {
+          delete attempt.operation
+          attempt.phase = 'starting'
+        },
+        isGivenUp: () => attempt.isGivenUp
+      }
+      await this.#launcher.launch(job, mark, steps, making)
+      await this.#tell(job, undefined)
+      this.#attempts.delete(uid)
     } catch (error) {
-      if (error instanceof IncusError && error.isMissing) return undefined
+      delete attempt.operation
+      if (error instanceof ImageNotHad && !attempt.isGivenUp) return this.#rest(job, mark, attempt, error)
+      this.#attempts.delete(uid)
       throw error
     }
   }
 
-  /**
-   * Whatever runs in it, once, however often it is asked for meanwhile. One that is stopped by somebody else at this
-   * moment can be neither stopped nor deleted.
-   */
-  remove(instance: Pick<Instance, 'name' | 'type'>): Promise<void> {
-    const { name } = instance
-    const before = this.#removing.get(name)
-    if (before) return before
-    const removing = again(
-      busyPausesMs,
-      () => this.#removeNow(instance),
-      (err) => {
-        this.#log.debug({ instance: name, err }, 'an instance could not be removed; tried again')
-        return true
-      }
-    ).finally(() => this.#removing.delete(name))
-    this.#removing.set(name, removing)
-    return removing
-  }
-
-  async #removeNow({ name, type }: Pick<Instance, 'name' | 'type'>): Promise<void> {
-    try {
-      // It has stopped already, or is not there: the deletion tells.
-      await stopInstance(this.#incus, { name, type }).catch((error: unknown) => error)
-      await this.#incus.change('DELETE', `/1.0/instances/${name}`)
-    } catch (error) {
-      if (!(error instanceof IncusError) || !error.isMissing) throw error
-    }
-  }
-
-  async #wait(job: Starting, mark: string, pauseMs: number, message: string): Promise<void> {
-    await this.#tell(job, message)
-    const again = () => {
-      this.#waiting.delete(job.uid)
-      this.#trying.add(job.uid)
-      void this.start(job, mark, Math.min(pauseMs * 2, longestMs))
-        .catch((err: unknown) => {
-          this.#log.warn({ uid: job.uid, err }, 'an instance could not be started; tried again')
-          return this.#wait(job, mark, Math.min(pauseMs * 2, longestMs), (err as Error).message)
-        })
+  /** Nobody else waits for it. */
+  #follow(job: Starting, mark: string, attempt: Attempt, launched: Promise<void>): void {
+    const { uid } = job
+    launched
+      .catch(async (err: unknown) => {
+        if (this.#closed) return
+        if (attempt.isGivenUp) return this.#drop(job, mark)
+        this.#log.warn({ uid, err }, 'an instance could not be started; tried again')
+        await this.#rest(job, mark, attempt, err as Error)
+      })
+      .catch((err: unknown) => {
         // Whoever lists the jobs takes it up.
-        .catch((err: unknown) => this.#log.warn({ uid: job.uid, err }, 'an instance is not waited for'))
-        .finally(() => this.#trying.delete(job.uid))
+        this.#attempts.delete(uid)
+        this.#log.warn({ uid, err }, 'an instance is not waited for')
+      })
+  }
+
+  /** Given up while it was made: whatever has become of it. */
+  async #drop({ uid }: Starting, mark: string): Promise<void> {
+    try {
+      const made = await this.#own.find(instanceName(uid), uid, mark)
+      if (made) await this.#own.remove(made)
+    } finally {
+      this.#dropping.delete(uid)
     }
-    const timer = setTimeout(again, pauseMs)
-    timer.unref()
-    this.#waiting.set(job.uid, timer)
+  }
+
+  async #rest(job: Starting, mark: string, attempt: Attempt, error: Error): Promise<void> {
+    attempt.phase = 'resting'
+    this.#attempts.set(job.uid, attempt)
+    const pauseMs = Math.min(firstMs * 2 ** attempt.failures, longestMs)
+    await this.#tell(job, failureOf(job, error, attempt.failures++))
+    if (attempt.isGivenUp || this.#closed) return
+    const again = () => this.#follow(job, mark, attempt, this.#launch(job, mark, attempt))
+    attempt.timer = setTimeout(again, pauseMs)
+    attempt.timer.unref()
+  }
+
+  /** Not all that Incus does can be cancelled; what it has made in the end is removed then. */
+  #cancel({ id }: Operation): void {
+    this.#incus
+      .change('DELETE', `/1.0/operations/${id}`)
+      .catch((err: unknown) => this.#log.debug({ operation: id, err }, 'an operation was not cancelled'))
   }
 
   /** Of all containers, which are of one image; see docs/reference/job-directory.md. */
-  async #tell({ plan, dir }: Starting, message: string | undefined): Promise<void> {
+  async #tell({ plan, dir }: Starting, told: Told | undefined): Promise<void> {
     await mkdir(join(dir, 'state'), { recursive: true, mode: 0o700 })
     for (const { name } of plan.containers) {
       const path = join(dir, 'state', `i.${name}`)
-      if (message === undefined) await rm(path, { force: true })
+      if (!told) await rm(path, { force: true })
       else
         await replaceMirrored(
           path,
-          Buffer.from(`reason=ErrImagePull\nmessage=${message.replaceAll('\n', ' ')}\n`)
+          Buffer.from(`reason=${told.reason}\nmessage=${told.message.replaceAll('\n', ' ')}\n`)
         )
     }
   }
 }
 
-/** There may be such an image later: unknown aliases and fingerprints, servers that are away. */
-const isOfImage = (error: unknown): error is IncusError =>
-  error instanceof IncusError && /image|alias|fingerprint|simplestreams|registry|skopeo/i.test(error.message)
-
-/** The image does not fit where the pod may write: with a quota, and on a disk of its own. */
-const isOfSize = (error: unknown): error is IncusError =>
-  error instanceof IncusError && /quota exceeded|exceeds specified volume size/i.test(error.message)
-
-/** What Incus says no to will not be right by being said again. */
-function refusal(error: unknown): unknown {
-  return error instanceof IncusError && isForGood(error)
-    ? new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason: error.message })
-    : error
+function failureOf({ plan }: Starting, error: Error, failures: number): Told {
+  const { message } = error
+  if (!(error instanceof ImageNotHad)) return { reason: 'CreateContainerError', message }
+  if (failures === 0) return { reason: 'ErrImagePull', message }
+  const { image } = plan.containers[0]!
+  return {
+    reason: 'ImagePullBackOff',
+    message: `Back-off pulling image "${image}": ErrImagePull: ${message}`
+  }
 }
-
-/**
- * A pod without limits in a project with quotas is answered with 500 by Incus 6.0. A client that is not let in may be
- * once its certificate is renewed.
- */
-const isForGood = (error: IncusError): boolean =>
-  (error.status < 500 && !error.isStranger) || /has no "limits\./.test(error.message)

@@ -86,6 +86,12 @@ export const IncusOptions = Type.Object(
       default: true,
       description: "instances with an NVIDIA card get the driver's libraries by nvidia-container-cli"
     }),
+    createSeconds: Type.Number({
+      default: 5,
+      exclusiveMinimum: 0,
+      description:
+        'for which a create waits until its instance is made; then it is answered, and the pod waits, such as for an image that is fetched'
+    }),
     bootSeconds: Type.Number({
       default: 600,
       exclusiveMinimum: 0,

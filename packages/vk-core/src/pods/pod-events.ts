@@ -37,7 +37,7 @@ export function createPodTeller(recorder: EventRecorder): PodTeller {
       tell(pod, 'Warning', 'BackOff', text, path)
     } else if (waiting.reason === 'ImagePullBackOff') {
       tell(pod, 'Normal', 'BackOff', waiting.message || `Back-off pulling image "${after.image}"`, path)
-    } else if (/^(Err)?Image|InvalidImage|RunContainerError/.test(waiting.reason ?? '')) {
+    } else if (/^(Err)?Image|InvalidImage|(Create|Run)ContainerError/.test(waiting.reason ?? '')) {
       tell(pod, 'Warning', 'Failed', `Error: ${waiting.message || waiting.reason}`, path)
     }
   }

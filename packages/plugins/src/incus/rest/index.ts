@@ -1,5 +1,5 @@
 export { again } from './again.ts'
-export { IncusError, IncusUnreachable, type Operation } from './answers.ts'
+export { IncusError, IncusUnreachable, isOver, Operation, succeeded } from './answers.ts'
 export { type Lifecycle } from './event-stream.ts'
 export { IncusConnection, type IncusOptions } from './incus-connection.ts'
 export { exec, type ExecSession } from './exec.ts'

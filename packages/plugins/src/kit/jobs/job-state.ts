@@ -22,7 +22,7 @@ export interface JobState {
   readonly notices: readonly ImageRecord[]
 }
 
-/** The words of a kubelet: `Pulling`, `Pulled`, `ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`. */
+/** The words of a kubelet: `Pulling`, `Pulled`, `ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`, `CreateContainerError`. */
 export interface ImageRecord {
   readonly reason: string
   readonly message: string

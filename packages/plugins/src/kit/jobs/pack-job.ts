@@ -2,7 +2,17 @@ import { spawn } from 'node:child_process'
 import { buffer } from 'node:stream/consumers'
 
 /** The plugin's own records stay with it: they hold what no job needs. */
-const own = ['plan.json', 'intent.json', 'job.json', 'deleted.json', 'stop', 'submit.lock', 'user', 'job.tar']
+const own = [
+  'plan.json',
+  'intent.json',
+  'job.json',
+  'deleted.json',
+  'stop',
+  'submit.lock',
+  'user',
+  'job.tar',
+  'state/i.*'
+]
 
 /** A job directory, or parts of it, as a tar archive, for a job that does not see it. */
 export async function packJob(dir: string, wanted: readonly string[] = ['.']): Promise<Buffer> {

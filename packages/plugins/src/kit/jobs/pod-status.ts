@@ -115,9 +115,10 @@ export const containerNotices = (state: JobState | undefined): Notice[] => [
   ...(state?.notices ?? [])
 ]
 
-const failedImage = (state: JobState | undefined, container: string) => {
+/** Its image is not to be had, or it cannot be made of it. */
+const notMade = (state: JobState | undefined, container: string) => {
   const image = state?.images.get(container)
-  return image && /^(Err)?Image/.test(image.reason) ? image : undefined
+  return image && /^((Err)?Image|CreateContainerError)/.test(image.reason) ? image : undefined
 }
 
 /** Whether a container may write to its log again. */
@@ -237,7 +238,7 @@ function containerState(
   }
   if (record?.state === 'running') return { running: { startedAt: time(record.startedAt ?? createdAt) } }
   const waits = kind === 'main' && !initialised ? 'PodInitializing' : 'ContainerCreating'
-  const image = failedImage(state, name)
+  const image = notMade(state, name)
   if (image && (record === undefined || record.reason === 'ContainerCreating')) return { waiting: image }
   const message = record?.message ?? (facts.backend?.phase === 'queued' ? facts.backend.message : undefined)
   return { waiting: { reason: record?.reason ?? waits, ...(message ? { message } : {}) } }
