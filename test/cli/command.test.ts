@@ -39,6 +39,47 @@ t.test('render shows the plan and the scripts of the rich example, and no secret
   t.ok(JSON.parse(shown.stdout))
 })
 
+t.test(
+  'render shows a pod with resource claims, with a placeholder for what the scheduler chooses',
+  async (t) => {
+    const directory = t.testdir({
+      'pod.yaml': JSON.stringify({
+        kind: 'Pod',
+        metadata: { name: 'p' },
+        spec: {
+          resourceClaims: [
+            { name: 'gpu', resourceClaimName: 'g' },
+            { name: 'board', resourceClaimName: 'b' }
+          ],
+          containers: [
+            {
+              ...{ name: 'main', image: 'busybox', command: ['true'] },
+              resources: { claims: [{ name: 'gpu', request: 'half' }, { name: 'board' }] }
+            }
+          ]
+        }
+      }),
+      'plugin.yaml': 'root: /tmp/x\ndevices: { inventory: /nowhere/cards.yaml }\n'
+    })
+    const args = ['render', `${directory}/pod.yaml`, '--backend', 'incus', '-o', 'json']
+    const { code, stdout, stderr } = await runInterlink(args)
+    t.equal(code, 0, stderr)
+    const { plan, notices, shown } = JSON.parse(stdout)
+    const devices = ['<claim gpu, request half>', '<claim board>']
+    t.same(plan.claimed, devices)
+    t.same(plan.containers[0].claimed, devices)
+    t.match(notices, [{ reason: 'ResourceClaims', message: /^<claim gpu, request half>, <claim board>: / }])
+    t.match(JSON.parse(shown[0].text).devices, { 'lent-0-0': devices[0], 'lent-1-0': devices[1] })
+    const refused = await runInterlink([...args, '--config', `${directory}/plugin.yaml`])
+    t.equal(refused.code, 1)
+    t.match(refused.stderr, /spec\.resourceClaims: .*ask for an extended resource/)
+    t.match(
+      (await runInterlink(['render', `${directory}/pod.yaml`, '--backend', 'slurm'])).stderr,
+      /resourceClaims/
+    )
+  }
+)
+
 t.test('render carries the 3D-GAN training pod unharmed, and warns of its quotes', async (t) => {
   const { stdout, stderr } = await runInterlink(['render', example('itwinai-3dgan.yaml')])
   t.match(stdout + stderr, /quotes/)

@@ -43,7 +43,10 @@ export async function idleBackend(
   const module = await backendModule(name)
   const config = await loadPluginConfig(module, { env: process.env, ...(path ? { path } : {}) })
   const backend = module.create(config.options, { root: root ?? config.root, log: createLogger('silent') })
-  return { backend, policy: await policyOf(config.policy, backend) }
+  const policy = await policyOf(config.policy, backend)
+  // Cards are lent by the plugin around the backend; whether by claims, a configuration without any leaves open.
+  const claims = module.takesDevices === true && (config.devices?.offers ?? 'claims') === 'claims'
+  return { backend, policy: { ...policy, backend: { ...policy.backend, claims } } }
 }
 
 async function importBackend(path: string): Promise<BackendModule> {

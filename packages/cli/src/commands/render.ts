@@ -13,6 +13,7 @@ import {
 } from '@interlink-ts/plugins/kit'
 import { collectTokens, createRequest, tokenKey } from '@interlink-ts/vk-core/model'
 import { idleBackend } from '../backends.ts'
+import { withPlaceholders } from '../claim-placeholders.ts'
 import { UsageError } from '../errors.ts'
 import { readInput, readManifests, type Manifests } from '../read-pod.ts'
 
@@ -28,7 +29,8 @@ interface RenderOptions {
 export async function render(file: string, options: RenderOptions): Promise<void> {
   const manifests = readManifests(await readInput(file), file)
   const { backend, policy } = await idleBackend(options.backend, { config: options.config, root: '/jobs' })
-  const plan = planOf(manifests, { file, node: options.node, policy })
+  const { pod, note } = withPlaceholders(manifests.pod)
+  const plan = planOf({ ...manifests, pod }, { file, node: options.node, policy })
   const dir = join('/', 'jobs', `${plan.pod.namespace}-${plan.pod.uid}`)
   const rendered = await backend.render(plan, dir)
   const refusals = 'refusals' in rendered ? rendered.refusals : []
@@ -37,7 +39,11 @@ export async function render(file: string, options: RenderOptions): Promise<void
       ? renderJob(plan, rendered.launches, dir, { inherit: rendered.inherit ?? [] }).files
       : []
   const shown = 'launches' in rendered ? (rendered.shown ?? []) : []
-  const notices = [...plan.notices, ...('notices' in rendered ? rendered.notices : [])]
+  const notices = [
+    ...(note === undefined ? [] : [{ reason: 'ResourceClaims', message: note }]),
+    ...plan.notices,
+    ...('notices' in rendered ? rendered.notices : [])
+  ]
 
   if (options.output === 'json')
     process.stdout.write(

@@ -27,7 +27,7 @@ import { Federation, type ServerBackend } from './federation.ts'
 import { jobPath } from './first-program.ts'
 import { formOf } from './form-of.ts'
 import { instanceName, instanceRequest, marks, profilesOf } from './instance.ts'
-import { refuseCard, refuseDevices } from './instance-devices.ts'
+import { claimedDevices, refuseCard, refuseDevices } from './instance-devices.ts'
 import { awayCards } from './away-cards.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
@@ -148,9 +148,14 @@ class IncusBackend implements ServerBackend {
     if ('refusals' in rendered || wrong.length > 0) return { refusals: wrong }
     // Without the server, as if it held nothing.
     const disk = await rootDiskOf(this.#incus, plan, profilesOf(plan, this.#options)).catch(() => undefined)
-    const request = JSON.stringify(instanceRequest(plan, '<mark>', this.#options, disk), null, 2)
+    const request = instanceRequest(plan, '<mark>', this.#options, disk)
+    const text = JSON.stringify(
+      { ...request, devices: { ...request.devices, ...claimedDevices(plan) } },
+      null,
+      2
+    )
     const notices = [...rendered.notices, ...form.notices(plan), ...diskNotices(plan, disk !== undefined)]
-    return { ...rendered, notices, shown: [{ title: 'POST /1.0/instances', text: request }] }
+    return { ...rendered, notices, shown: [{ title: 'POST /1.0/instances', text }] }
   }
 
   /** Without the server, a pod is shown as if it could be there. */

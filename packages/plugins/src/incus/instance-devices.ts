@@ -21,6 +21,12 @@ export function instanceDevices(plan: Plan, form: InstanceForm): Readonly<Record
   return Object.fromEntries(named.values())
 }
 
+/** In the place of devices that are yet to be lent: by which claim the pod will have them. */
+export const claimedDevices = ({ claimed = [], containers }: Plan): Readonly<Record<string, string>> =>
+  containers.some(({ devices }) => devices)
+    ? {}
+    : Object.fromEntries(claimed.map((name, index) => [`lent-${index}-0`, name]))
+
 const migUuid = /^MIG-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** Why a card cannot be given to instances, and what to do. */

@@ -45,12 +45,27 @@ export const profilesOf = (plan: Plan, options: IncusOptions): string[] => [
   ...new Set([...options.profiles, ...readWishes(plan, options).profiles])
 ]
 
+export interface InstanceRequest {
+  readonly name: string
+  readonly type: InstanceForm['type']
+  readonly description: string
+  readonly source: Options
+  readonly profiles: readonly string[]
+  readonly config: Options
+  readonly devices: Readonly<Record<string, Options>>
+}
+
 /**
  * The body of `POST /1.0/instances`: made, but not started.
  * @param mark of the plugin's root
  * @param disk in the place of the profiles' own
  */
-export function instanceRequest(plan: Plan, mark: string, options: IncusOptions, disk?: RootDisk): object {
+export function instanceRequest(
+  plan: Plan,
+  mark: string,
+  options: IncusOptions,
+  disk?: RootDisk
+): InstanceRequest {
   const { pod } = plan
   const form = formOf(plan)
   return {
