@@ -1,15 +1,13 @@
 import t from 'tap'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { pino } from 'pino'
 import type { Pod } from '@interlink-ts/interlink-api/wire'
 import { createKubeClient, loadKubeConfig } from '@interlink-ts/vk-core/kube'
 import { createSliceKeeper, findLeftOver } from '../../packages/vk-core/src/node/slice-keeper.ts'
-import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
+import { controlPlaneUnavailable } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
-import { temporaryDirectory } from '../support/reaper.ts'
+import { saidBy } from '../support/kubectl.ts'
 import { requireReal } from '../support/require-real.ts'
-import { startStack } from '../support/stack.ts'
+import { allocatedTo, claimOf, halvedCard, startCardStack, type Claim } from './card-stack.ts'
 import { shellPod } from './workloads.ts'
 
 const file = (path: string) => new URL(`../../${path}`, import.meta.url).pathname
@@ -21,19 +19,7 @@ const large = {
   model: 'NVIDIA H100 80GB HBM3',
   memoryMiB: 81_920
 }
-const cut = {
-  id: 'GPU-cut',
-  model: 'NVIDIA A100-SXM4-40GB',
-  memoryMiB: 40_960,
-  sharing: {
-    type: 'mig',
-    geometry: 'a100-40gb',
-    instances: [
-      { profile: '3g.20gb', start: 0, uuid: 'MIG-one' },
-      { profile: '3g.20gb', start: 4, uuid: 'MIG-two' }
-    ]
-  }
-}
+const cut = halvedCard('GPU-cut')
 
 const stay = (script: string) => `${script}; while :; do sleep 0.1; done`
 const withClaims = (name: string, claims: readonly object[], spec = {}): Pod =>
@@ -54,28 +40,17 @@ interface Slice {
   }
 }
 
-interface Claim {
-  readonly status?: {
-    readonly allocation?: { readonly devices: { readonly results: readonly { readonly device: string }[] } }
-  }
-}
-
 t.test('pods have the devices that the scheduler has allocated to their claims', async (t) => {
   if (!requireReal(t, controlPlaneUnavailable())) return
-  const files = temporaryDirectory('claims')
-  t.teardown(() => files.remove())
-  const inventory = join(files.path, 'cards.yaml')
-  const install = (...cards: readonly object[]) => writeFile(inventory, JSON.stringify({ cards }))
-  await install(large, cut)
-  const cluster = await startControlPlane()
-  t.teardown(() => cluster.stop())
-  const kubectl = async (args: readonly string[], input?: object) => {
-    const result = await cluster.kubectl(args, input ? { input: JSON.stringify(input) } : {})
-    if (result.code !== 0) throw new Error(result.stderr)
-    return result.stdout
-  }
-  const get = async <T>(...what: readonly string[]) =>
-    JSON.parse(await kubectl(['get', ...what, '-o', 'json'])) as T
+  const { cluster, stack, kubectl, get, install, leases } = await startCardStack(t, {
+    cards: [large, cut],
+    devices: { offers: 'claims' },
+    node: { interlink: { pingSeconds: 1 } },
+    kubeconfigOf: async (cluster) => {
+      await saidBy(cluster.kubectl)(['apply', '-f', file('deploy/kubernetes/rbac.yaml')])
+      return cluster.kubeconfigFor('node', { user: 'system:serviceaccount:interlink:interlink-node' })
+    }
+  })
   const pod = (name: string) => get<Pod>('pod', name)
   const events = (name: string) =>
     kubectl(['get', 'events', '--field-selector', `involvedObject.name=${name}`])
@@ -84,19 +59,6 @@ t.test('pods have the devices that the scheduler has allocated to their claims',
     (await slices()).flatMap(({ spec }) => spec.devices.map(({ name }) => name)).sort()
   const said = (name: string) =>
     eventually(async () => (await kubectl(['logs', name]).catch(() => '')).trim(), patience)
-
-  await kubectl(['apply', '-f', file('deploy/kubernetes/rbac.yaml')])
-  const stack = await startStack({
-    kubeconfigPath: await cluster.kubeconfigFor('node', {
-      user: 'system:serviceaccount:interlink:interlink-node'
-    }),
-    node: { interlink: { pingSeconds: 1 } },
-    plugin: {
-      devices: { inventory, offers: 'claims' },
-      options: { images: { apptainer: '', podman: '' } }
-    }
-  })
-  t.teardown(() => stack.stop())
 
   await t.test('the node publishes what the broker has, and offers it in no other way', async (t) => {
     const names = ['gpu-cut-3g-20gb-0', 'gpu-cut-3g-20gb-4', 'gpu-large']
@@ -134,30 +96,9 @@ t.test('pods have the devices that the scheduler has allocated to their claims',
   })
 
   await t.test('each pod has exactly the part that its claim was allocated', async (t) => {
-    const half = (name: string) => ({
-      apiVersion: 'resource.k8s.io/v1',
-      kind: 'ResourceClaim',
-      metadata: { name },
-      spec: {
-        devices: {
-          requests: [
-            {
-              name: 'half',
-              exactly: {
-                deviceClassName: 'gpu.interlink.io',
-                selectors: [
-                  {
-                    cel: {
-                      expression: `device.attributes["devices.interlink.io"].model == "${cut.model}" && device.attributes["devices.interlink.io"].profile == "3g.20gb"`
-                    }
-                  }
-                ]
-              }
-            }
-          ]
-        }
-      }
-    })
+    const of = 'device.attributes["devices.interlink.io"]'
+    const half = (name: string) =>
+      claimOf(name, 'gpu.interlink.io', `${of}.model == "${cut.model}" && ${of}.profile == "3g.20gb"`)
     for (const name of ['left', 'right']) {
       await kubectl(['apply', '--validate=strict', '-f', '-'], half(name))
       await kubectl(['apply', '-f', '-'], withClaims(name, [{ name: 'gpu', resourceClaimName: name }]))
@@ -166,21 +107,15 @@ t.test('pods have the devices that the scheduler has allocated to their claims',
     const seen = new Set<string>()
     for (const name of ['left', 'right']) {
       const has = await said(name)
-      const { status } = await get<Claim>('resourceclaim', name)
-      t.equal(has, `has ${uuids[status!.allocation!.devices.results[0]!.device]}`)
+      const device = allocatedTo(await get<Claim>('resourceclaim', name))!
+      t.equal(has, `has ${uuids[device]}`)
       seen.add(has)
     }
     t.equal(seen.size, 2)
   })
 
   await t.test('a claim that cannot be honoured is told, with what to do', async (t) => {
-    const claim = {
-      apiVersion: 'resource.k8s.io/v1',
-      kind: 'ResourceClaim',
-      metadata: { name: 'odd' },
-      spec: { devices: { requests: [{ name: 'r', exactly: { deviceClassName: 'gpu.interlink.io' } }] } }
-    }
-    await kubectl(['apply', '-f', '-'], claim)
+    await kubectl(['apply', '-f', '-'], claimOf('odd', 'gpu.interlink.io'))
     const past = withClaims('odd', [{ name: 'gpu', resourceClaimName: 'odd' }], { nodeName: stack.nodeName })
     await kubectl(['apply', '-f', '-'], past)
     const why = await eventually(
@@ -189,7 +124,7 @@ t.test('pods have the devices that the scheduler has allocated to their claims',
     )
     t.match(why, /resourceclaim "odd" has no devices: leave spec\.nodeName to the scheduler/)
     const { uid } = (await pod('odd')).metadata
-    const device = { request: 'r', driver: 'gpu.example.com', pool: 'elsewhere', device: 'gpu-0' }
+    const device = { request: 'one', driver: 'gpu.example.com', pool: 'elsewhere', device: 'gpu-0' }
     const status = {
       allocation: { devices: { results: [device] } },
       reservedFor: [{ resource: 'pods', name: 'odd', uid }]
@@ -220,12 +155,11 @@ t.test('pods have the devices that the scheduler has allocated to their claims',
     t.equal((await pod('left')).status?.phase, 'Running', 'who has a part of another card goes on')
 
     await kubectl(['delete', 'pod', 'left', 'right', '--wait=true'])
-    const journal = await eventually(async () => {
-      const text = await readFile(`${stack.jobs}.devices/leases.journal`, 'utf8')
-      const count = (type: string) => text.split(`"type":"${type}"`).length - 1
-      return count('bind') === count('release') && count('bind')
+    const given = await eventually(async () => {
+      const { bound, released } = await leases()
+      return bound === released && bound
     }, patience)
-    t.equal(journal, 5, 'each was given once and has come back')
+    t.equal(given, 5, 'each was given once and has come back')
     await stack.kill('vk')
     await kubectl(['delete', 'node', stack.nodeName])
     await eventually(async () => (await slices()).length === 0, patience)

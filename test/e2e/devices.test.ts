@@ -3,30 +3,14 @@ import { CardPool, deviceOffer, parseInventory } from '@interlink-ts/plugins/dev
 import { resourceSlices } from '@interlink-ts/vk-core/model'
 import { controlPlaneUnavailable, startControlPlane } from '../kube/control-plane.ts'
 import { eventually } from '../support/eventually.ts'
+import { saidBy } from '../support/kubectl.ts'
 import { requireReal } from '../support/require-real.ts'
+import { allocatedTo, claimOf, type Claim } from './card-stack.ts'
 
 const gates = '--feature-gates=DRAPartitionableDevices=true'
 
-const claim = (name: string, profile: string) => ({
-  apiVersion: 'resource.k8s.io/v1',
-  kind: 'ResourceClaim',
-  metadata: { name },
-  spec: {
-    devices: {
-      requests: [
-        {
-          name: 'slice',
-          exactly: {
-            deviceClassName: 'interlink-device',
-            selectors: [
-              { cel: { expression: `device.attributes["devices.interlink.io"].profile == "${profile}"` } }
-            ]
-          }
-        }
-      ]
-    }
-  }
-})
+const claim = (name: string, profile: string) =>
+  claimOf(name, 'interlink-device', `device.attributes["devices.interlink.io"].profile == "${profile}"`)
 
 const pod = (name: string) => ({
   apiVersion: 'v1',
@@ -39,21 +23,13 @@ const pod = (name: string) => ({
   }
 })
 
-interface Claim {
-  readonly status?: {
-    readonly allocation?: { readonly devices?: { readonly results?: readonly { device: string }[] } }
-  }
-}
-
 t.test('the scheduler gives slices by claims, and none that exclude each other', async (t) => {
   if (!requireReal(t, controlPlaneUnavailable())) return
   const cluster = await startControlPlane({ flags: { 'kube-apiserver': [gates], 'kube-scheduler': [gates] } })
   t.teardown(() => cluster.stop())
-  const apply = async (...objects: readonly object[]) => {
-    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })
-    const { code, stderr } = await cluster.kubectl(['apply', '--validate=strict', '-f', '-'], { input })
-    t.equal(code, 0, stderr)
-  }
+  const kubectl = saidBy(cluster.kubectl)
+  const apply = (...items: readonly object[]) =>
+    kubectl(['apply', '--validate=strict', '-f', '-'], { apiVersion: 'v1', kind: 'List', items })
   const cards = parseInventory(
     `cards: [{ id: GPU-a, model: NVIDIA A30, memoryMiB: 24576, sharing: { type: mig, geometry: a30-24gb } }]`,
     'cards.yaml'
@@ -67,9 +43,9 @@ t.test('the scheduler gives slices by claims, and none that exclude each other',
       spec: { selectors: [{ cel: { expression: 'device.driver == "devices.interlink.io"' } }] }
     }
   )
-  const { stdout: uid } = await cluster.kubectl(['get', 'node', 'n1', '-o', 'jsonpath={.metadata.uid}'])
+  const uid = await kubectl(['get', 'node', 'n1', '-o', 'jsonpath={.metadata.uid}'])
   await apply(...resourceSlices(deviceOffer(new CardPool(cards)), { name: 'n1', uid }, 1))
-  const { code, stderr } = await cluster.kubectl([
+  await kubectl([
     'patch',
     'node',
     'n1',
@@ -77,11 +53,8 @@ t.test('the scheduler gives slices by claims, and none that exclude each other',
     '-p',
     JSON.stringify({ status: { allocatable: { pods: '10' }, capacity: { pods: '10' } } })
   ])
-  t.equal(code, 0, stderr)
-  const given = async (name: string) => {
-    const { stdout } = await cluster.kubectl(['get', 'resourceclaim', name, '-o', 'json'])
-    return (JSON.parse(stdout) as Claim).status?.allocation?.devices?.results?.[0]?.device
-  }
+  const given = async (name: string) =>
+    allocatedTo(JSON.parse(await kubectl(['get', 'resourceclaim', name, '-o', 'json'])) as Claim)
   for (const [name, profile] of [
     ['half', '2g.12gb'],
     ['quarter', '1g.6gb']
@@ -91,14 +64,14 @@ t.test('the scheduler gives slices by claims, and none that exclude each other',
   }
   await apply(claim('whole', '4g.24gb'), pod('whole'))
   await eventually(async () => {
-    const { stdout } = await cluster.kubectl(['get', 'pod', 'whole', '-o', 'jsonpath={.status.conditions}'])
-    return stdout.includes('cannot allocate all claims')
+    const conditions = await kubectl(['get', 'pod', 'whole', '-o', 'jsonpath={.status.conditions}'])
+    return conditions.includes('cannot allocate all claims')
   })
   t.equal(await given('whole'), undefined)
   const [, halfAt] = /2g-12gb-(\d)$/.exec((await given('half'))!)!
   const [, quarterAt] = /1g-6gb-(\d)$/.exec((await given('quarter'))!)!
   t.notOk([0, 1].includes(Number(quarterAt) - Number(halfAt)), 'they lie beside each other')
-  await cluster.kubectl(['delete', 'pod', 'half', 'quarter', '--force', '--grace-period=0'])
-  await cluster.kubectl(['delete', 'resourceclaim', 'half', 'quarter'])
+  await kubectl(['delete', 'pod', 'half', 'quarter', '--force', '--grace-period=0'])
+  await kubectl(['delete', 'resourceclaim', 'half', 'quarter'])
   t.equal(await eventually(() => given('whole')), 'gpu-a-4g-24gb-0')
 })

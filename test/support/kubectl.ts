@@ -16,6 +16,15 @@ export interface KubectlOptions {
 
 export type Kubectl = (args: readonly string[], options?: KubectlOptions) => Promise<CommandResult>
 
+/** What a kubectl prints, given an object to read. @throws where it fails, with what it said */
+export const saidBy =
+  (kubectl: Kubectl) =>
+  async (args: readonly string[], input?: object): Promise<string> => {
+    const { code, stdout, stderr } = await kubectl(args, input ? { input: JSON.stringify(input) } : {})
+    if (code !== 0) throw new Error(stderr)
+    return stdout
+  }
+
 /** Path of a real kubectl: the one built with the control plane, else the machine's own. */
 export function kubectlPath(): string | undefined {
   const directories = [dirname(controlPlaneBinary()), ...(process.env.PATH ?? '').split(delimiter)]
