@@ -1,6 +1,7 @@
 import { PluginError, refused } from '../../errors.ts'
 import type { Backend, HeldJob, Job } from '../backend.ts'
 import { writePlan } from '../jobs/job-directory.ts'
+import { overridden } from '../overridden.ts'
 import type { Plan, Refusal } from '../plan/plan.ts'
 import { writeContainer } from '../supervisor/write-job.ts'
 import type { Binding } from './binding.ts'
@@ -196,14 +197,3 @@ const told = ({ message, deadline }: Notice) => ({
   reason: 'DevicesTakenBack',
   message: `${message}; it may stay until ${new Date(deadline).toISOString()}`
 })
-
-/** A class keeps its own fields, so its methods are still called on itself. */
-function overridden(backend: Backend, own: Partial<Backend>): Backend {
-  const inner = new Proxy(backend, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    }
-  })
-  return Object.assign(Object.create(inner) as Backend, own)
-}
