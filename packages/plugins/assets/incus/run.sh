@@ -8,12 +8,18 @@ file_group=
 [ ! -e file-group ] || read -r file_group <file-group
 while read -r volume kind; do
   case $kind in
-  emptyDir) chmod 777 "volumes/$volume" && may=rwX ;;
-  *) find "volumes/$volume" -type d -exec chmod 755 {} + && may=rX ;;
+  shared)
+    # Other instances may be at work in it.
+    [ -z "$file_group" ] || { chown ":$file_group" "$volume" && chmod g+s "$volume"; }
+    chmod a+rwx "$volume"
+    continue
+    ;;
+  emptyDir) chmod 777 "$volume" && may=rwX ;;
+  *) find "$volume" -type d -exec chmod 755 {} + && may=rX ;;
   esac
   [ -z "$file_group" ] || {
-    chown -R ":$file_group" "volumes/$volume" && chmod -R "g+$may" "volumes/$volume"
-    find "volumes/$volume" -type d -exec chmod g+s {} +
+    chown -R ":$file_group" "$volume" && chmod -R "g+$may" "$volume"
+    find "$volume" -type d -exec chmod g+s {} +
   }
 done <own-volumes
 sh job.sh &

@@ -26,8 +26,8 @@ import { checkServer } from './check-server.ts'
 import { Federation, type ServerBackend } from './federation.ts'
 import { jobPath } from './first-program.ts'
 import { formOf } from './form-of.ts'
-import { instanceName, instanceRequest, marks, profilesOf } from './instance.ts'
-import { claimedDevices, refuseCard, refuseDevices } from './instance-devices.ts'
+import { instanceName, marks } from './instance.ts'
+import { refuseCard, refuseDevices } from './instance-devices.ts'
 import { awayCards } from './away-cards.ts'
 import type { HubAccess } from '../kit/streams/hub-access.ts'
 import { incusStreams } from './incus-streams.ts'
@@ -42,7 +42,10 @@ import { noMachines, readWishes } from './pod-wishes.ts'
 import { whyNoMachines } from './server-machines.ts'
 import { stopInstance } from './stop-instance.ts'
 import { offeredResources } from './offered-resources.ts'
-import { diskNotices, rootDiskOf } from './root-disk.ts'
+import { PodVolumes } from './pod-volumes.ts'
+import { seenInstances } from './seen-instances.ts'
+import { refuseSplit } from './split-plan.ts'
+import { withLayouts } from './with-layouts.ts'
 import { exec } from './rest/exec.ts'
 import { IncusConnection, IncusError, InstanceFiles, type IncusTls } from './rest/index.ts'
 
@@ -68,7 +71,7 @@ export const incusBackend: BackendModule = {
   takesDevices: true,
   create: (input, context) => {
     const options = Value.Parse(IncusOptions, Value.Default(IncusOptions, input))
-    const create = (own: IncusOptions) => new IncusBackend(own, context)
+    const create = (own: IncusOptions) => withLayouts(new IncusBackend(own, context), own, context)
     return Object.keys(options.servers).length > 0 ? new Federation(options, create) : create(options)
   }
 }
@@ -88,6 +91,7 @@ class IncusBackend implements ServerBackend {
   readonly #access: HubAccess
   readonly #addresses: Addresses
   readonly streams: Streams
+  readonly volumes: PodVolumes
   /** When a job was first asked to end, epoch ms. */
   readonly #cancelled = new Map<string, number>()
   readonly #stopping = new Set<string>()
@@ -108,6 +112,7 @@ class IncusBackend implements ServerBackend {
     this.streams = streams
     this.#access = access
     this.#addresses = new Addresses(this.#incus)
+    this.volumes = new PodVolumes(this.#incus, options)
     this.#mirror = new JobMirror(this.#incus, context.log, (instance) => this.#onEnd(instance))
     this.#own = new OwnInstances(this.#incus, context.log)
     const parts = { mirror: this.#mirror, own: this.#own, log: context.log }
@@ -142,20 +147,13 @@ class IncusBackend implements ServerBackend {
       ...readWishes(plan, this.#options).refusals,
       ...form.refusals(plan, this.#options),
       ...refuseDevices(plan, form),
+      ...refuseSplit(plan),
       ...(form.type === 'container' ? [] : await this.#refuseMachine()),
       ...('refusals' in rendered ? rendered.refusals : [])
     ]
     if ('refusals' in rendered || wrong.length > 0) return { refusals: wrong }
-    // Without the server, as if it held nothing.
-    const disk = await rootDiskOf(this.#incus, plan, profilesOf(plan, this.#options)).catch(() => undefined)
-    const request = instanceRequest(plan, '<mark>', this.#options, disk)
-    const text = JSON.stringify(
-      { ...request, devices: { ...request.devices, ...claimedDevices(plan) } },
-      null,
-      2
-    )
-    const notices = [...rendered.notices, ...form.notices(plan), ...diskNotices(plan, disk !== undefined)]
-    return { ...rendered, notices, shown: [{ title: 'POST /1.0/instances', text }] }
+    const { notices, shown } = await seenInstances(this.#incus, plan, this.#options)
+    return { ...rendered, notices: [...rendered.notices, ...form.notices(plan), ...notices], shown }
   }
 
   /** Without the server, a pod is shown as if it could be there. */
@@ -279,7 +277,7 @@ class IncusBackend implements ServerBackend {
 
   /** What has got the same name elsewhere is not touched. */
   async abandon({ uid, jobId }: HeldJob) {
-    if (this.#starter.isDropping(uid)) return
+    if (this.#starter.isDropping(jobId)) return
     const own = await this.#own.find(jobId, uid, await this.#mark())
     if (own) await this.#own.remove(own)
   }

@@ -11,7 +11,7 @@ import type { JobMirror } from './job-mirror.ts'
 import { needOci, ociImage, takeImage, wordsOfPull } from './oci-image.ts'
 import type { IncusOptions } from './options.ts'
 import type { OwnInstances } from './own-instances.ts'
-import { rootDiskOf } from './root-disk.ts'
+import { disksOf } from './root-disk.ts'
 import {
   IncusError,
   IncusUnreachable,
@@ -77,8 +77,8 @@ export class InstanceLauncher {
    */
   async launch(job: Starting, mark: string, steps: Steps, making?: Operation): Promise<void> {
     const { uid, dir, plan } = job
-    const disk = await rootDiskOf(this.#incus, plan, profilesOf(plan, this.#options))
-    await writeIncusFiles(plan, dir, disk?.bytes)
+    const disks = await disksOf(this.#incus, plan, profilesOf(plan, this.#options))
+    await writeIncusFiles(plan, dir, disks.root?.bytes)
     const name = instanceName(uid)
     const form = formOf(plan)
     const { image } = plan.containers[0]!
@@ -91,14 +91,14 @@ export class InstanceLauncher {
     packed?.catch(() => {})
     try {
       if (!making) needWanted(steps)
-      const request = () => instanceRequest(plan, mark, this.#options, disk)
+      const request = () => instanceRequest(plan, mark, this.#options, disks)
       const operation = making ?? (await this.#incus.begin('/1.0/instances', request()))
       steps.onMaking(operation)
       await this.#made(operation)
     } catch (error) {
       if (steps.isGivenUp()) throw error
-      if (disk && isOfSize(error)) {
-        const reason = `the image takes more than the ${disk.bytes} bytes of the pod's ephemeral-storage limits, which count it; raise them (${error.message})`
+      if (disks.root && isOfSize(error)) {
+        const reason = `the image takes more than the ${disks.root.bytes} bytes of the pod's ephemeral-storage limits, which count it; raise them (${error.message})`
         throw new PluginError('PLUGIN_BACKEND_REFUSED', { backend: 'Incus', reason })
       }
       if (isOfImage(error)) throw new ImageNotHad(wordsOfPull(image, error.message, this.#options.remotes))

@@ -49,7 +49,7 @@ export class InstanceStarter {
   readonly #launcher: InstanceLauncher
   /** By UID. */
   readonly #attempts = new Map<string, Attempt>()
-  /** By UID: given up while Incus makes the instance, which is removed when it is there. */
+  /** Instances that were given up while Incus makes them, and are removed when they are there. */
   readonly #dropping = new Set<string>()
   #closed = false
 
@@ -74,8 +74,8 @@ export class InstanceStarter {
     return this.#attempts.has(uid)
   }
 
-  isDropping(uid: string): boolean {
-    return this.#dropping.has(uid)
+  isDropping(instance: string): boolean {
+    return this.#dropping.has(instance)
   }
 
   /**
@@ -123,7 +123,7 @@ export class InstanceStarter {
     attempt.isGivenUp = true
     this.#attempts.delete(uid)
     clearTimeout(attempt.timer)
-    if (attempt.phase === 'making') this.#dropping.add(uid)
+    if (attempt.phase === 'making') this.#dropping.add(instanceName(uid))
     if (attempt.operation) this.#cancel(attempt.operation)
     await endUnbegun(dir)
     return true
@@ -211,7 +211,7 @@ export class InstanceStarter {
       const made = await this.#own.find(instanceName(uid), uid, mark)
       if (made) await this.#own.remove(made)
     } finally {
-      this.#dropping.delete(uid)
+      this.#dropping.delete(instanceName(uid))
     }
   }
 

@@ -6,21 +6,40 @@ import type { InstanceForm, Options } from './instance-form.ts'
 import { ociImage } from './oci-image.ts'
 import type { IncusOptions } from './options.ts'
 import { readWishes } from './pod-wishes.ts'
-import type { RootDisk } from './root-disk.ts'
+import type { PodDisks } from './root-disk.ts'
+import { isSplit, podOf, sharedPath, sharedVolumes } from './split-plan.ts'
 
-/** Incus takes letters, digits and hyphens, at most 63, no digit first; names of pods come again, UIDs do not. */
-export const instanceName = (uid: string): string =>
-  `p-${createHash('sha256').update(uid).digest('hex').slice(0, 24)}`
+/**
+ * Incus takes letters, digits and hyphens, at most 63, no digit first; names of pods come again, UIDs do not.
+ * @param key UID of a pod, or the key of a part, see `partKey`
+ */
+export function instanceName(key: string): string {
+  const uid = podOf(key)
+  return uid === key ? ownName(uid) : ownName(uid, key.slice(uid.length + 1))
+}
 
-/** By which an instance is known for this project's, and whose it is. */
-export const marks = { uid: 'user.interlink.uid', root: 'user.interlink.root' } as const
+/** What is a pod's alone, by name: its instance, or that of a container, or a volume. */
+export function ownName(uid: string, part?: string): string {
+  const pod = `p-${hash(uid).slice(0, 24)}`
+  if (part === undefined) return pod
+  return `${pod}-${part.length <= 36 ? part : `${part.slice(0, 27).replace(/-+$/, '')}-${hash(part).slice(0, 8)}`}`
+}
+
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** By which an instance or a volume is known for this project's, and whose it is. */
+export const marks = {
+  uid: 'user.interlink.uid',
+  root: 'user.interlink.root',
+  container: 'user.interlink.container'
+} as const
 
 export interface Marked {
   readonly config: Readonly<Record<string, string>>
 }
 
-export const isMarked = (config: Marked['config'], uid: string, mark: string): boolean =>
-  config[marks.uid] === uid && config[marks.root] === mark
+export const isMarked = (config: Marked['config'], key: string, mark: string): boolean =>
+  config[marks.uid] === podOf(key) && config[marks.root] === mark
 
 /**
  * `source` of an instance for an image as a pod names it: `<remote>:<alias>`, `<registry>/<repository>:<tag>`, an alias,
@@ -57,37 +76,50 @@ export interface InstanceRequest {
 
 /**
  * The body of `POST /1.0/instances`: made, but not started.
+ * @param plan of a pod, or of a part, see `partPlan`
  * @param mark of the plugin's root
- * @param disk in the place of the profiles' own
  */
 export function instanceRequest(
   plan: Plan,
   mark: string,
   options: IncusOptions,
-  disk?: RootDisk
+  disks: PodDisks = {}
 ): InstanceRequest {
   const { pod } = plan
   const form = formOf(plan)
+  const [first] = plan.containers
+  const part = isSplit(plan) ? first!.name : undefined
   return {
-    name: instanceName(pod.uid),
+    name: ownName(pod.uid, part),
     type: form.type,
-    description: `pod ${pod.namespace}/${pod.name}`,
-    source: imageSource(plan.containers[0]!.image, options.remotes),
+    description: `pod ${pod.namespace}/${pod.name}${part === undefined ? '' : `, container ${part}`}`,
+    source: imageSource(first!.image, options.remotes),
     profiles: profilesOf(plan, options),
     config: {
       [marks.uid]: pod.uid,
       [marks.root]: mark,
+      ...(part === undefined ? {} : { [marks.container]: part }),
       'user.interlink.namespace': pod.namespace,
       'user.interlink.pod': pod.name,
       'boot.autostart': 'false',
       ...form.config(plan, options)
     },
     devices: {
-      ...(disk ? { [disk.name]: disk.device } : {}),
+      ...(disks.root ? { [disks.root.name]: disks.root.device } : {}),
       ...instanceDevices(plan, form),
-      ...hostPathDevices(plan, form)
+      ...hostPathDevices(plan, form),
+      ...sharedDevices(plan, disks.pool?.name ?? '')
     }
   }
+}
+
+function sharedDevices(plan: Plan, pool: string): Record<string, Options> {
+  return Object.fromEntries(
+    sharedVolumes(plan).map(({ name }) => [
+      `volume-${name}`,
+      { type: 'disk', pool, source: ownName(plan.pod.uid, name), path: sharedPath(name) }
+    ])
+  )
 }
 
 /** What no container may write is read-only for the whole instance: they all are root there. */

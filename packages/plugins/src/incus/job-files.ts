@@ -5,6 +5,7 @@ import type { Plan } from '../kit/plan/plan.ts'
 import { sendProgram } from '../kit/sites/sent-files.ts'
 import { jobPath } from './first-program.ts'
 import { cloudInitName } from './pod-wishes.ts'
+import { sharedPath, sharedVolumes } from './split-plan.ts'
 import type { InstanceFiles } from './rest/index.ts'
 
 const programs = ['init.sh', 'machine.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh', 'image.sh']
@@ -17,7 +18,11 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
   const inMemory = plan.volumes.flatMap((volume) =>
     volume.kind === 'emptyDir' && volume.memory ? [`${volume.name} ${volume.sizeBytes ?? ''}\n`] : []
   )
-  const own = plan.volumes.flatMap(({ name, kind }) => (kind === 'hostPath' ? [] : [`${name} ${kind}\n`]))
+  const shared = new Set(sharedVolumes(plan).map(({ name }) => name))
+  const own = plan.volumes.flatMap(({ name, kind }) => {
+    if (shared.has(name)) return [`${sharedPath(name)} shared\n`]
+    return kind === 'hostPath' ? [] : [`volumes/${name} ${kind}\n`]
+  })
   const files: Record<string, string> = {
     'own-volumes': own.join(''),
     ...(plan.fileGroup === undefined ? {} : { 'file-group': `${plan.fileGroup}\n` }),

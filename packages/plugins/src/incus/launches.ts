@@ -7,6 +7,7 @@ import { hostPathOf } from './instance.ts'
 import { jobPath } from './first-program.ts'
 import { ociImage } from './oci-image.ts'
 import type { IncusOptions } from './options.ts'
+import { isSplit, sharedPath, sharedVolumes } from './split-plan.ts'
 
 /** How the containers of a pod run in its instance: each with mounts of its own, over the one file system. Pure. */
 export function renderLaunches(plan: Plan, { remotes }: Pick<IncusOptions, 'remotes'>): Rendered {
@@ -15,10 +16,10 @@ export function renderLaunches(plan: Plan, { remotes }: Pick<IncusOptions, 'remo
   const [first] = plan.containers
   containerPaths(plan.containers).forEach((field, index) => {
     const container = plan.containers[index]!
-    if (container.image !== first!.image)
+    if (!isSplit(plan) && container.image !== first!.image)
       refusals.push({
         field: `${field}.image`,
-        message: `a pod is one instance of one image: all its containers are of ${first!.image}; give them the same`
+        message: `a pod is one instance of one image: all its containers are of ${first!.image}; give them the same, or each an instance (interlink.io/incus-layout: containers)`
       })
     const { user, nonRoot } = container.runAs
     if (nonRoot && user === undefined)
@@ -93,8 +94,10 @@ const asImage = (
 /** A path above another is mounted first. */
 function placementsOf(plan: Plan, container: PlannedContainer): Placement[] {
   const kinds = new Map(plan.volumes.map((volume) => [volume.name, volume.kind]))
+  const shared = new Set(sharedVolumes(plan).map(({ name }) => name))
   const volumes = volumePlacements(plan, jobPath, container).map((placement, index) => {
     const { volume } = container.mounts[index]!
+    if (shared.has(volume)) return { ...placement, source: sharedPath(volume) }
     return kinds.get(volume) === 'hostPath' ? { ...placement, source: hostPathOf(volume) } : placement
   })
   return withExtra(volumes, [

@@ -7,14 +7,17 @@ const profilesName = `${prefix}profiles`
 /** A server, by its name or where it is. */
 export const locationName = `${prefix}location`
 export const typeName = `${prefix}type`
+/** Whether the containers of a pod share an instance, `pod`, or have one each, `containers`. */
+export const layoutName = `${prefix}layout`
 /** User data of cloud-init, such as `#cloud-config` and what follows. */
 export const cloudInitName = `${prefix}cloud-init`
 /** `true` or `false`. */
 export const secureBootName = `${prefix}secure-boot`
 /** Of virtual machines alone. */
 export const machineNames = [cloudInitName, secureBootName]
-const known = [profilesName, typeName, locationName, ...machineNames]
+const known = [profilesName, typeName, locationName, layoutName, ...machineNames]
 const types = ['container', 'vm']
+const layouts = ['pod', 'containers']
 
 /** What the annotations of a pod ask of its instance, as far as the site has opened it. */
 export function readWishes(
@@ -30,6 +33,14 @@ export function readWishes(
   const type = annotations[typeName]
   if (type !== undefined && !types.includes(type))
     refuse(typeName, `"${type}" is no type; expected one of ${types.join(', ')}`)
+  const layout = annotations[layoutName]
+  if (layout !== undefined && !layouts.includes(layout))
+    refuse(layoutName, `"${layout}" is no layout; expected one of ${layouts.join(', ')}`)
+  if (layout === 'containers' && type === 'vm')
+    refuse(
+      layoutName,
+      'a virtual machine has all containers of its pod; say pod, or interlink.io/incus-type: container'
+    )
   const secureBoot = annotations[secureBootName]
   if (secureBoot !== undefined && !/^(true|false)$/.test(secureBoot))
     refuse(secureBootName, `"${secureBoot}" is neither true nor false`)
