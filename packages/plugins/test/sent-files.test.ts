@@ -5,6 +5,8 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { readJobState } from '../src/kit/jobs/job-state.ts'
+import { writeAddress } from '../src/kit/jobs/mirrored-files.ts'
 import { keepSent, logsHad } from '../src/kit/sites/sent-files.ts'
 
 const program = fileURLToPath(new URL('../assets/sites/send.sh', import.meta.url))
@@ -37,6 +39,20 @@ t.test('what is there is sent without waiting for an end, and what was had is no
   await writeFile(sent, execFileSync('sh', [program, from], { env: { ...process.env, INTERLINK_ONCE: '1' } }))
   t.equal(await keepSent(createReadStream(sent), to), false)
   t.equal(await readFile(join(to, 'log/main.0'), 'utf8'), 'onetwo')
+})
+
+t.test('the address of a job is there before its end is, and is an address', async (t) => {
+  const dir = await jobIn(join(t.testdir({}), 'to'), {})
+  const end = (): AsyncIterable<Buffer> => Readable.from([Buffer.from('state pod 11\nfinished=1\nend\n')])
+  await t.rejects(
+    keepSent(end(), dir, () => Promise.reject(new Error('not now'))),
+    /not now/
+  )
+  t.notOk((await readJobState(dir)).finished)
+  t.equal(await keepSent(end(), dir, () => writeAddress(dir, '2001:db8::7')), true)
+  t.match(await readJobState(dir), { finished: { at: 1 }, podIP: '2001:db8::7' })
+  await writeFile(join(dir, 'state/address'), 'ip=elsewhere\n')
+  t.equal((await readJobState(dir)).podIP, undefined)
 })
 
 t.test('nothing but plain files of the job directory comes of what a job says', async (t) => {

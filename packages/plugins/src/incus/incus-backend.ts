@@ -21,7 +21,7 @@ import { readJson, writeDurable } from '../kit/jobs/durable-file.ts'
 import { planFile } from '../kit/jobs/job-directory.ts'
 import { readJobState } from '../kit/jobs/job-state.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
-import { Addresses } from './addresses.ts'
+import { Addresses, hasNic } from './addresses.ts'
 import { checkServer } from './check-server.ts'
 import { Federation, type ServerBackend } from './federation.ts'
 import { jobPath } from './first-program.ts'
@@ -113,7 +113,10 @@ class IncusBackend implements ServerBackend {
     this.#access = access
     this.#addresses = new Addresses(this.#incus)
     this.volumes = new PodVolumes(this.#incus, options)
-    this.#mirror = new JobMirror(this.#incus, context.log, (instance) => this.#onEnd(instance))
+    this.#mirror = new JobMirror(this.#incus, context.log, {
+      beforeEnd: (place) => this.#addresses.look(place),
+      onEnd: (instance) => this.#onEnd(instance)
+    })
     this.#own = new OwnInstances(this.#incus, context.log)
     const parts = { mirror: this.#mirror, own: this.#own, log: context.log }
     this.#starter = new InstanceStarter(this.#incus, options, parts)
@@ -210,7 +213,7 @@ class IncusBackend implements ServerBackend {
       // The files of a virtual machine are to be had of its agent alone.
       if (isMachine) this.#mirror.forget(jobId)
       else await this.#mirror.collect(jobId, dir)
-      return { phase: 'gone', ...withAddress(this.#addresses.known(jobId)) }
+      return { phase: 'gone' }
     }
     // Ready: what runs in it has said so to Incus.
     if (instance.status !== 'Running' && instance.status !== 'Ready')
@@ -221,8 +224,8 @@ class IncusBackend implements ServerBackend {
     const booting = isMachine ? await this.#boot.look(job) : undefined
     if (booting) return booting
     this.#mirror.follow(jobId, dir)
-    const hasNetwork = Object.values(instance.expanded_devices).some(({ type }) => type === 'nic')
-    return { phase: 'active', ...withAddress(hasNetwork ? await this.#addresses.look(jobId) : undefined) }
+    await this.#addresses.look(job, hasNic(instance))
+    return { phase: 'active' }
   }
 
   /** A plugin before this one has not come to the end of its start. @param isWanted at the moment that decides */
@@ -354,8 +357,6 @@ class IncusBackend implements ServerBackend {
       .finally(() => this.#stopping.delete(instance))
   }
 }
-
-const withAddress = (podIP: string | undefined) => (podIP === undefined ? {} : { podIP })
 
 /** @throws ConfigError */
 function readTls({ certFile, keyFile, caFile }: NonNullable<IncusOptions['tls']>): IncusTls {

@@ -23,6 +23,13 @@ interface Bringing {
   readonly onTaken: () => void
 }
 
+export interface MirrorSteps {
+  /** Awaited before the end of a pod is kept whose instance still runs. */
+  beforeEnd(place: { readonly jobId: string; readonly dir: string }): Promise<void>
+  /** Everything that a pod has said is here. */
+  onEnd(instance: string): void
+}
+
 interface Followed {
   session?: ExecSession
   /** Everything was had. */
@@ -37,13 +44,13 @@ interface Followed {
 export class JobMirror {
   readonly #incus: IncusConnection
   readonly #log: BackendContext['log']
-  readonly #onEnd: (instance: string) => void
+  readonly #steps: MirrorSteps
   readonly #followed = new Map<string, Followed>()
 
-  constructor(incus: IncusConnection, log: BackendContext['log'], onEnd: (instance: string) => void) {
+  constructor(incus: IncusConnection, log: BackendContext['log'], steps: MirrorSteps) {
     this.#incus = incus
     this.#log = log
-    this.#onEnd = onEnd
+    this.#steps = steps
   }
 
   /**
@@ -133,7 +140,7 @@ export class JobMirror {
       await delay(retryMs, undefined, { ref: false })
       listening = this.#listen(instance, dir, followed)
     }
-    if (followed.ended) this.#onEnd(instance)
+    if (followed.ended) this.#steps.onEnd(instance)
   }
 
   async #listen(instance: string, dir: string, followed: Followed, bringing?: Bringing): Promise<void> {
@@ -148,7 +155,9 @@ export class JobMirror {
     if (!bringing) session.stderr.resume()
     if (followed.closed) return session.close()
     try {
-      if (await keepSent(bringing ? onceTaken(session, bringing.onTaken) : chunks, dir)) followed.ended = true
+      const sent = bringing ? onceTaken(session, bringing.onTaken) : chunks
+      const beforeEnd = () => this.#steps.beforeEnd({ jobId: instance, dir })
+      if (await keepSent(sent, dir, beforeEnd)) followed.ended = true
     } finally {
       session.close()
     }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Launch } from '../kit/backend.ts'
 import { makeJobDirectory, readRecords, writePlan } from '../kit/jobs/job-directory.ts'
 import { readJobState, type JobState } from '../kit/jobs/job-state.ts'
-import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
+import { replaceMirrored, writeAddress } from '../kit/jobs/mirrored-files.ts'
 import { writeJobFiles } from '../kit/jobs/write-job-files.ts'
 import type { Plan, PlannedContainer } from '../kit/plan/plan.ts'
 import { jobPath } from './first-program.ts'
@@ -59,6 +59,14 @@ export async function publishPart(dir: string, { container, dir: part, state }: 
     if (text === undefined) await rm(path, { force: true })
     else if (text !== known) await replaceMirrored(path, Buffer.from(text))
   }
+}
+
+/** Of the instances of a pod, that of the first main container is where others look for it; before there is one, that of another. */
+export async function publishAddress(dir: string, parts: readonly Part[]): Promise<void> {
+  const [podIP] = ['main', 'sidecar', 'init'].flatMap((kind) =>
+    parts.filter(({ container }) => container.kind === kind).flatMap(({ state }) => state.podIP ?? [])
+  )
+  if (podIP !== undefined && podIP !== (await readJobState(dir)).podIP) await writeAddress(dir, podIP)
 }
 
 /** What is known of all supervisors as if they were one: `state/supervisor` of the pod. */

@@ -10,7 +10,7 @@ import type { PlannedContainer } from '../kit/plan/plan.ts'
 import { instanceName } from './instance.ts'
 import { renderLaunches } from './launches.ts'
 import type { IncusOptions } from './options.ts'
-import { publishBeat, publishEnd, publishPart, readParts, writePart } from './part-files.ts'
+import { publishAddress, publishBeat, publishEnd, publishPart, readParts, writePart } from './part-files.ts'
 import { nextStep } from './split-order.ts'
 import { partDirectory, partKey, partPlan, podOf } from './split-plan.ts'
 
@@ -113,19 +113,16 @@ export class SplitPods {
       const state = states.get(part.uid)
       return state ? [{ ...part, state }] : []
     })
-    const podIP = said.map(({ state }) => state.podIP).find((address) => address !== undefined)
-    const address = podIP === undefined ? {} : { podIP }
     const gone = await Promise.all(
       said.map(async ({ dir, state }) => state.phase === 'gone' && !(await readJobState(dir)).finished)
     )
     const { finished, supervisor } = await readJobState(pod.dir)
     this.#kick(pod.uid)
-    if (finished || gone.includes(true)) return { phase: 'gone', ...address }
+    if (finished || gone.includes(true)) return { phase: 'gone' }
     const notices = pod.trouble ? [{ reason: 'ContainerNotStarted', message: pod.trouble.message }] : []
     const waits = !supervisor && said.every(({ state }) => state.phase === 'queued')
     return {
       phase: waits ? 'queued' : 'active',
-      ...address,
       ...(notices.length > 0 ? { notices } : {})
     }
   }
@@ -231,6 +228,7 @@ export class SplitPods {
       pod.running.delete(part.container.name)
       this.#feed.forget(partKey(pod.uid, part.container.name))
     }
+    await publishAddress(dir, begun)
     await publishBeat(dir, begun)
     const facts = new Map(
       parts.map(({ container, submittedAt, state }) => [

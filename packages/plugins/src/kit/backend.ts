@@ -101,7 +101,10 @@ export interface BackendState {
   readonly taken?: Notice
   /** For the events of the pod. */
   readonly notices?: readonly Notice[]
-  /** Its address, or that of the machine whose network it has, where the backend knows it. */
+  /**
+   * The address of the machine whose network it has, where the backend knows it. One of its own is kept in the job
+   * directory, before the end of the pod is: see `writeAddress`.
+   */
   readonly podIP?: string
 }
 

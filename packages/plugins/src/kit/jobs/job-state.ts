@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 
 /**
@@ -20,6 +21,8 @@ export interface JobState {
   readonly images: ReadonlyMap<string, ImageRecord>
   /** What whoever made the containers had to say. */
   readonly notices: readonly ImageRecord[]
+  /** IPv4 or IPv6, of a job that has a network of its own. */
+  readonly podIP?: string
 }
 
 /** The words of a kubelet: `Pulling`, `Pulled`, `ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`, `CreateContainerError`. */
@@ -143,7 +146,7 @@ const readState = (path: string): Promise<Values | undefined> =>
 /** Most of the jobs of a long queue: one for all of them. */
 export const nothing: JobState = { containers: new Map(), images: new Map(), notices: [] }
 
-const isRecord = (name: string) => /^[cin]\./.test(name) && !name.endsWith('.tmp')
+const isRecord = (name: string) => /^([cin]\.|address$)/.test(name) && !name.endsWith('.tmp')
 
 async function readRecords(state: string): Promise<readonly (readonly [string, Values | undefined])[]> {
   const names = (await readdir(state).catch(() => [])).filter(isRecord)
@@ -168,8 +171,8 @@ export async function readJobState(dir: string): Promise<JobState> {
   let before: Awaited<ReturnType<typeof readFrame>>
   let after = await readFrame(state)
   let records: Awaited<ReturnType<typeof readRecords>>
-  // A run and the end of the pod are told after their containers, a word from outside before: containers are at least
-  // as new as `before`, and at most as `after`.
+  // A run and the end of the pod are told after their containers and the address, a word from outside before: containers
+  // are at least as new as `before`, and at most as `after`.
   do {
     before = after
     records = await readRecords(state)
@@ -180,7 +183,12 @@ export async function readJobState(dir: string): Promise<JobState> {
   const containers = new Map<string, ContainerRecord>()
   const images = new Map<string, ImageRecord>()
   const notices: ImageRecord[] = []
+  let podIP: string | undefined
   for (const [file, values] of records) {
+    if (file === 'address') {
+      podIP = values?.get('ip')
+      continue
+    }
     const name = file.slice('c.'.length)
     const container = values && file.startsWith('c.') ? containerRecord(values) : undefined
     const said = values && !file.startsWith('c.') ? imageRecord(values) : undefined
@@ -206,6 +214,7 @@ export async function readJobState(dir: string): Promise<JobState> {
         : undefined,
     containers,
     images,
-    notices
+    notices,
+    podIP: podIP !== undefined && isIP(podIP) ? podIP : undefined
   })
 }

@@ -1,5 +1,6 @@
 /** What a job elsewhere has written, as the plugin keeps it in its own job directory. */
 import { open, rename, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 
 /** Bytes of a log that were taken over; 0 where there is none. */
 export const mirroredBytes = (path: string): Promise<number> =>
@@ -23,3 +24,7 @@ export async function replaceMirrored(path: string, bytes: Buffer): Promise<void
   await writeFile(`${path}.tmp`, bytes, { mode: 0o600 })
   await rename(`${path}.tmp`, path)
 }
+
+/** The address of a job that has a network of its own; {@link readJobState} tells it. */
+export const writeAddress = (dir: string, podIP: string): Promise<void> =>
+  replaceMirrored(join(dir, 'state/address'), Buffer.from(`ip=${podIP}\n`))

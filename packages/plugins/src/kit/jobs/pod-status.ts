@@ -71,6 +71,7 @@ export function podStatus(outline: Outline, known: JobFacts): PodStatus {
   const status = (container: Outline['containers'][number]): ContainerStatus =>
     containerStatus(outline.uid, container, facts, initialised)
   const why = podReason(facts)
+  const podIP = facts.state?.podIP ?? facts.backend?.podIP
   const notices = [...outline.notices, ...(facts.told ?? []), ...(facts.backend?.notices ?? [])]
   const ephemeral = outline.containers.filter(isEphemeral)
   return {
@@ -82,7 +83,7 @@ export function podStatus(outline: Outline, known: JobFacts): PodStatus {
     initContainers: outline.containers.filter(isInit).map(status),
     ...(ephemeral.length > 0 ? { ephemeralContainers: ephemeral.map(status) } : {}),
     nodeName: outline.nodeName,
-    ...(facts.backend?.podIP ? { podIP: facts.backend.podIP } : {}),
+    ...(podIP === undefined ? {} : { podIP }),
     ...(why.reason ? { reason: why.reason } : {}),
     ...(why.message ? { message: why.message } : {}),
     ...(notices.length > 0 ? { notices } : {})

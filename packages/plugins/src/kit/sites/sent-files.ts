@@ -70,15 +70,24 @@ export async function logsHad(dir: string): Promise<string[]> {
   return had.flat()
 }
 
-/** Keeps what comes in the job directory; resolves with whether the end of the pod has come too. */
-export async function keepSent(chunks: AsyncIterable<Buffer>, dir: string): Promise<boolean> {
+/**
+ * Keeps what comes in the job directory; resolves with whether the end of the pod has come too.
+ * @param beforeEnd what is to be there before the end of the pod is
+ */
+export async function keepSent(
+  chunks: AsyncIterable<Buffer>,
+  dir: string,
+  beforeEnd?: () => Promise<void>
+): Promise<boolean> {
   const sent = new SentFiles()
   let ended = false
   for await (const chunk of chunks)
     for (const part of sent.read(chunk)) {
       if (part.kind === 'end') ended = true
-      else if (part.kind === 'state') await replaceMirrored(join(dir, 'state', part.name), part.bytes)
-      else await keepLog(join(dir, 'log', part.name), part)
+      else if (part.kind === 'state') {
+        if (part.name === 'pod') await beforeEnd?.()
+        await replaceMirrored(join(dir, 'state', part.name), part.bytes)
+      } else await keepLog(join(dir, 'log', part.name), part)
     }
   return ended
 }
