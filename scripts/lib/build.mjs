@@ -16,6 +16,9 @@ import { root, step } from './step.mjs'
 /** Where TypeBox is in one file for each entry; `exports` of the package has them as `./typebox`. */
 const bundle = join(root, 'packages/interlink-api/dist/typebox')
 
+/** Is there while all of dist belongs together: a build that is broken off leaves none, and `interlink` says so. */
+const complete = join(root, 'packages/cli/dist/complete')
+
 /**
  * Compiles the packages to their dist, and copies what is no TypeScript beside it, where a source is newer. What is
  * compiled has TypeBox from the bundle; its types, and modules of others, have it from the package of that name.
@@ -24,7 +27,8 @@ export async function ensureBuilt() {
   const packages = readdirSync(join(root, 'packages')).filter((name) =>
     existsSync(join(root, 'packages', name, 'tsconfig.json'))
   )
-  if (existsSync(bundle) && packages.every(isFresh)) return
+  if (existsSync(complete) && packages.every(isFresh)) return
+  rmSync(complete, { force: true })
   rmSync(bundle, { recursive: true, force: true })
   for (const name of packages) copyAssets(name)
   await step('Building', process.execPath, [
@@ -34,6 +38,7 @@ export async function ensureBuilt() {
   ])
   packages.forEach(importBundle)
   await bundleTypebox(bundle)
+  writeFileSync(complete, '')
 }
 
 function importBundle(name) {

@@ -21,12 +21,12 @@ tune(false)
 if (!isPlugin) setFlagsFromString('--always-sparkplug')
 subscribe('interlink.streams', ({ open }) => tune(open > 0))
 
-const built = new URL('../dist/main.js', import.meta.url)
-if (!existsSync(built)) {
+// The last that a build writes.
+if (!existsSync(new URL('../dist/complete', import.meta.url))) {
   process.stderr.write(
-    'interlink: not built yet; run `npm run build` (or `npm start`) in the checkout first\n'
+    'interlink: not built yet, or not to the end; run `npm run build` (or `npm start`) in the checkout first\n'
   )
   process.exit(1)
 }
-const { main } = await import(built)
+const { main } = await import('../dist/main.js')
 process.exitCode = await main(process.argv.slice(2))

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { execFile } from 'node:child_process'
-import { readdir, readFile } from 'node:fs/promises'
+import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -31,4 +31,18 @@ t.test('a schema made by the package typebox is checked by the one that we ship'
     env: { PATH: process.env.PATH }
   })
   t.same(JSON.parse(stdout), [{ n: 3 }, false, true])
+})
+
+t.test('what a build that was broken off has left is not run', async (t) => {
+  const dir = t.testdir({
+    'package.json': '{"type":"module"}',
+    bin: {},
+    dist: { 'main.js': 'throw new Error()' }
+  })
+  await cp(join(packages, 'cli/bin'), join(dir, 'bin'), { recursive: true })
+  const run = promisify(execFile)(process.execPath, [join(dir, 'bin/interlink.js'), 'version'])
+  await t.rejects(run, {
+    code: 1,
+    stderr: /^interlink: not built yet, or not to the end; run `npm run build`/
+  })
 })
