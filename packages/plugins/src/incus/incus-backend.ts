@@ -51,7 +51,9 @@ import { IncusConnection, IncusError, InstanceFiles, type IncusTls } from './res
 
 /** Beyond the grace of a pod, before its instance is stopped whatever runs in it; seconds. */
 const patience = 5
-const queued = { phase: 'queued' } as const
+
+/** Its supervisor may be heard before its start is over. */
+const starting = ({ begun }: SubmittedJob): BackendState => ({ phase: begun ? 'active' : 'queued' })
 
 const Instances = Type.Array(
   Type.Object({
@@ -193,7 +195,7 @@ class IncusBackend implements ServerBackend {
     const known = new Map(answer.map((instance) => [instance.name, instance]))
     const states = await Promise.all(
       jobs.map(async (job) => {
-        const state = waiting.has(job.uid) ? queued : await this.#stateOf(job, known.get(job.jobId))
+        const state = waiting.has(job.uid) ? starting(job) : await this.#stateOf(job, known.get(job.jobId))
         return [job.uid, state] as const
       })
     )
@@ -203,7 +205,7 @@ class IncusBackend implements ServerBackend {
   async #stateOf(job: SubmittedJob, instance: Instance | undefined): Promise<BackendState> {
     const { uid, jobId, dir } = job
     if (this.#starter.isWaiting(uid) || (await this.#takesUp(job, () => !this.#cancelled.has(uid))))
-      return queued
+      return starting(job)
     if (!instance) {
       this.#mirror.forget(jobId)
       return { phase: 'gone' }
