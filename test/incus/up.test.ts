@@ -2,9 +2,10 @@ import t from 'tap'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { incusMissing } from '@interlink-ts/dev-cluster/incus'
+import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { runInterlink } from '../support/interlink.ts'
 import { requireReal } from '../support/require-real.ts'
+import { instancesOf } from './incus-plugin.ts'
 
 void t.test('up --backend incus --lab needs no server: it runs a pod on its own, and ends it', async (t) => {
   if (!requireReal(t, incusMissing())) return
@@ -21,6 +22,30 @@ void t.test('up --backend incus --lab needs no server: it runs a pod on its own,
   t.match(stdout, /│ .*Hello from hello/)
   const [, home] = /INCUS_DIR=(\S+) incus list/.exec(stdout)!
   t.notOk(existsSync(home!), 'its directory is gone')
+})
+
+void t.test('up leaves no instance on a server of somebody', async (t) => {
+  if (!requireReal(t, incusMissing())) return
+  const lab = await startIncusLab()
+  t.teardown(() => lab.close())
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'brief' },
+    spec: {
+      restartPolicy: 'Never',
+      tolerations: [{ operator: 'Exists' }],
+      containers: [{ name: 'main', image: 'busybox', command: ['true'] }]
+    }
+  }
+  const dir = t.testdir({
+    'plugin.yaml': `options: { url: "unix://${lab.socket}" }\n`,
+    'pod.yaml': JSON.stringify(pod)
+  })
+  const files = ['--config', join(dir, 'plugin.yaml'), '--pod', join(dir, 'pod.yaml')]
+  const { code, stderr } = await runInterlink(['up', '--backend', 'incus', '--exit', ...files])
+  t.equal(code, 0, stderr)
+  t.same(await instancesOf(lab), [], stderr)
 })
 
 void t.test('what the Incus backend lacks is said in words, by up and by doctor', async (t) => {

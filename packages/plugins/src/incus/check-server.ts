@@ -19,13 +19,14 @@ export async function checkServer(
   const own = tls ? [checkCertificate(tls)] : []
   try {
     const { auth, environment } = await incus.get<Server>('/1.0')
-    const { server_version: version = '', server_name: name = url } = environment ?? {}
+    // Whom it does not know is told no more than that it is there.
+    const { server_version: version, server_name: name = url } = environment ?? {}
     const trusted = auth === 'trusted'
     const detail = trusted ? 'this client is trusted' : 'the server does not know this client'
     const why = trusted ? await whyNoMachines(incus) : undefined
     const machines = why === undefined ? 'it runs them' : `none: ${why}`
     return [
-      { name: 'server', ok: true, detail: `Incus ${version} on ${name}` },
+      { name: 'server', ok: true, detail: `Incus${version === undefined ? '' : ` ${version}`} on ${name}` },
       ...own,
       { name: 'trust', ok: trusted, detail, ...(trusted ? {} : { fix: trustFix }) },
       ...(trusted ? [{ name: 'virtual machines', ok: true, detail: machines }] : [])

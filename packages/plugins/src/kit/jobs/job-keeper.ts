@@ -3,6 +3,7 @@ import { withSpan } from '@interlink-ts/interlink-api/telemetry'
 import { PluginError } from '../../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { BackendWatch, type Unreachable } from './backend-watch.ts'
 import { readJson, writeDurable } from './durable-file.ts'
 import { addEphemeral } from './ephemeral.ts'
@@ -34,6 +35,8 @@ import { writeJobDirectory } from './write-job-directory.ts'
 const uidShape = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/
 const retryMs = [1000, 2000, 4000, 8000, 15_000, 30_000] as const
 const sweepMs = 2000
+/** How long what is being given back is waited for at the end. */
+const releaseMs = 20_000
 
 /**
  * All jobs of a plugin: their making, their state, their end. UID is the key; what is on disk is the truth, so that
@@ -49,6 +52,7 @@ export class JobKeeper {
   readonly #damaged = new Map<string, string>()
   readonly #creating = new Map<string, Promise<CreateStruct>>()
   readonly #reaping = new Map<string, Promise<void>>()
+  readonly #releasing = new Set<Promise<void>>()
   readonly #feed: StateFeed
   readonly #sweeper: NodeJS.Timeout
   readonly #watch: BackendWatch
@@ -179,6 +183,8 @@ export class JobKeeper {
     this.#feed.close()
     for (const entry of this.#jobs.values()) for (const wake of entry.waiters) wake()
     await Promise.allSettled([...this.#creating.values(), ...this.#reaping.values()])
+    // Where the root goes as well, nobody comes who would know of what is left.
+    await Promise.race([Promise.allSettled(this.#releasing), delay(releaseMs, undefined, { ref: false })])
   }
 
   async #recover(): Promise<void> {
@@ -301,9 +307,12 @@ export class JobKeeper {
   }
 
   #release(entry: JobEntry): void {
-    this.#options.backend
+    const { backend, log } = this.#options
+    const releasing = backend
       .release?.(submittedJob(entry))
-      .catch((err: unknown) => this.#options.log.warn({ uid: entry.uid, err }, 'a job was not released'))
+      .catch((err: unknown) => log.warn({ uid: entry.uid, err }, 'a job was not released'))
+      .finally(() => this.#releasing.delete(releasing!))
+    if (releasing) this.#releasing.add(releasing)
   }
 
   /** Be it that its directory cannot be read. */
