@@ -84,13 +84,15 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
 
   t.test('a job that is held for its memory is a pod that was OOMKilled', async (t) => {
     const limited = await until('hungry', ({ phase }) => phase === 'Failed')
-    const reasons = [stateOf(limited, 'terminated')?.reason, limited.reason]
-    t.ok(
-      reasons.includes('OOMKilled'),
+    const memory = { exitCode: Number, reason: 'OOMKilled' }
+    t.match(
+      stateOf(limited, 'terminated'),
+      memory,
       'by the limit of its container, or of its job where the pool is sooner'
     )
     const status = await until('greedy', ({ phase }) => phase === 'Failed')
     t.equal(status.reason, 'OOMKilled', 'by the policy of the pool')
+    t.match(stateOf(status, 'terminated'), memory)
     t.match(status.message, /memory usage exceeded request_memory/)
     await eventually(async () => (await jobOf('greedy', 'ClusterId')) === '')
   })

@@ -45,3 +45,21 @@ t.test('a job that went back to the queue says so, whatever it was doing before'
     containers: [{ state: { waiting: {} }, lastState: { terminated: { exitCode: 0 } } }]
   })
 })
+
+t.test(
+  'what is ended with a job that had too little memory was OOMKilled, what failed before was not',
+  async (t) => {
+    const supervisor = { pid: 1, startedAt: 500, beatAt: 1900, toldAt: 1500 }
+    const killed = { ...done, reason: 'Error', exitCode: 143, signal: 15 }
+    const reasonOf = (main: ContainerRecord, reason = 'OOMKilled') => {
+      const { state } = facts(main)
+      const told = { backend: { phase: 'gone', reason } as const, state: { ...state!, supervisor } }
+      return podStatus(outline, facts(main, told)).containers[0]?.state?.terminated?.reason
+    }
+    t.equal(reasonOf(killed), 'OOMKilled')
+    t.equal(reasonOf(killed, 'DeadlineExceeded'), 'Error')
+    t.equal(reasonOf({ ...killed, finishedAt: 1400 }), 'Error')
+    t.equal(reasonOf({ ...done, reason: 'Error', exitCode: 1 }), 'Error')
+    t.equal(reasonOf({ ...killed, reason: 'StartError' }), 'StartError')
+  }
+)

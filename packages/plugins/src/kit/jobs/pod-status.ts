@@ -221,7 +221,10 @@ function containerState(
 ): ContainerState {
   const { state, backend, createdAt, lostAt } = facts
   const record = state?.containers.get(name)
-  if (record?.state === 'terminated') return terminated(record, containerID, createdAt)
+  if (record?.state === 'terminated') {
+    const seen = isOfMemory(record, facts) ? { ...record, reason: 'OOMKilled' } : record
+    return terminated(seen, containerID, createdAt)
+  }
   const ended = state?.finished?.at ?? lostAt
   if (lostAt !== undefined || (ended !== undefined && record?.state === 'running')) {
     const startedAt = record?.startedAt
@@ -244,6 +247,13 @@ function containerState(
   const message = record?.message ?? (facts.backend?.phase === 'queued' ? facts.backend.message : undefined)
   return { waiting: { reason: record?.reason ?? waits, ...(message ? { message } : {}) } }
 }
+
+/** Whether it was ended together with its job, whose memory its backend found too little. */
+const isOfMemory = ({ reason, signal, finishedAt }: ContainerRecord, { state, backend }: JobFacts): boolean =>
+  reason === 'Error' &&
+  signal !== undefined &&
+  backend?.reason === 'OOMKilled' &&
+  (finishedAt ?? 0) >= (state?.supervisor?.toldAt ?? Infinity)
 
 function terminated(
   record: Pick<ContainerRecord, 'exitCode' | 'signal' | 'reason' | 'message' | 'startedAt' | 'finishedAt'>,
