@@ -15,12 +15,11 @@ import { ociLabMissing, startOciLab } from '../incus/oci-lab.ts'
 import { secondIncusMissing, startSecondIncus } from '../incus/second-incus.ts'
 import { imagePoolMissing, startImagePool } from '../htcondor/image-pool.ts'
 import { imageLabMissing, startImageLab } from '../slurm/image-lab.ts'
+import type { Makings } from './workbench.ts'
 
 /** A backend under test, and what its pods are made of. */
-export interface Subject {
+export interface Subject extends Makings {
   readonly module: BackendModule
-  /** An image with a POSIX shell and the usual tools. */
-  readonly image: string
   /** The backend's own section of the plugin configuration. */
   readonly options: Record<string, unknown>
   /**
@@ -64,6 +63,15 @@ const ofLab: Readonly<Record<string, RegExp>> = {
 /** On a private cluster, with Apptainer and images of a private registry; behind SSH, with a file system of its own. */
 const onLab: Readonly<Record<string, Subject>> = {
   incus: { ...subjects.incus!, start: () => startIncus(incusMissing(), startIncusLab) },
+  'incus-containers': {
+    ...subjects.incus!,
+    annotations: { 'interlink.io/incus-layout': 'containers' },
+    declines: {
+      'an emptyDir is shared by the containers of a pod, also in memory, and empty at first':
+        /emptyDir\.medium: memory is not shared by instances/
+    },
+    start: () => startIncus(incusMissing(), startIncusLab)
+  },
   'incus-7': { ...subjects.incus!, start: () => startIncus(secondIncusMissing(), startSecondIncus) },
   'incus-oci': { ...subjects.incus!, start: startOci },
   htcondor: { ...subjects.htcondor!, declines: apptainer, start: startPool },
@@ -135,8 +143,8 @@ export async function subjectOf(name: string, lab: boolean): Promise<Subject> {
 export interface Running {
   /** Of the API server in front of the plugin. */
   readonly url: string
-  /** What the pods are to be made of, where the backend says so. */
-  readonly image?: string
+  /** Where the backend says so. */
+  readonly makings?: Makings
   /** Removes the job directories too. */
   close(): Promise<void>
 }
@@ -182,8 +190,8 @@ export async function startSubject(
     })
     const tokenFile = loaded.auth.tokenFile
     const front = await startFront(dir, { url: listen, ...(tokenFile ? { tokenFile } : {}) }, logger)
-    const image = ground?.image ?? subject.image
-    return { url: front.url, image, close: () => front.close().then(plugin.close).then(removed) }
+    const makings = { ...subject, ...(ground ? { image: ground.image } : {}) }
+    return { url: front.url, makings, close: () => front.close().then(plugin.close).then(removed) }
   } catch (error) {
     await removed()
     throw error

@@ -13,7 +13,7 @@ t.test(
     const subject = await subjectOf('htcondor', true)
     const running = await startSubject(subject, {})
     t.teardown(() => running.close())
-    for await (const given of runCases(cases, running.url, running.image!, 4)) {
+    for await (const given of runCases(cases, running.url, running.makings!, 4)) {
       const { name, outcome, detail } = judge(given, subject.declines)
       t.not(outcome, 'failed', `${name}: ${outcome}${outcome === 'failed' ? `: ${detail}` : ''}`)
     }

@@ -2,7 +2,7 @@
  * `npm run conformance -- OPTIONS`: the same pods on any backend.
  *
  *   --backend NAME   process, slurm, htcondor or incus (of this machine), or a module such as ./backend.js; default: process
- *   --lab            slurm, slurm-ssh, htcondor, incus, incus-7 and incus-oci: on a private one that is started and ended
+ *   --lab            slurm, slurm-ssh, htcondor, incus, incus-containers, incus-7 and incus-oci: on a private one that is started and ended
  *   --slurm PREFIX   with --lab: of the Slurm that was installed there, as by ./configure --prefix
  *   --config FILE    configuration of the plugin
  *   --url URL        instead of a backend: a plugin that runs already, http://host:port or unix:///path
@@ -46,14 +46,15 @@ async function start() {
     if (values.backend !== undefined || values.lab || config !== undefined)
       throw new UsageError('--url is a plugin that runs already; leave out --backend, --lab and --config')
     const running = await attachTo({ url, ...(tokenFile ? { tokenFile } : {}) }, { logFile })
-    return { running, image, chosen, parallel, json: values.json, declines: undefined }
+    return { running, makings: { image }, chosen, parallel, json: values.json, declines: undefined }
   }
   if (tokenFile !== undefined) throw new UsageError('--token-file is of --url')
   const subject = await subjectOf(values.backend ?? 'process', values.lab)
   if (slurm !== undefined && !values.lab) throw new UsageError('--slurm is of --lab')
   const running = await startSubject(subject, { logFile, config, slurm: slurm && resolve(slurm) })
   const { declines } = subject
-  return { running, image: running.image ?? subject.image, chosen, parallel, json: values.json, declines }
+  const makings = running.makings ?? subject
+  return { running, makings, chosen, parallel, json: values.json, declines }
 }
 
 function readArguments() {
@@ -67,14 +68,21 @@ function readArguments() {
 
 const marks = { passed: '✓', failed: '✗', refused: '–', skipped: '·' } as const
 
-async function run({ running, image, chosen, parallel, json, declines }: Awaited<ReturnType<typeof start>>) {
+async function run({
+  running,
+  makings,
+  chosen,
+  parallel,
+  json,
+  declines
+}: Awaited<ReturnType<typeof start>>) {
   const out = json ? process.stderr : process.stdout
   const show = ({ name, outcome, detail, ms }: Result) => {
     out.write(`${marks[outcome]} ${name.padEnd(76)} ${(ms / 1000).toFixed(1).padStart(5)} s\n`)
     if (detail) out.write(`    ${detail.replaceAll('\n', '\n    ')}\n`)
   }
   const counts = { passed: 0, failed: 0, refused: 0, skipped: 0 }
-  for await (const given of runCases(chosen, running.url, image, parallel)) {
+  for await (const given of runCases(chosen, running.url, makings, parallel)) {
     const result = judge(given, declines)
     show(result)
     counts[result.outcome]++

@@ -1,4 +1,4 @@
-import { createWorkbench, Refused, type Workbench } from './workbench.ts'
+import { createWorkbench, Refused, type Makings, type Workbench } from './workbench.ts'
 
 export interface Case {
   /** A sentence. */
@@ -24,7 +24,7 @@ const deadlineMs = 120_000
 export async function* runCases(
   cases: readonly Case[],
   url: string,
-  image: string,
+  makings: Makings,
   parallel: number
 ): AsyncGenerator<Result> {
   const results: Promise<Result>[] = []
@@ -40,7 +40,7 @@ export async function* runCases(
       (async () => {
         await slot()
         try {
-          return await runCase(one, url, image)
+          return await runCase(one, url, makings)
         } finally {
           busy--
           free.shift()?.()
@@ -60,9 +60,9 @@ export function judge(result: Result, declines: Readonly<Record<string, RegExp>>
   return { ...result, outcome: 'failed', detail: `not refused as declared (${words.source}): ${said}` }
 }
 
-async function runCase({ name, run }: Case, url: string, image: string): Promise<Result> {
+async function runCase({ name, run }: Case, url: string, makings: Makings): Promise<Result> {
   const began = Date.now()
-  const bench = createWorkbench(url, image)
+  const bench = createWorkbench(url, makings)
   let late: NodeJS.Timeout | undefined
   try {
     await Promise.race([

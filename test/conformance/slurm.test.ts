@@ -23,7 +23,7 @@ for (const { name: slurm, prefix } of slurms)
         const subject = await subjectOf(backend, true)
         const running = await startSubject(subject, { slurm: prefix })
         t.teardown(() => running.close())
-        for await (const given of runCases(chosen, running.url, running.image!, 4)) {
+        for await (const given of runCases(chosen, running.url, running.makings!, 4)) {
           const { name, outcome, detail } = judge(given, subject.declines)
           t.not(outcome, 'failed', `${name}: ${outcome}${outcome === 'failed' ? `: ${detail}` : ''}`)
         }

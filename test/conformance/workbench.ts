@@ -30,6 +30,13 @@ export interface Objects {
   readonly once?: boolean
 }
 
+/** What every pod is made of. */
+export interface Makings {
+  /** With a POSIX shell and the usual tools. */
+  readonly image: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
 export interface Workbench {
   readonly image: string
   /** A container that runs a shell script. */
@@ -169,11 +176,11 @@ export function of(status: PodStatus, container = 'main'): ContainerStatus {
   return found
 }
 
-export function createWorkbench(url: string, image: string): Workbench {
+export function createWorkbench(url: string, { image, annotations }: Makings): Workbench {
   const client = createInterlinkClient({ url, nodeName: 'conformance' })
   const left: RunningPod[] = []
   const create = async (spec: Spec, objects: Objects) => {
-    const pod = complete(spec, objects)
+    const pod = complete(spec, { ...objects, annotations: { ...annotations, ...objects.annotations } })
     const request = {
       pod,
       configmaps: [...(objects.configmaps ?? [])],

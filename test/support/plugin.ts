@@ -4,7 +4,12 @@ import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
-import { decode, type PodStatus, type RetrievedPodData } from '@interlink-ts/interlink-api/wire'
+import {
+  decode,
+  type LogStruct,
+  type PodStatus,
+  type RetrievedPodData
+} from '@interlink-ts/interlink-api/wire'
 import { startPlugin, type BackendModule, type PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { eventually } from './eventually.ts'
 
@@ -113,14 +118,15 @@ export const whenStatus = (
 export const isOver = ({ containers }: PodStatus) => containers.every(({ state }) => state?.terminated)
 export const isRunning = ({ containers }: PodStatus) => containers.every(({ state }) => state?.running)
 
-export async function logOf(client: InterlinkClient, { pod }: RetrievedPodData): Promise<string> {
-  const { stream } = await client.logs({
-    Namespace: pod.metadata.namespace!,
-    PodUID: pod.metadata.uid!,
-    PodName: pod.metadata.name!,
-    ContainerName: 'main',
-    Opts: decode('LogStruct', { Namespace: 'd', PodUID: 'u', PodName: 'p', ContainerName: 'c', Opts: {} })
-      .Opts
-  })
+export async function logOf(
+  client: InterlinkClient,
+  { pod }: RetrievedPodData,
+  ContainerName = 'main',
+  Opts: Partial<LogStruct['Opts']> = {}
+): Promise<string> {
+  const { name: PodName = '', namespace: Namespace = '', uid: PodUID = '' } = pod.metadata
+  const { stream } = await client.logs(
+    decode('LogStruct', { Namespace, PodUID, PodName, ContainerName, Opts })
+  )
   return text(stream)
 }

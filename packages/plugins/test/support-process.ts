@@ -64,7 +64,7 @@ export async function startSite(
   const url = `unix://${join(dir, 'api.sock')}`
   const plugins = [{ name: 'process', url: `unix://${socket}`, ...(tokenFile && { tokenFile }) }]
   const api = await startApi({ listen: url, plugins }, { logger: pino({ level: 'silent' }) })
-  const bench = createWorkbench(url, 'host')
+  const bench = createWorkbench(url, { image: 'host' })
   t.teardown(async () => {
     await bench.cleanUp()
     await api.close()

@@ -61,11 +61,9 @@ export async function publishPart(dir: string, { container, dir: part, state }: 
   }
 }
 
-/** Of the instances of a pod, that of the first main container is where others look for it; before there is one, that of another. */
+/** A pod has one address from its start to its end: that of the first main container's instance. */
 export async function publishAddress(dir: string, parts: readonly Part[]): Promise<void> {
-  const [podIP] = ['main', 'sidecar', 'init'].flatMap((kind) =>
-    parts.filter(({ container }) => container.kind === kind).flatMap(({ state }) => state.podIP ?? [])
-  )
+  const podIP = parts.find(({ container }) => container.kind === 'main')?.state.podIP
   if (podIP !== undefined && podIP !== (await readJobState(dir)).podIP) await writeAddress(dir, podIP)
 }
 

@@ -228,7 +228,7 @@ export class SplitPods {
       pod.running.delete(part.container.name)
       this.#feed.forget(partKey(pod.uid, part.container.name))
     }
-    await publishAddress(dir, begun)
+    await publishAddress(dir, parts)
     await publishBeat(dir, begun)
     const facts = new Map(
       parts.map(({ container, submittedAt, state }) => [
