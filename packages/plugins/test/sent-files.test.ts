@@ -1,6 +1,6 @@
 import t from 'tap'
 import { execFileSync, spawn } from 'node:child_process'
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { readJobState } from '../src/kit/jobs/job-state.ts'
 import { writeAddress } from '../src/kit/jobs/mirrored-files.ts'
 import { keepSent, logsHad } from '../src/kit/sites/sent-files.ts'
+import { until } from './support-supervisor.ts'
 
 const program = fileURLToPath(new URL('../assets/sites/send.sh', import.meta.url))
 
@@ -17,20 +18,33 @@ async function jobIn(dir: string, files: Record<string, string>): Promise<string
   return dir
 }
 
-t.test('all that a job has written is sent once, and kept as it is', async (t) => {
-  const from = await jobIn(t.testdir({ from: {} }) + '/from', {
-    'state/supervisor': 'pid=1\n',
-    'state/c.main': 'state=terminated\n',
-    'state/pod': 'finished=1\n',
-    'log/main.0': 'ä'.repeat(200_000)
+for (const shell of [['dash'], ['bash'], ['busybox', 'sh']] as const)
+  t.test(`all that a job has written is sent once, and kept as it is: ${shell[0]}`, async (t) => {
+    const from = await jobIn(t.testdir({ from: {} }) + '/from', {
+      'state/supervisor': 'pid=1\n',
+      'state/c.main': 'state=running\nmessage= ä\\n*\n',
+      'log/main.0': 'ä'.repeat(200_000),
+      'log/empty.0': ''
+    })
+    const to = join(t.testdirName, 'to')
+    const had = await logsHad(to)
+    const [command, ...args] = shell
+    const env = { ...process.env, LC_ALL: 'C.UTF-8' }
+    const sending = spawn(command, [...args, program, from, ...had], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env
+    })
+    const kept = keepSent(sending.stdout, to)
+    const same = async (path: string) =>
+      t.equal(await readFile(join(to, path), 'utf8'), await readFile(join(from, path), 'utf8'), path)
+    await until(() => Promise.resolve(existsSync(join(to, 'state/c.main'))), 'the first state is here')
+    await same('state/c.main')
+    await same('log/main.0')
+    await writeFile(join(from, 'state/c.main'), 'state=terminated\nwithout a newline')
+    await writeFile(join(from, 'state/pod'), 'finished=1\n')
+    t.equal(await kept, true, 'the end of the pod has come')
+    for (const path of ['state/c.main', 'state/pod', 'log/main.0']) await same(path)
   })
-  const to = join(t.testdirName, 'to')
-  const had = await logsHad(to)
-  const sending = spawn('sh', [program, from, ...had], { stdio: ['ignore', 'pipe', 'inherit'] })
-  t.equal(await keepSent(sending.stdout, to), true, 'the end of the pod has come')
-  for (const path of ['state/c.main', 'state/pod', 'log/main.0'])
-    t.equal(await readFile(join(to, path), 'utf8'), await readFile(join(from, path), 'utf8'), path)
-})
 
 t.test('what is there is sent without waiting for an end, and what was had is not kept twice', async (t) => {
   const from = await jobIn(join(t.testdir({}), 'from'), { 'state/c.main': 'a', 'log/main.0': 'onetwo' })

@@ -12,7 +12,8 @@ if [ "${1:-}" = oci ]; then
 fi
 echo $$ >"$job/init.pid"
 cd "$job" || exit 1
-hostname "$(cat hostname)"
+read -r name <hostname
+hostname "$name"
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 for interface in /sys/class/net/eth*; do
   if [ ! -e "$interface" ] || [ "${1:-}" = oci ]; then continue; fi
@@ -26,13 +27,15 @@ for interface in /sys/class/net/eth*; do
     dhcpcd -b "$interface"
   fi
 done >/dev/null 2>&1 </dev/null
-# How many were killed for lack of memory is said in the control group of the instance.
-mkdir -p group
-if mount -t cgroup2 none group 2>/dev/null && [ -e group/memory.events ]; then
-  ln -sf group/memory.events memory.events
-elif mount -t cgroup -o memory none group 2>/dev/null; then
-  ln -sf "group$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/memory.oom_control" memory.events
-fi
+# How many were killed for lack of memory is said in the control group of the instance. Nobody waits for that.
+{
+  mkdir -p group
+  if mount -t cgroup2 none group 2>/dev/null && [ -e group/memory.events ]; then
+    ln -sf group/memory.events memory.events
+  elif mount -t cgroup -o memory none group 2>/dev/null; then
+    ln -sf "group$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/memory.oom_control" memory.events
+  fi
+} &
 . ./run.sh
 seconds=0
 while [ "$seconds" -lt 30 ]; do

@@ -4,70 +4,96 @@
 # With INTERLINK_ONCE set: what is there now.
 set -u
 umask 077
+# Sizes are bytes.
+LC_ALL=C
+export LC_ALL
+newline='
+'
 cd -- "$1" || exit 1
 shift
-seen=$(mktemp -d) || exit 1
-trap 'rm -rf "$seen"' EXIT
+files='' seen=''
+trap '[ -z "$seen" ] || rm -rf "$seen"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
+# Sets `number` to that of a file: how much of a log was had is in at_<number>, a state in next_<number>, and as it was
+# sent last in now_<number>.
+find_number() {
+  number=0
+  for known in $files; do
+    [ "$known" != "$1" ] || return 0
+    number=$((number + 1))
+  done
+  files="$files $1"
+  eval "at_$number=0 now_$number= next_$number="
+}
 while [ "$#" -ge 2 ]; do
-  echo "$2" >"$seen/at.$1"
+  case $1 in *[!A-Za-z0-9._-]*) ;; *) find_number "log/$1" && eval "at_$number=\$2" ;; esac
   shift 2
 done
-count() {
-  size=$(wc -c <"$1")
-  size=$((size))
-}
+# Most looks find nothing new, and the first ones are waited for: neither they nor states cost a process.
 send_log() {
-  name=${1#log/} at=0
-  [ ! -e "$seen/at.$name" ] || read -r at <"$seen/at.$name"
+  [ -s "$1" ] || return
+  [ "$seen" ] || seen=$(mktemp -d) || exit 1
+  find_number "$1"
+  eval "at=\$at_$number"
   while
     tail -c "+$((at + 1))" "$1" 2>/dev/null | head -c 262144 >"$seen/part"
-    count "$seen/part"
+    size=$(wc -c <"$seen/part")
+    size=$((size))
     [ "$size" -gt 0 ]
   do
-    echo "log $name $at $size"
+    echo "log ${1#log/} $at $size"
     cat "$seen/part"
     at=$((at + size))
-    echo "$at" >"$seen/at.$name"
+    eval "at_$number=\$at"
     changed=1
   done
 }
-# A state is copied before the logs are read: what it tells of is in them.
+# Sets `text` to what is in a file.
+read_text() {
+  text='' line=''
+  { while IFS= read -r line; do text=$text$line$newline; done; } 2>/dev/null <"$1" || return
+  text=$text$line
+}
+# A state is read before the logs are: what it tells of is in them.
 take_states() {
-  rm -f "$seen"/next.*
   for file in state/*; do
-    case ${file#state/} in *[!A-Za-z0-9._-]* | *.tmp) ;; *) cp -- "$file" "$seen/next.${file#state/}" 2>/dev/null ;; esac
+    case ${file#state/} in *[!A-Za-z0-9._-]* | *.tmp) continue ;; esac
+    read_text "$file" || continue
+    find_number "$file"
+    eval "next_$number=\$text"
+    case $file$newline$text in state/c.*"${newline}state="[rt]* | state/pod*) begun=1 ;; esac
   done
 }
 send_state() {
-  cmp -s "$seen/next.$1" "$seen/now.$1" && return
-  mv -- "$seen/next.$1" "$seen/now.$1"
-  count "$seen/now.$1"
-  echo "state $1 $size"
-  cat "$seen/now.$1"
-  [ "$1" = supervisor ] || changed=1
+  find_number "$1"
+  eval "text=\$next_$number; [ \"\$text\" != \"\$now_$number\" ]" || return
+  printf 'state %s %d\n%s' "${1#state/}" "${#text}" "$text"
+  eval "now_$number=\$text"
+  [ "$1" = state/supervisor ] || changed=1
 }
-# A pod that has just begun goes from one state to the next while such a look is under way.
-looks=50
-until grep -qs '^state=[rt]' state/c.* || [ -e state/pod ] || [ $((looks -= 1)) -lt 0 ] || [ -n "${INTERLINK_ONCE:-}" ]; do
-  sleep 0.02 2>/dev/null || break
-done
-tenths=1
+# A pod that has just begun goes on to the next state soon.
+tenths=1 looks=50 begun=''
 while :; do
   changed=
   take_states
   for file in log/*; do
     case ${file#log/} in *[!A-Za-z0-9._-]*) ;; *) [ ! -f "$file" ] || send_log "$file" ;; esac
   done
-  for file in "$seen"/next.*; do
-    case $file in */next.pod | */next.\*) ;; *) send_state "${file#"$seen"/next.}" ;; esac
+  for file in $files; do
+    case $file in state/pod | log/*) ;; *) send_state "$file" ;; esac
   done
-  if [ -e "$seen/next.pod" ]; then
-    send_state pod
+  find_number state/pod
+  eval "text=\$next_$number"
+  if [ "$text" ]; then
+    send_state state/pod
     echo end
     exit
   fi
   [ -z "${INTERLINK_ONCE:-}" ] || exit 0
+  if [ -z "$begun" ] && [ $((looks -= 1)) -ge 0 ]; then
+    sleep 0.02 2>/dev/null || sleep 1
+    continue
+  fi
   if [ "$changed" ]; then tenths=1; elif [ "$tenths" -lt 9 ]; then tenths=$((tenths + 1)); fi
   sleep "0.$tenths" 2>/dev/null || sleep 1
 done

@@ -54,7 +54,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 find_tools() {
   sh=${INTERLINK_SH:-/bin/sh}
-  perl= python=
+  perl= python= hertz=
   perl -MTime::HiRes -MPOSIX -MSocket -e 1 >/dev/null 2>&1 && perl=perl
   [ "$perl" ] || { has python3 && python3 -c 1 >/dev/null 2>&1 && python=python3; }
   if has setsid; then
@@ -64,9 +64,11 @@ find_tools() {
   else
     session=
   fi
-  awk=awk
-  # mawk would keep lines back until 4 KiB are full.
-  case $(awk -W version 2>/dev/null </dev/null | head -n 1) in mawk*) awk='awk -W interactive' ;; esac
+}
+
+# The units in which /proc tells sizes and times. Asked for when they are needed: a start is waited for.
+find_units() {
+  [ -z "$hertz" ] || return 0
   page=$(getconf PAGESIZE 2>/dev/null) || page=4096
   hertz=$(getconf CLK_TCK 2>/dev/null) || hertz=100
 }

@@ -6,8 +6,7 @@ launch() {
     [ "$state" = terminated ] && keep_last
     restarts=$((restarts + 1))
   fi
-  rm -f "$run/$name."*
-  rm -f "$DIR/log/$name.$((restarts - 2))"
+  [ "$restarts" = 0 ] || rm -f "$run/$name."* "$DIR/log/$name.$((restarts - 2))"
   mkfifo "$run/$name.in" "$run/$name.out" "$run/$name.err"
   : >"$DIR/message/$name"
   # What it opens by itself, as /dev/stdout, is to be its own.

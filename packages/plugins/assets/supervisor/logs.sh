@@ -68,6 +68,9 @@ write_log() {
     exec perl -e "$log_perl" -- "$interactive" "$1" "$2.out" "$2.err"
   fi
   trap '' TERM INT HUP USR1
+  awk=awk
+  # mawk would keep lines back until 4 KiB are full.
+  case $(awk -W version 2>/dev/null </dev/null) in mawk*) awk='awk -W interactive' ;; esac
   set_seconds "$boot"
   LC_ALL=C $awk -v boot="$seconds" -v stream=stderr "$log_awk" <"$2.err" >>"$1" &
   LC_ALL=C $awk -v boot="$seconds" -v stream=stdout "$log_awk" <"$2.out" >>"$1"

@@ -44,7 +44,7 @@ open_job() {
   set_clock
   tell_time
   begun=$now
-  mkdir -p "$DIR/state" "$DIR/log" "$DIR/message"
+  for folder in state log message; do [ -d "$DIR/$folder" ] || mkdir -p "$DIR/$folder"; done
   if [ -e "$DIR/state/pod" ] || ! mkdir "$run" 2>/dev/null; then start_again; fi
   if ! mkfifo "$run/wake" 2>/dev/null; then
     # Some shared file systems have no pipes.
@@ -84,7 +84,8 @@ take_additions() {
 
 announce() {
   [ "$ordered$code" ] || reason=ContainerCreating
-  write_state
+  # That of a new run is written with its first step.
+  [ -z "$resumed" ] || write_state
 }
 
 take_step() {

@@ -41,6 +41,7 @@ find_tree() {
 watch_memory() {
   case $phase in hook | run | stop) ;; *) return 0 ;; esac
   [ "$memory" ] && find_leader || return 0
+  find_units
   find_tree
   used=0
   for process in $tree; do

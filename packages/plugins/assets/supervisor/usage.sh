@@ -12,6 +12,7 @@ measure() {
 measure_container() {
   case $phase in hook | run | stop) ;; *) return 0 ;; esac
   find_leader || return 0
+  find_units
   find_tree
   ticks=0 used=0
   for process in $tree; do

@@ -33,7 +33,8 @@ export const taken = 'taken'
 export const takeJob = `
 umask 077
 [ ! -e ${jobPath} ] || { echo 'its image has a ${jobPath}' >&2; exit 1; }
-rm -rf ${jobPath}.new && mkdir ${jobPath}.new && tar -xf - -C ${jobPath}.new && mv ${jobPath}.new ${jobPath} || exit
+mkdir ${jobPath}.new 2>/dev/null || { rm -rf ${jobPath}.new && mkdir ${jobPath}.new; } || exit
+tar -xf - -C ${jobPath}.new && mv ${jobPath}.new ${jobPath} || exit
 [ ! -p ${pipe} ] || echo 1<>${pipe}
 echo ${taken}
 `
