@@ -47,13 +47,8 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
       prefix,
       cpus: 30,
       memoryMiB: 64_000,
-      // A machine that comes back is looked for at once, not after minutes, and a job that it knows no more is given
-      // up by its lease, not after HTCondor's forty minutes.
-      extra: [
-        'RECONNECT_BACKOFF_CEILING = 3',
-        'MAX_SHADOW_EXCEPTIONS = 100',
-        'JOB_DEFAULT_LEASE_DURATION = 90'
-      ]
+      // A machine that comes back is looked for at once, not after minutes.
+      extra: ['RECONNECT_BACKOFF_CEILING = 3', 'MAX_SHADOW_EXCEPTIONS = 100']
     }),
     startControlPlane({ scheduler: false })
   ])
@@ -62,7 +57,15 @@ if (requireReal(t, htcondorUnprepared() ?? controlPlaneUnavailable())) {
   const stack = await startStack({
     kubeconfigPath: cluster.kubeconfigPath,
     backend: 'htcondor',
-    plugin: { options: { ...lab.options, querySeconds: 1, timeouts: { endedSeconds: 5 } } },
+    plugin: {
+      options: {
+        ...lab.options,
+        querySeconds: 1,
+        timeouts: { endedSeconds: 5 },
+        // A job that its machine knows no more is given up by its lease, not after HTCondor's forty minutes.
+        submit: { extra: ['job_lease_duration = 90'] }
+      }
+    },
     env: lab.env,
     node: { resources: { cpu: '1000', memory: '1Ti', pods: '1000' } }
   })
