@@ -165,6 +165,8 @@ void t.test('the REST API of a real Incus', async (t) => {
     async (t) => {
       const incus = local()
       await incus.change('POST', '/1.0/instances', busybox('lives'))
+      const facts = await incus.facts()
+      t.equal(await incus.facts(), facts, 'asked for once')
       const heard: string[] = []
       incus.events.on('lost', () => heard.push('lost'))
       incus.events.on('resumed', () => heard.push('resumed'))
@@ -186,6 +188,8 @@ void t.test('the REST API of a real Incus', async (t) => {
       await lab.start()
       await eventually(() => heard.at(-1) === 'resumed')
       t.equal(await decided, 'refused')
+      t.not(await incus.facts(), facts, 'asked for again')
+      t.match(await incus.facts(), { environment: { server_version: /^\d/ } })
       t.match(await incus.get('/1.0/instances/lives'), { status: 'Running' })
       const stopped = new Promise<Lifecycle>((resolve) => incus.events.on('lifecycle', resolve))
       await incus.change('PUT', '/1.0/instances/lives/state', { json: { action: 'stop', force: true } })

@@ -63,7 +63,7 @@ function namedRegistry(image: string): string | undefined {
 
 /** @throws PluginError where the server is too old for images of registries */
 export async function needOci(incus: IncusConnection, image: string): Promise<void> {
-  const server = await incus.get<unknown>('/1.0')
+  const server = await incus.facts()
   if (!Value.Check(Server, server)) throw new IncusUnreachable(`${incus.server} says not what it can do`)
   if (server.api_extensions.includes(extension)) return
   const { server_version: version } = server.environment

@@ -12,7 +12,7 @@ const Warnings = Type.Array(
  * what it can run: `environment.driver` of `/1.0` is such as `lxc | qemu`, and a warning says what is missing.
  */
 export async function whyNoMachines(incus: IncusConnection): Promise<string | undefined> {
-  const server = await incus.get<unknown>('/1.0')
+  const server = await incus.facts()
   // Who is not trusted is told nothing of this; it is refused elsewhere.
   if (!Value.Check(Server, server) || server.environment.driver.split(' | ').includes('qemu'))
     return undefined

@@ -65,6 +65,7 @@ export class EventStream extends EventEmitter<EventMap> {
 
   /** Begins to listen; resolves when it is heard, or could not be for the first time. */
   open(): Promise<void> {
+    if (this.#closed) return Promise.resolve()
     this.#opened ??= new Promise((resolve) => this.#listen(resolve))
     return this.#opened
   }

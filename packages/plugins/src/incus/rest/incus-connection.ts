@@ -40,6 +40,7 @@ export class IncusConnection {
   #pool: Pool
   readonly #timeoutMs: number
   readonly #project: string
+  #facts: Promise<unknown> | undefined
 
   constructor(address: IncusServer, { timeoutMs = 30_000, project = 'default' }: IncusOptions = {}) {
     this.server = address.url
@@ -48,6 +49,8 @@ export class IncusConnection {
     this.#project = project
     this.#pool = poolOf(address)
     this.events = new EventStream(() => this.webSocket('/1.0/events?type=operation,lifecycle', true))
+    const forget = () => (this.#facts = undefined)
+    this.events.on('lost', forget).on('resumed', forget)
   }
 
   /**
@@ -61,6 +64,22 @@ export class IncusConnection {
     this.#address = address
     this.#pool = poolOf(address)
     old.close().catch(() => {})
+  }
+
+  /** What the server says of itself at `/1.0`. It changes with a start of the server alone, and is asked for after each. */
+  async facts(): Promise<unknown> {
+    await this.events.open()
+    const asked = (this.#facts ??= this.get('/1.0'))
+    const drop = () => {
+      if (this.#facts === asked) this.#facts = undefined
+    }
+    const facts = await asked.catch((error: unknown) => {
+      drop()
+      throw error
+    })
+    // Whom it does not know is told less.
+    if ((facts as { readonly auth?: unknown } | undefined)?.auth !== 'trusted') drop()
+    return facts
   }
 
   async get<T>(path: string, query?: Query): Promise<T> {
