@@ -5,6 +5,7 @@ import {
   policyOf,
   type Backend,
   type BackendModule,
+  type PluginConfig,
   type SitePolicy
 } from '@interlink-ts/plugins/kit'
 import { UsageError } from './errors.ts'
@@ -39,14 +40,22 @@ export async function backendModule(name: string): Promise<BackendModule> {
 export async function idleBackend(
   name: string,
   { config: path, root }: { readonly config?: string | undefined; readonly root?: string }
-): Promise<{ readonly backend: Backend; readonly policy: SitePolicy }> {
+): Promise<{
+  readonly backend: Backend
+  readonly policy: SitePolicy
+  readonly devices?: NonNullable<PluginConfig['devices']>
+}> {
   const module = await backendModule(name)
   const config = await loadPluginConfig(module, { env: process.env, ...(path ? { path } : {}) })
   const backend = module.create(config.options, { root: root ?? config.root, log: createLogger('silent') })
   const policy = await policyOf(config.policy, backend)
   // Cards are lent by the plugin around the backend; whether by claims, a configuration without any leaves open.
   const claims = module.takesDevices === true && (config.devices?.offers ?? 'claims') === 'claims'
-  return { backend, policy: { ...policy, backend: { ...policy.backend, claims } } }
+  return {
+    backend,
+    policy: { ...policy, backend: { ...policy.backend, claims } },
+    ...(config.devices ? { devices: config.devices } : {})
+  }
 }
 
 async function importBackend(path: string): Promise<BackendModule> {

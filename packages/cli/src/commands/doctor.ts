@@ -50,9 +50,12 @@ const checks: Record<Role, (options: DoctorOptions) => Promise<readonly Check[]>
   vk: async (options) => [nodeVersion(), ...(await cluster(options.kubeconfig ?? process.env.KUBECONFIG))],
   api: async (options) => (options.config ? await apiPlugins(options.config) : [nodeVersion()]),
   plugin: async ({ backend: name = 'process', config }) => {
-    const { backend } = await idleBackend(name, { config })
+    const { backend, devices } = await idleBackend(name, { config })
     try {
-      return await backend.check()
+      const found = await backend.check()
+      if (!devices) return found
+      const { checkCards } = await import('@interlink-ts/plugins/devices')
+      return [...found, await checkCards(devices, backend)]
     } finally {
       await backend.close?.()
     }

@@ -1,3 +1,4 @@
+export { checkCards } from './check-cards.ts'
 export { bindingOf, type Binding, type BoundDevice } from './binding.ts'
 export { fragmentation, type Demand } from './best-fit.ts'
 export type { BrokerStatus, CardStatus } from './broker-status.ts'

@@ -16,19 +16,30 @@ export async function openBroker(
   root: string,
   backend: Pick<Backend, 'refuseCard'>
 ): Promise<DeviceBroker> {
-  const { inventory: file } = options
+  const inventory = await readCards(options, backend)
+  return DeviceBroker.open({
+    dir: options.directory ?? `${root.replace(/\/+$/, '')}.devices`,
+    inventory,
+    policy: createPolicy(options.policy)
+  })
+}
+
+/**
+ * The cards of the inventory, all of which can be lent by the backend, be they there or not.
+ * @throws ConfigError
+ */
+export async function readCards(
+  { inventory: file, offers }: Pick<DevicesOptions, 'inventory' | 'offers'>,
+  backend: Pick<Backend, 'refuseCard'>
+): Promise<readonly Card[]> {
   const inventory = await loadInventory(file)
   inventory.forEach((card, index) => {
     const reason = unmade(card) ?? backend.refuseCard?.(card)
     const field = `cards[${index}].sharing`
     if (reason !== undefined) throw new ConfigError(`${file}: ${field}: ${reason}`, { file, field })
   })
-  if (options.offers === 'claims') checkNames(inventory, file)
-  return DeviceBroker.open({
-    dir: options.directory ?? `${root.replace(/\/+$/, '')}.devices`,
-    inventory,
-    policy: createPolicy(options.policy)
-  })
+  if (offers === 'claims') checkNames(inventory, file)
+  return inventory
 }
 
 /** Claims name devices by DNS labels, of which ids that differ may make one. */
