@@ -78,7 +78,6 @@ export class InstanceLauncher {
   async launch(job: Starting, mark: string, steps: Steps, making?: Operation): Promise<void> {
     const { uid, dir, plan } = job
     const disks = await disksOf(this.#incus, plan, profilesOf(plan, this.#options))
-    await writeIncusFiles(plan, dir, disks.root?.bytes)
     const name = instanceName(uid)
     const form = formOf(plan)
     const { image } = plan.containers[0]!
@@ -87,8 +86,12 @@ export class InstanceLauncher {
     // A machine gets its job when it has booted, as it is then; what an OCI image runs is known once there is an
     // instance of it.
     const isBrought = form.startedBy === 'init'
-    const packed = isBrought && !isOci ? packJob(dir) : undefined
-    packed?.catch(() => {})
+    const isPackedEarly = isBrought && !isOci
+    // While the instance is made.
+    const readied = writeIncusFiles(plan, dir, disks.root?.bytes).then(() =>
+      isPackedEarly ? packJob(dir) : undefined
+    )
+    readied.catch(() => {})
     try {
       if (!making) needWanted(steps)
       const request = () => instanceRequest(plan, mark, this.#options, disks)
@@ -111,8 +114,9 @@ export class InstanceLauncher {
     steps.onMade()
     try {
       if (isOci) await takeImage(this.#incus, name, { dir, image })
+      const packed = await readied
       await this.#incus.change('PUT', `/1.0/instances/${name}/state`, { json: { action: 'start' } })
-      if (isBrought) await this.#mirror.begin(name, dir, await (packed ?? packJob(dir)))
+      if (isBrought) await this.#mirror.begin(name, dir, packed ?? (await packJob(dir)))
     } catch (error) {
       await this.#own.remove({ name, type: form.type }).catch((left: unknown) => {
         throw new Error(`instance ${name} did not start and is left (${(error as Error).message})`, {

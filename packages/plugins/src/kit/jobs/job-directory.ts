@@ -51,8 +51,8 @@ export const writePlan = (dir: string, plan: Plan, { flushDirectory = false } = 
 
 /** Once this resolves, the job is one that will be found again after any crash. */
 export async function writeIntent(dir: string, intent: Intent): Promise<void> {
-  await writeDurable(join(dir, 'intent.json'), JSON.stringify(intent))
-  await flushDirectory(join(dir, '..'))
+  await writeDurable(join(dir, 'intent.json'), JSON.stringify(intent), { flushDirectory: false })
+  await Promise.all([flushDirectory(dir), flushDirectory(join(dir, '..'))])
 }
 
 export const writeSubmission = (dir: string, submission: Submission): Promise<void> =>

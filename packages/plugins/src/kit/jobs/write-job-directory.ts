@@ -7,8 +7,11 @@ import { writeJobFiles } from './write-job-files.ts'
 export async function writeJobDirectory(root: string, prepared: PreparedJob): Promise<void> {
   try {
     await makeJobDirectory(prepared.dir)
-    await writePlan(prepared.dir, prepared.plan)
-    await writeJobFiles(prepared)
+    const written = await Promise.allSettled([
+      writePlan(prepared.dir, prepared.plan),
+      writeJobFiles(prepared)
+    ])
+    for (const part of written) if (part.status === 'rejected') throw part.reason
   } catch (error) {
     await removeJobDirectory(root, prepared.dir).catch(() => {})
     throw cannotWrite(error)
