@@ -8,7 +8,7 @@ import { incusBackend } from '@interlink-ts/plugins/incus'
 import { eventually } from '../support/eventually.ts'
 import { faketimeMissing } from '../support/faketime.ts'
 import { requireReal } from '../support/require-real.ts'
-import { isOver, isRunning, logOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
+import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { startWay, trustedBy } from './incus-access.ts'
 import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
 
@@ -62,6 +62,29 @@ void t.test('what goes wrong with Incus', async (t) => {
       await none()
     }
   )
+
+  t.test('an instance whose server is away at the end of its pod is removed when it is back', async (t) => {
+    const way = await startWay(t, Number(new URL(lab.url).port))
+    const options = { url: way.url, tls: await trustedBy(lab, 'end'), timeoutSeconds: 20 }
+    const { client } = await startIncusPlugin(t, lab, undefined, options)
+    const pod = incusPod(waiting)
+    const { PodJID } = await client.create(pod)
+    await whenStatus(client, pod, isRunning)
+    // It cannot be removed before the server is away.
+    await lab.run('config', 'set', PodJID, 'security.protection.delete=true')
+    await go(PodJID)
+    await whenStatus(client, pod, isOver)
+    way.cut()
+    await eventually(
+      async () => (await lab.run('config', 'unset', PodJID, 'security.protection.delete')) === ''
+    )
+    await client.delete(refOf(pod))
+    await eventually(async () => (await statusOf(client, pod)) === undefined)
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    t.same(await instancesOf(lab), [PodJID])
+    await way.restore()
+    await none()
+  })
 
   t.test(
     'a certificate that has expired is told as such; nothing is made or given up, and a new one is read by itself',

@@ -289,3 +289,29 @@ t.test('directories that even their owner cannot write to are removed with their
     []
   )
 })
+
+t.test('what a backend cannot give back is tried again, and its directory stays until it is', async (t) => {
+  const root = await workDirectory(t)
+  let isAway = true
+  let asked = 0
+  let given = 0
+  const backend = backendWith(root, () => ({
+    release: () => {
+      asked++
+      if (isAway) return Promise.reject(new Error('the server is away'))
+      given++
+      return Promise.resolve()
+    }
+  }))
+  const keeper = await openKeeper(t, root, { backend, deletedSeconds: 0 })
+  const pod = shellPod('true', { uid: 'held' })
+  await keeper.create(data(pod))
+  await until(() => isOver(keeper.board.get('held')), 'ended')
+  await keeper.delete('held')
+  await until(() => keeper.board.get('held') === undefined, 'gone')
+  await until(() => asked > 2, 'asked again')
+  t.ok(keeper.get('held'), 'the pod is gone, and what it holds is not forgotten')
+  isAway = false
+  await until(() => keeper.get('held') === undefined, 'forgotten')
+  t.equal(given, 1)
+})

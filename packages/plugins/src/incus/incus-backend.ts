@@ -350,7 +350,7 @@ class IncusBackend implements ServerBackend {
     return this.#instances.find(({ name }) => name === instance)?.type ?? 'container'
   }
 
-  /** It may have ended by itself. */
+  /** It may have ended by itself, and does within half a minute; its release removes it in any case. */
   async #stop(instance: string): Promise<void> {
     if (this.#stopping.has(instance)) return
     this.#stopping.add(instance)

@@ -1,7 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { BackendContext, Job } from '../kit/backend.ts'
 import { replaceMirrored } from '../kit/jobs/mirrored-files.ts'
+import { retryPauseMs } from '../kit/jobs/retry-pause.ts'
 import { endUnbegun } from './end-unbegun.ts'
 import { jobPath } from './first-program.ts'
 import { formOf } from './form-of.ts'
@@ -205,14 +207,19 @@ export class InstanceStarter {
       })
   }
 
-  /** Given up while it was made: whatever has become of it. */
+  /** Given up while it was made: whatever has become of it, and however long the server is away. */
   async #drop({ uid }: Starting, mark: string): Promise<void> {
-    try {
-      const made = await this.#own.find(instanceName(uid), uid, mark)
-      if (made) await this.#own.remove(made)
-    } finally {
-      this.#dropping.delete(instanceName(uid))
-    }
+    const name = instanceName(uid)
+    for (let turn = 0; !this.#closed; turn++)
+      try {
+        const made = await this.#own.find(name, uid, mark)
+        if (made) await this.#own.remove(made)
+        break
+      } catch (err) {
+        this.#log.warn({ uid, err }, 'an instance that is not wanted was not removed; tried again')
+        await delay(retryPauseMs(turn), undefined, { ref: false })
+      }
+    this.#dropping.delete(name)
   }
 
   async #rest(job: Starting, mark: string, attempt: Attempt, error: Error): Promise<void> {

@@ -3,7 +3,6 @@ import { withSpan } from '@interlink-ts/interlink-api/telemetry'
 import { PluginError } from '../../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { BackendWatch, type Unreachable } from './backend-watch.ts'
 import { readJson, writeDurable } from './durable-file.ts'
 import { addEphemeral } from './ephemeral.ts'
@@ -27,16 +26,15 @@ import type { JobKeeperOptions } from './job-keeper-options.ts'
 import { readJobState, type JobState } from './job-state.ts'
 import { prepareJob } from './prepare-job.ts'
 import { recoverJobs } from './recover-jobs.ts'
+import { Releases } from './releases.ts'
+import { retryPauseMs } from './retry-pause.ts'
 import { StateFeed } from './state-feed.ts'
 import { StatusBoard } from './status-board.ts'
 import { openTombstones, type Tombstones } from './tombstones.ts'
 import { writeJobDirectory } from './write-job-directory.ts'
 
 const uidShape = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/
-const retryMs = [1000, 2000, 4000, 8000, 15_000, 30_000] as const
 const sweepMs = 2000
-/** How long what is being given back is waited for at the end. */
-const releaseMs = 20_000
 
 /**
  * All jobs of a plugin: their making, their state, their end. UID is the key; what is on disk is the truth, so that
@@ -52,7 +50,7 @@ export class JobKeeper {
   readonly #damaged = new Map<string, string>()
   readonly #creating = new Map<string, Promise<CreateStruct>>()
   readonly #reaping = new Map<string, Promise<void>>()
-  readonly #releasing = new Set<Promise<void>>()
+  readonly #releases: Releases
   readonly #feed: StateFeed
   readonly #sweeper: NodeJS.Timeout
   readonly #watch: BackendWatch
@@ -62,6 +60,7 @@ export class JobKeeper {
     this.#options = options
     this.#now = options.now ?? Date.now
     this.#tombstones = tombstones
+    this.#releases = new Releases(options.backend, options.log)
     this.#feed = new StateFeed({
       read: readJobState,
       now: this.#now,
@@ -183,8 +182,7 @@ export class JobKeeper {
     this.#feed.close()
     for (const entry of this.#jobs.values()) for (const wake of entry.waiters) wake()
     await Promise.allSettled([...this.#creating.values(), ...this.#reaping.values()])
-    // Where the root goes as well, nobody comes who would know of what is left.
-    await Promise.race([Promise.allSettled(this.#releasing), delay(releaseMs, undefined, { ref: false })])
+    await this.#releases.close()
   }
 
   async #recover(): Promise<void> {
@@ -302,17 +300,8 @@ export class JobKeeper {
     this.board.set(entry.uid, statusOf(entry))
     if (!hasStopped(entry)) return
     this.#feed.forget(entry.uid)
-    this.#release(entry)
+    this.#releases.start(submittedJob(entry))
     for (const wake of entry.waiters) wake()
-  }
-
-  #release(entry: JobEntry): void {
-    const { backend, log } = this.#options
-    const releasing = backend
-      .release?.(submittedJob(entry))
-      .catch((err: unknown) => log.warn({ uid: entry.uid, err }, 'a job was not released'))
-      .finally(() => this.#releasing.delete(releasing!))
-    if (releasing) this.#releasing.add(releasing)
   }
 
   /** Be it that its directory cannot be read. */
@@ -351,13 +340,13 @@ export class JobKeeper {
         const plan = (await readJson(planFile(entry.dir))) as Plan
         const jobId = await this.#found(entry, plan)
         if (jobId === undefined) {
-          this.#release(entry)
+          this.#releases.start(submittedJob(entry))
           return this.#retire(entry)
         }
         await this.#submitted(entry, jobId)
       } catch (err) {
         this.#options.log.warn({ uid: entry.uid, err }, 'a deleted job cannot be looked for; tried again')
-        await stopped(entry, retryMs[Math.min(turn, retryMs.length - 1)]!)
+        await stopped(entry, retryPauseMs(turn))
       }
     }
     const began = this.#now()
@@ -366,7 +355,7 @@ export class JobKeeper {
       const over = this.#now() - began > (graceSeconds + 10) * 1000
       await this.#cancel(entry, over ? 0 : graceSeconds)
       this.#watch.hurry()
-      await stopped(entry, retryMs[Math.min(turn, retryMs.length - 1)]!)
+      await stopped(entry, retryPauseMs(turn))
     }
     if (hasStopped(entry)) this.#retire(entry)
   }
@@ -382,11 +371,13 @@ export class JobKeeper {
     const { deletedSeconds, root, log } = this.#options
     for (const entry of this.#jobs.values()) {
       if (entry.retiredAt === undefined || this.#now() - entry.retiredAt < deletedSeconds * 1000) continue
+      // What it holds is known by its directory.
+      if (!this.#releases.isDone(entry.uid)) continue
       try {
         await this.#tombstones.add(entry.uid)
-        this.#release(entry)
         await removeJobDirectory(root, entry.dir)
         this.#jobs.delete(entry.uid)
+        this.#releases.forget(entry.uid)
       } catch (err) {
         log.warn({ uid: entry.uid, err }, 'a job directory could not be removed; tried again')
       }
