@@ -2,6 +2,7 @@ import t from 'tap'
 import { join } from 'node:path'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
+import type { PodStatus } from '@interlink-ts/interlink-api/wire'
 import { eventually } from '../support/eventually.ts'
 import { startInterlink } from '../support/interlink.ts'
 import { pluginConfig } from '../support/plugin.ts'
@@ -10,6 +11,7 @@ import { isOver, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugi
 import { incusPod, instancesOf, isWithoutImage, startIncusPlugin } from './incus-plugin.ts'
 import { ociLabMissing, ociLabOf } from './oci-lab.ts'
 import { startSlowRegistry } from './slow-registry.ts'
+import { leftIn, shared, shell, splitPod } from './split-pods.ts'
 
 void t.test('images that take their time, on a real Incus 7.0', async (t) => {
   if (!requireReal(t, ociLabMissing())) return
@@ -118,6 +120,58 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
       await whenStatus(second.client, stays, isOver)
       t.equal(await logOf(second.client, stays), '1\n')
       await none()
+      await second.close()
     }
   )
+
+  t.test('of a pod of several instances, those that have their image go on meanwhile', async (t) => {
+    const dir = join(lab.dir, 'parts')
+    const first = await startIncusPlugin(t, lab, dir, options)
+    const podOf = () =>
+      splitPod({
+        terminationGracePeriodSeconds: 1,
+        initContainers: [shell('init', 'echo made >/shared/made')],
+        containers: [
+          shell('here', 'until [ -e /shared/number ]; do sleep 0.1; done; cat /shared/number'),
+          {
+            name: 'slow',
+            image,
+            command: ['/bin/sh', '-c', 'cat /number >/shared/number; cat /shared/made'],
+            volumeMounts: [shared]
+          }
+        ]
+      })
+    const nothing = () => eventually(async () => (await leftIn(lab)).length === 0 && (await making()) === 0)
+    const isHalf = ({ containers: [here, slow] }: PodStatus) =>
+      here?.state?.running && slow?.state?.waiting?.reason === 'ContainerCreating'
+    await hold()
+    const goes = podOf()
+    await first.client.create(goes)
+    await whenStatus(first.client, goes, isHalf)
+    await isPulling()
+    await first.client.delete(refOf(goes))
+    await eventually(async () => (await statusOf(first.client, goes)) === undefined)
+    registry.release()
+    await nothing()
+
+    await hold()
+    const stays = podOf()
+    await first.client.create(stays)
+    await whenStatus(first.client, stays, isHalf)
+    await isPulling()
+    await first.close()
+    const second = await startIncusPlugin(t, lab, dir, options)
+    await whenStatus(second.client, stays, isHalf)
+    // Incus tells of what is over for a while.
+    await eventually(async () => (await making()) === 1)
+    registry.release()
+    const { containers } = await whenStatus(second.client, stays, isOver)
+    t.same(
+      containers.map(({ state }) => state?.terminated?.exitCode),
+      [0, 0]
+    )
+    t.equal(await logOf(second.client, stays, 'here'), '1\n')
+    t.equal(await logOf(second.client, stays, 'slow'), 'made\n')
+    await nothing()
+  })
 })
