@@ -1,6 +1,10 @@
 import t from 'tap'
+import { Value } from 'typebox/value'
 import type { Plan, PlannedContainer } from '../src/kit/plan/plan.ts'
 import { ownName } from '../src/incus/instance.ts'
+import { IncusOptions } from '../src/incus/options.ts'
+import { IncusConnection } from '../src/incus/rest/index.ts'
+import { seenInstances } from '../src/incus/seen-instances.ts'
 import { nextStep, type PartFacts } from '../src/incus/split-order.ts'
 import { partPlan } from '../src/incus/split-plan.ts'
 
@@ -94,3 +98,29 @@ void t.test('names of instances tell their container, and are none longer than I
   t.not(long('a'), long('b'))
   t.end()
 })
+
+void t.test(
+  'each instance is shown, and what is said of a directory that they share is said once',
+  async (t) => {
+    const mounts = [{ volume: 'shared', mountPath: '/shared', readOnly: false }]
+    const pod = { uid: 'uid', namespace: 'default', name: 'two' }
+    const two = {
+      ...planOf(...['a', 'b'].map((name) => container(name, 'main', { mounts, image: 'busybox' }))),
+      pod: { ...pod, annotations: { 'interlink.io/incus-layout': 'containers' } },
+      volumes: [{ name: 'shared', kind: 'emptyDir', memory: false, sizeBytes: 10 }],
+      resources: {}
+    } as unknown as Plan
+    const options = Value.Parse(IncusOptions, Value.Default(IncusOptions, {})) as IncusOptions
+    const incus = new IncusConnection({ url: 'unix:///none' }, { project: 'default', timeoutMs: 1000 })
+    t.teardown(() => incus.close())
+    const { notices, shown } = await seenInstances(incus, two, options)
+    t.match(
+      notices.map(({ reason }) => reason),
+      ['NetworkNotShared', 'SizeLimitNotHeld']
+    )
+    t.same(
+      shown.map(({ text }) => (JSON.parse(text) as { name: string }).name),
+      ['a', 'b'].map((name) => ownName('uid', name))
+    )
+  }
+)

@@ -1,3 +1,4 @@
+import { unique } from '../kit/jobs/prepare-job.ts'
 import type { Notice, Plan } from '../kit/plan/plan.ts'
 import { claimedDevices } from './instance-devices.ts'
 import { instanceRequest, profilesOf } from './instance.ts'
@@ -27,7 +28,8 @@ export async function seenInstances(
     })
   )
   return {
-    notices: [...splitNotices(plan), ...seen.flatMap(({ notices }) => notices)],
+    // Of a directory that they share all say the same.
+    notices: unique([...splitNotices(plan), ...seen.flatMap(({ notices }) => notices)]),
     shown: seen.map(({ text }) => ({ title: 'POST /1.0/instances', text }))
   }
 }
