@@ -190,6 +190,27 @@ t.test('the end of a container that nothing follows is told with the end of its 
   })
 })
 
+t.test('a pod whose job is gone has the address that its backend told before', async (t) => {
+  const root = await workDirectory(t)
+  const states = [
+    { phase: 'active', podIP: '192.0.2.7' },
+    { phase: 'gone', reason: 'NodeLost', message: 'gone' }
+  ] as const
+  let turn: 0 | 1 = 0
+  const backend = backendWith(root, () => ({
+    submit: () => Promise.resolve({ jobId: '1' }),
+    list: (jobs) => Promise.resolve(new Map(jobs.map(({ uid }) => [uid, states[turn]])))
+  }))
+  const keeper = await openKeeper(t, root, { backend, lostSeconds: 0 })
+  const pod = shellPod('true')
+  const { uid } = pod.pod.metadata
+  await keeper.create(data(pod))
+  await until(() => keeper.board.get(uid)?.podIP, 'told')
+  turn = 1
+  const ended = await until(() => isOver(keeper.board.get(uid)) && keeper.board.get(uid), 'over')
+  t.match(ended, { reason: 'NodeLost', podIP: '192.0.2.7' })
+})
+
 t.test('a job that is lost is told so, its processes are ended, and it is never started again', async (t) => {
   const root = await workDirectory(t)
   const marker = join(root, 'marker')

@@ -143,7 +143,7 @@ export class BackendWatch {
     return changed || isWatched(entry)
   }
 
-  /** The first reason that is said of an end stays. */
+  /** The first reason that is said of an end stays, and the address of before. */
   async #keepEnd(entry: JobEntry, seen: BackendState): Promise<BackendState> {
     const end = endOf(seen)
     if (seen.phase !== 'gone' && !end) {
@@ -155,9 +155,9 @@ export class BackendWatch {
         this.#options.log.warn({ uid: entry.uid, err }, 'the end of a job could not be kept')
       )
     }
-    if (seen.phase !== 'gone' || !entry.end) return seen
-    const { early: _, ...kept } = entry.end
-    return kept
+    if (seen.phase !== 'gone') return seen
+    const podIP = seen.podIP ?? entry.backend?.podIP
+    return { ...(entry.end ? lastState(entry.end) : seen), ...(podIP === undefined ? {} : { podIP }) }
   }
 
   /** The backend has no such job: it is lost unless its supervisor says otherwise for a while. */
@@ -192,6 +192,8 @@ export class BackendWatch {
 /** More is to be expected of it soon. */
 const isWatched = ({ deletion, goneSince, unexplainedSince }: JobEntry): boolean =>
   (deletion ?? goneSince ?? unexplainedSince) !== undefined
+
+const lastState = ({ early: _, ...state }: End): BackendState => state
 
 function endOf({ phase, reason, message, endedAt, taken }: BackendState): End | undefined {
   if (taken) return { phase: 'gone', ...taken, early: true }
