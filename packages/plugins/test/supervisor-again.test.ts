@@ -100,7 +100,7 @@ everywhere('an ephemeral container is not started again with its job', async (t,
   })
   await until(async () => text(await first.log('main').catch(() => '')) === 'up\n', 'up')
   await first.add({ name: 'over', run: 'exit 4' })
-  await first.add({ name: 'debug', run: 'echo here; while :; do sleep 0.1; done' })
+  await first.add({ name: 'debug', run: 'echo here; exec sleep 600' })
   await first.container('over', ({ state }) => state === 'terminated')
   await until(async () => text(await first.log('debug').catch(() => '')) === 'here\n', 'here')
   process.kill(first.pid, 'SIGKILL')
