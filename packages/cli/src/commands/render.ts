@@ -28,7 +28,20 @@ interface RenderOptions {
 /** `interlink render`: the plan and the scripts a pod would become. Nothing is run, nothing is written. */
 export async function render(file: string, options: RenderOptions): Promise<void> {
   const manifests = readManifests(await readInput(file), file)
-  const { backend, policy } = await idleBackend(options.backend, { config: options.config, root: '/jobs' })
+  const idle = await idleBackend(options.backend, { config: options.config, root: '/jobs' })
+  try {
+    await show(manifests, file, options, idle)
+  } finally {
+    await idle.backend.close?.()
+  }
+}
+
+async function show(
+  manifests: Manifests,
+  file: string,
+  options: RenderOptions,
+  { backend, policy }: Awaited<ReturnType<typeof idleBackend>>
+): Promise<void> {
   const { pod, note } = withPlaceholders(manifests.pod)
   const plan = planOf({ ...manifests, pod }, { file, node: options.node, policy })
   const dir = join('/', 'jobs', `${plan.pod.namespace}-${plan.pod.uid}`)

@@ -7,11 +7,9 @@ import { writeJobFiles } from './write-job-files.ts'
 export async function writeJobDirectory(root: string, prepared: PreparedJob): Promise<void> {
   try {
     await makeJobDirectory(prepared.dir)
-    const written = await Promise.allSettled([
-      writePlan(prepared.dir, prepared.plan),
-      writeJobFiles(prepared)
-    ])
-    for (const part of written) if (part.status === 'rejected') throw part.reason
+    // First: what has files and no plan is taken for a job that was damaged, and is left alone.
+    await writePlan(prepared.dir, prepared.plan)
+    await writeJobFiles(prepared)
   } catch (error) {
     await removeJobDirectory(root, prepared.dir).catch(() => {})
     throw cannotWrite(error)
