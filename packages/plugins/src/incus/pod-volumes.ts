@@ -133,7 +133,7 @@ export class PodVolumes {
 
 /** A client of one project need not see pools; what it cannot see it has not made. */
 function unseen(error: unknown): undefined {
-  if (!(error instanceof IncusError)) throw error
+  if (!(error instanceof IncusError) || error.status >= 500) throw error
 }
 
 const pathOf = (pool: string): string => `/1.0/storage-pools/${encodeURIComponent(pool)}/volumes/custom`

@@ -82,7 +82,9 @@ export function withLayouts(backend: OneServer, options: IncusOptions, context: 
       const parts = await Promise.all(split.map((job) => pods.parts(job)))
       const states = new Map(await backend.list([...jobs.filter((job) => !isSplitJob(job)), ...parts.flat()]))
       if (Date.now() >= lookAt) {
-        await volumes.look(await mark())
+        await volumes
+          .look(await mark())
+          .catch((err: unknown) => context.log.warn({ err }, 'volumes that no pod has are not looked for'))
         lookAt = Date.now() + lookMs
       }
       const own = await Promise.all(
