@@ -88,10 +88,8 @@ eachSlurm(t, accountingMissing, async (t, prefix) => {
     const [, end] = (await lab.run('sacct', '-n', '-X', '-P', '-j', ids[1]!, '-o', 'JobID,End'))
       .trim()
       .split('|')
-    t.equal(
-      killed.containers[0]!.state!.terminated!.finishedAt,
-      new Date(`${end}`).toISOString().replace('.000Z', 'Z')
-    )
+    const late = Date.parse(killed.containers[0]!.state!.terminated!.finishedAt) - Date.parse(`${end}`)
+    t.ok(late >= 0 && late < 10_000, 'when Slurm says, or what ran in it was heard of last')
   })
 
   t.test('a pod that makes room for a more urgent job is disrupted, and says so', async (t) => {
