@@ -88,7 +88,7 @@ eachSlurm(t, accountingMissing, async (t, prefix) => {
     const [, end] = (await lab.run('sacct', '-n', '-X', '-P', '-j', ids[1]!, '-o', 'JobID,End'))
       .trim()
       .split('|')
-    const late = Date.parse(killed.containers[0]!.state!.terminated!.finishedAt) - Date.parse(`${end}`)
+    const late = Date.parse(killed.containers[0]!.state!.terminated!.finishedAt!) - Date.parse(`${end}`)
     t.ok(late >= 0 && late < 10_000, 'when Slurm says, or what ran in it was heard of last')
   })
 
