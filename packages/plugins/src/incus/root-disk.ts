@@ -126,7 +126,7 @@ export function diskNotices(plan: Plan, { root, pool }: PodDisks): Notice[] {
     volume.kind === 'emptyDir' &&
     !volume.memory &&
     volume.sizeBytes !== undefined &&
-    !(shared.has(volume.name) && (pool === undefined || pool.holdsSizes))
+    !(pool?.holdsSizes && shared.has(volume.name))
       ? [volume.name]
       : []
   )
