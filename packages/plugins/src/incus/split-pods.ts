@@ -82,7 +82,7 @@ export class SplitPods {
     const { supervisor, finished } = await readJobState(dir)
     if (supervisor || finished) return true
     for (const container of plan.containers) {
-      const part = this.#jobOf(job, container)
+      const part = this.partOf(job, container.name)
       const records = (await readParts({ ...plan, containers: [container] }, dir))[0]!
       if (records.submittedAt !== undefined) return true
       if (!(await exists(planFile(part.dir)))) continue
@@ -92,6 +92,12 @@ export class SplitPods {
     return false
   }
 
+  /** The part of a container, as a job of its own. */
+  partOf({ uid, dir }: Pick<SubmittedJob, 'uid' | 'dir'>, container: string): SubmittedJob {
+    const key = partKey(uid, container)
+    return { uid: key, jobId: instanceName(key), dir: partDirectory(dir, container) }
+  }
+
   /** The parts that Incus has been given and that have not ended, as jobs of their own, main containers first. */
   async parts(job: Pick<SubmittedJob, 'uid' | 'dir'>): Promise<SubmittedJob[]> {
     const pod = await this.#podOf(job)
@@ -99,7 +105,7 @@ export class SplitPods {
     return ['main', 'sidecar', 'init'].flatMap((kind) =>
       containers
         .filter((each) => each.kind === kind && pod.running.has(each.name))
-        .map((each) => this.#jobOf(pod, each))
+        .map((each) => this.partOf(pod, each.name))
     )
   }
 
@@ -144,7 +150,7 @@ export class SplitPods {
     await pod.leading?.catch(() => {})
     for (const part of await readParts(pod.plan, pod.dir)) {
       const { name } = part.container
-      const own = this.#jobOf(pod, part.container)
+      const own = this.partOf(pod, name)
       if (part.submittedAt !== undefined && !part.state.finished)
         await this.#backend
           .cancel(own, 0)
@@ -192,11 +198,6 @@ export class SplitPods {
       this.#feed.follow(partKey(uid, container.name), dir)
     }
     return pod
-  }
-
-  #jobOf({ uid, dir }: Pick<Pod, 'uid' | 'dir'>, { name }: PlannedContainer): SubmittedJob {
-    const key = partKey(uid, name)
-    return { uid: key, jobId: instanceName(key), dir: partDirectory(dir, name) }
   }
 
   #kick(uid: string): void {
@@ -265,11 +266,11 @@ export class SplitPods {
     if (now - (pod.asked.get(name) ?? 0) < askMs) return
     pod.asked.set(name, now)
     const grace = Math.max(0, Math.ceil((pod.until! - now) / 1000))
-    await this.#backend.cancel(this.#jobOf(pod, container), grace)
+    await this.#backend.cancel(this.partOf(pod, container.name), grace)
   }
 
   async #start(pod: Pod, container: PlannedContainer, elapsed: number, first: boolean): Promise<void> {
-    const job = this.#jobOf(pod, container)
+    const job = this.partOf(pod, container.name)
     const { namespace, name } = pod.plan.pod
     const plan = partPlan(pod.plan, container, elapsed)
     const own: Job = { uid: job.uid, namespace, name, dir: job.dir, plan }

@@ -5,10 +5,10 @@ import { writeDurable } from '../kit/jobs/durable-file.ts'
 import { rootMark } from '../kit/jobs/root-mark.ts'
 import { overridden } from '../kit/overridden.ts'
 import type { ServerBackend } from './federation.ts'
-import { instanceName, ownName } from './instance.ts'
+import { ownName } from './instance.ts'
 import type { IncusOptions } from './options.ts'
 import type { PodVolumes } from './pod-volumes.ts'
-import { isSplit, partDirectory, partKey } from './split-plan.ts'
+import { isSplit } from './split-plan.ts'
 import { SplitPods } from './split-pods.ts'
 
 type OneServer = ServerBackend & { readonly volumes: PodVolumes }
@@ -31,14 +31,17 @@ export function withLayouts(backend: OneServer, options: IncusOptions, context: 
     await pods.remove(job)
     await volumes.remove(job.uid, await mark())
   }
-  const partOf = ({ uid, dir }: SubmittedJob, container: string): SubmittedJob => {
-    const key = partKey(uid, container)
-    return { uid: key, jobId: instanceName(key), dir: partDirectory(dir, container) }
+  /** With the parts of split jobs in the place of these. */
+  const inParts = async (jobs: readonly SubmittedJob[]) => {
+    const split = jobs.filter(isSplitJob)
+    const parts = await Promise.all(split.map((job) => pods.parts(job)))
+    return { split, parts, asked: [...jobs.filter((job) => !isSplitJob(job)), ...parts.flat()] }
   }
   const streams = backend.streams!
   const routed: Streams = {
-    exec: (job, exec) => streams.exec!(isSplitJob(job) ? partOf(job, exec.container) : job, exec),
-    attach: (job, attach) => streams.attach!(isSplitJob(job) ? partOf(job, attach.container) : job, attach),
+    exec: (job, exec) => streams.exec!(isSplitJob(job) ? pods.partOf(job, exec.container) : job, exec),
+    attach: (job, attach) =>
+      streams.attach!(isSplitJob(job) ? pods.partOf(job, attach.container) : job, attach),
     /** The first container that listens. */
     async portForward(job, port, signal) {
       if (!isSplitJob(job)) return streams.portForward!(job, port, signal)
@@ -78,9 +81,8 @@ export function withLayouts(backend: OneServer, options: IncusOptions, context: 
     },
 
     async list(jobs) {
-      const split = jobs.filter(isSplitJob)
-      const parts = await Promise.all(split.map((job) => pods.parts(job)))
-      const states = new Map(await backend.list([...jobs.filter((job) => !isSplitJob(job)), ...parts.flat()]))
+      const { split, parts, asked } = await inParts(jobs)
+      const states = new Map(await backend.list(asked))
       if (Date.now() >= lookAt) {
         await volumes
           .look(await mark())
@@ -113,9 +115,8 @@ export function withLayouts(backend: OneServer, options: IncusOptions, context: 
     },
 
     async usage(jobs) {
-      const split = jobs.filter(isSplitJob)
-      const parts = await Promise.all(split.map((job) => pods.parts(job)))
-      const used = new Map(await backend.usage!([...jobs.filter((job) => !isSplitJob(job)), ...parts.flat()]))
+      const { split, parts, asked } = await inParts(jobs)
+      const used = new Map(await backend.usage!(asked))
       split.forEach(({ uid }, index) => {
         const own = parts[index]!.flatMap((part) => used.get(part.uid) ?? [])
         for (const part of parts[index]!) used.delete(part.uid)
