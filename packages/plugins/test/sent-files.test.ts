@@ -11,6 +11,8 @@ import { keepSent, logsHad } from '../src/kit/sites/sent-files.ts'
 import { until } from './support-supervisor.ts'
 
 const program = fileURLToPath(new URL('../assets/sites/send.sh', import.meta.url))
+/** What the supervisor knows of states. */
+const supervisor = await readFile(new URL('../assets/supervisor/state.sh', import.meta.url), 'utf8')
 
 async function jobIn(dir: string, files: Record<string, string>): Promise<string> {
   for (const kind of ['state', 'log']) await mkdir(join(dir, kind), { recursive: true })
@@ -45,6 +47,36 @@ for (const shell of [['dash'], ['bash'], ['busybox', 'sh']] as const)
     t.equal(await kept, true, 'the end of the pod has come')
     for (const path of ['state/c.main', 'state/pod', 'log/main.0']) await same(path)
   })
+
+t.test(
+  'a state is sent when the supervisor says that there is one, however long the pause between two looks',
+  async (t) => {
+    const from = await jobIn(t.testdir({ bin: {} }) + '/from', { 'state/c.main': 'state=waiting\n' })
+    const to = join(t.testdirName, 'to')
+    await logsHad(to)
+    const bin = join(t.testdirName, 'bin')
+    await writeFile(join(bin, 'sleep'), '#!/bin/sh\nexec /bin/sleep 600\n', { mode: 0o755 })
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` }
+    const sending = spawn('dash', [program, from], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+      detached: true
+    })
+    t.teardown(() => process.kill(-sending.pid!, 'SIGKILL'))
+    const kept = keepSent(sending.stdout, to)
+    await until(() => Promise.resolve(existsSync(join(to, 'state/c.main'))), 'the first state is here')
+    await writeFile(join(from, 'state/c.main'), 'state=running\n')
+    const tell = `${supervisor} DIR=$1; tell_sender`
+    execFileSync('sh', ['-c', tell, 'sh', from])
+    await until(
+      async () => (await readFile(join(to, 'state/c.main'), 'utf8')) === 'state=running\n',
+      'the next one is here'
+    )
+    await writeFile(join(from, 'state/pod'), 'finished=1\n')
+    execFileSync('sh', ['-c', tell, 'sh', from])
+    t.equal(await kept, true, 'and the end')
+  }
+)
 
 t.test('what is there is sent without waiting for an end, and what was had is not kept twice', async (t) => {
   const from = await jobIn(join(t.testdir({}), 'from'), { 'state/c.main': 'a', 'log/main.0': 'onetwo' })

@@ -1,7 +1,7 @@
 #!/bin/sh
 # send.sh DIR {LOG BYTES}...   prints what a supervisor writes in its job directory, as it comes: `log NAME OFFSET BYTES`
 # or `state NAME BYTES`, a newline, and the bytes; `end` after the last. Of the logs that are named so much was had.
-# With INTERLINK_ONCE set: what is there now.
+# With INTERLINK_ONCE set: what is there now. The supervisor says by the pipe `look` that there is a state.
 set -u
 umask 077
 # Sizes are bytes.
@@ -61,7 +61,6 @@ take_states() {
     read_text "$file" || continue
     find_number "$file"
     eval "next_$number=\$text"
-    case $file$newline$text in state/c.*"${newline}state="[rt]* | state/pod*) begun=1 ;; esac
   done
 }
 send_state() {
@@ -71,8 +70,29 @@ send_state() {
   eval "now_$number=\$text"
   [ "$1" = state/supervisor ] || changed=1
 }
-# A pod that has just begun goes on to the next state soon.
-tenths=1 looks=50 begun=''
+# Until there is a state, for so many tenths of a second at most. Not all shells read with a timeout.
+open_pipe() {
+  timed_read='' piped=''
+  [ -z "${INTERLINK_ONCE:-}" ] || return 0
+  [ -p look ] || mkfifo look 2>/dev/null || return 0
+  exec 3<>look
+  piped=1
+  # shellcheck disable=SC3045
+  ! { echo >&3 && read -r -t 0.5 _ <&3; } 2>/dev/null || timed_read=1
+}
+nap() {
+  if [ "$timed_read" ]; then
+    # shellcheck disable=SC3045
+    read -r -t "0.$1" _ <&3
+    return
+  fi
+  [ "$piped" ] || { sleep "0.$1" 2>/dev/null || sleep 1; return; }
+  # It may outlive this program, whose end is that of its output.
+  { sleep "0.$1" || sleep 1; echo >&3; } >/dev/null 2>&1 &
+  read -r _ <&3
+}
+open_pipe
+tenths=1
 while :; do
   changed=
   take_states
@@ -90,10 +110,6 @@ while :; do
     exit
   fi
   [ -z "${INTERLINK_ONCE:-}" ] || exit 0
-  if [ -z "$begun" ] && [ $((looks -= 1)) -ge 0 ]; then
-    sleep 0.02 2>/dev/null || sleep 1
-    continue
-  fi
   if [ "$changed" ]; then tenths=1; elif [ "$tenths" -lt 9 ]; then tenths=$((tenths + 1)); fi
-  sleep "0.$tenths" 2>/dev/null || sleep 1
+  nap "$tenths"
 done

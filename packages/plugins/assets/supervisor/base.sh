@@ -23,10 +23,11 @@ read_uptime() {
 }
 
 set_clock() {
-  epoch=$(date +%s%N)
-  case $epoch in
-  *[!0-9]*) epoch=$(date +%s)000 ;;
-  *) epoch=${epoch%??????} ;;
+  epoch=$(date '+%s %N')
+  # Not every date knows nanoseconds.
+  case ${epoch#* } in
+  '' | *[!0-9]*) epoch=${epoch%% *}000 ;;
+  *) epoch=${epoch%% *}${epoch##* } epoch=${epoch%??????} ;;
   esac
   read_uptime
   # Times of one job are compared with each other: only a clock that was set is worth a jump.
@@ -52,21 +53,29 @@ set_seconds() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# Asked for when they are needed: the first state is waited for. Modules are looked for and not loaded, which takes five
+# times as long.
+find_interpreters() {
+  [ -z "$searched" ] || return 0
+  searched=1
+  perl -e 'for my $m (qw(POSIX Socket Time/HiRes)) { grep { -e "$_/$m.pm" } @INC or exit 1 }' >/dev/null 2>&1 && perl=perl
+  [ "$perl" ] || { has python3 && python3 -c 1 >/dev/null 2>&1 && python=python3; }
+}
+
 find_tools() {
   sh=${INTERLINK_SH:-/bin/sh}
-  perl= python= hertz=
-  perl -MTime::HiRes -MPOSIX -MSocket -e 1 >/dev/null 2>&1 && perl=perl
-  [ "$perl" ] || { has python3 && python3 -c 1 >/dev/null 2>&1 && python=python3; }
+  perl= python= hertz= searched= session=
   if has setsid; then
     session=setsid
-  elif [ "$perl" ]; then
+    return
+  fi
+  find_interpreters
+  if [ "$perl" ]; then
     session='perl -MPOSIX -e POSIX::setsid();exec{$ARGV[0]}@ARGV;'
-  else
-    session=
   fi
 }
 
-# The units in which /proc tells sizes and times. Asked for when they are needed: a start is waited for.
+# The units in which /proc tells sizes and times.
 find_units() {
   [ -z "$hertz" ] || return 0
   page=$(getconf PAGESIZE 2>/dev/null) || page=4096

@@ -5,6 +5,7 @@ look_for_call() {
   [ -f "$DIR/call" ] || return 0
   end_call
   mv -f "$DIR/call" "$run/call" || return 0
+  find_interpreters
   if [ "$perl" ]; then
     # shellcheck disable=SC2086
     $session $perl "$run/call" "$DIR" >/dev/null 2>"$DIR/call.log" 3>&- &

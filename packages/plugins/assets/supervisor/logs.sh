@@ -82,6 +82,7 @@ write_log() {
 watch_attempt() {
   trap : TERM INT HUP USR1
   base=$run/$name
+  find_interpreters
   write_log "$DIR/log/$name.$restarts" "$base" 3>&- &
   logger=$!
   echo "$logger" >"$base.logger"

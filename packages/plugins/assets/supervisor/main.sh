@@ -34,6 +34,7 @@ finish() {
   line message "$2"
   beat
   insist put "$DIR/state/pod" "$text"
+  tell_sender
   rm -rf "$private" "$run"
 }
 

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2086
 start_action() {
   rm -f "$run/$name.$1"
+  find_interpreters
   $session $sh "$DIR/supervisor.sh" action "$DIR" "$name" "$1" "$perl" "$python" </dev/null >"$run/$name.$1.said" 2>&1 &
   action=$!
 }

@@ -1,5 +1,5 @@
 # What is known of each container and what is told of it: the variables behind `load` and `save`, and the state files
-# behind `beat`, `write_state`, `notice`, `put`, `insist` and `line`.
+# behind `beat`, `write_state`, `tell_sender`, `notice`, `put`, `insist` and `line`.
 
 # conf of the container
 fields='name kind run_user interactive stop_signal stop_child announced memory message_policy post_start pre_stop'
@@ -59,6 +59,9 @@ put() {
   printf '%s\n' "$2" >"$1.tmp" && mv -f "$1.tmp" "$1"
 }
 
+# To whoever sends states elsewhere. It never blocks: it opens the pipe for reading too.
+tell_sender() { [ ! -p "$DIR/look" ] || echo 1<>"$DIR/look"; }
+
 # What is said last is said once: a full disk is given ten minutes to get room again.
 insist() {
   tries=600
@@ -103,7 +106,7 @@ write_state() {
   line notice.at "$notice_at"
   [ "$text" = "$written" ] && return
   # What could not be written, on a full disk, is tried again.
-  put "$DIR/state/c.$name" "$text" && written=$text
+  put "$DIR/state/c.$name" "$text" && written=$text && tell_sender
 }
 
 notice() { notice_reason=$1 notice_message=$2 notice_at=$now; }

@@ -13,7 +13,7 @@ const first = [
   `exec 3<>${pipe}`,
   `[ -d ${jobPath} ] || read -r _ <&3`,
   'exec 3>&-',
-  `rm -f ${pipe}`,
+  `{ rm -f ${pipe} & }`,
   `exec /bin/sh ${jobPath}/init.sh`
 ].join(';')
 

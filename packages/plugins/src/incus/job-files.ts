@@ -8,7 +8,7 @@ import { cloudInitName } from './pod-wishes.ts'
 import { sharedPath, sharedVolumes } from './split-plan.ts'
 import type { InstanceFiles } from './rest/index.ts'
 
-const programs = ['init.sh', 'machine.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh', 'image.sh']
+const programs = ['init.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh', 'image.sh']
 
 const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 

@@ -127,7 +127,7 @@ export function containerFiles(
         .map(([name, value]) => `export ${name}=${shellQuote(value)}\n`)
         .join('')
     ),
-    at('odd', odd.join(' ')),
+    ...(odd.length > 0 ? [at('odd', odd.join(' '))] : []),
     ...(launch.files ?? []).map(({ name, text }) => at(name, text)),
     at(
       'conf',
