@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -13,6 +13,7 @@ export interface Certificates {
 /** An authority `ca`, a `server` for 127.0.0.1 and a `client` of it, and a `stranger` of nobody; each as .crt and .key. */
 export function makeCertificates(): Certificates {
   const dir = mkdtempSync(join(tmpdir(), 'interlink-api-tls-'))
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
   const path = (name: string) => join(dir, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'pipe' })
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']

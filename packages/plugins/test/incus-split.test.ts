@@ -100,7 +100,7 @@ void t.test('names of instances tell their container, and are none longer than I
 })
 
 void t.test(
-  'each instance is shown, and what is said of a directory that they share is said once',
+  'each volume and instance is shown, and what is said of a directory that they share is said once',
   async (t) => {
     const mounts = [{ volume: 'shared', mountPath: '/shared', readOnly: false }]
     const pod = { uid: 'uid', namespace: 'default', name: 'two' }
@@ -111,16 +111,33 @@ void t.test(
       resources: {}
     } as unknown as Plan
     const options = Value.Parse(IncusOptions, Value.Default(IncusOptions, {})) as IncusOptions
-    const incus = new IncusConnection({ url: 'unix:///none' }, { project: 'default', timeoutMs: 1000 })
-    t.teardown(() => incus.close())
-    const { notices, shown } = await seenInstances(incus, two, options)
-    t.match(
-      notices.map(({ reason }) => reason),
+    const answers: Record<string, unknown> = {
+      '/1.0/profiles/default': { devices: { root: { type: 'disk', path: '/', pool: 'fast' } } },
+      '/1.0/storage-pools/fast': { driver: 'dir' }
+    }
+    const known = { get: (path: string) => Promise.resolve(answers[path]) } as unknown as IncusConnection
+    const seen = await seenInstances(known, two, options)
+    t.same(
+      seen.notices.map(({ reason }) => reason),
       ['NetworkNotShared', 'SizeLimitNotHeld']
     )
+    const names = ['shared', 'a', 'b'].map((name) => ownName('uid', name))
     t.same(
-      shown.map(({ text }) => (JSON.parse(text) as { name: string }).name),
-      ['a', 'b'].map((name) => ownName('uid', name))
+      seen.shown.map(({ text }) => (JSON.parse(text) as { name: string }).name),
+      names
     )
+    t.equal(seen.shown[0]?.title, 'POST /1.0/storage-pools/fast/volumes/custom')
+    t.notMatch(seen.shown[0], /size/, 'which this pool does not hold')
+
+    const away = new IncusConnection({ url: 'unix:///none' }, { project: 'default', timeoutMs: 1000 })
+    t.teardown(() => away.close())
+    const unseen = await seenInstances(away, two, options)
+    t.same(
+      unseen.notices.map(({ reason }) => reason),
+      ['NetworkNotShared'],
+      'nothing is said of a pool that nobody has seen'
+    )
+    t.match(unseen.shown[0]?.text, /"size": "10B"/)
+    t.match(unseen.shown[1]?.text, /"pool": "POOL"/)
   }
 )

@@ -5,12 +5,31 @@ import type { HeldJob } from '../kit/backend.ts'
 import type { Plan } from '../kit/plan/plan.ts'
 import { isMarked, marks, ownName, profilesOf } from './instance.ts'
 import type { IncusOptions } from './options.ts'
-import { rootPool } from './root-disk.ts'
+import { rootPool, type Pool } from './root-disk.ts'
 import { IncusError, type IncusConnection } from './rest/index.ts'
 import { sharedVolumes } from './split-plan.ts'
 
 const Volume = Type.Object({ name: Type.String(), config: Type.Record(Type.String(), Type.String()) })
 const Volumes = Type.Array(Volume)
+
+/** What Incus is asked for, for each volume that the instances of a pod share. Pure. */
+export function volumeRequests(plan: Plan, mark: string, pool: Pool) {
+  const { uid, namespace, name: pod } = plan.pod
+  return sharedVolumes(plan).map(({ name, sizeBytes }) => ({
+    path: pathOf(pool.name),
+    json: {
+      name: ownName(uid, name),
+      type: 'custom',
+      content_type: 'filesystem',
+      description: `pod ${namespace}/${pod}, volume ${name}`,
+      config: {
+        [marks.uid]: uid,
+        [marks.root]: mark,
+        ...(sizeBytes !== undefined && pool.holdsSizes ? { size: `${sizeBytes}B` } : {})
+      }
+    }
+  }))
+}
 
 /** Of a held volume, in the place of an instance's name. */
 const heldPrefix = 'volume '
@@ -41,22 +60,13 @@ export class PodVolumes {
       })
     const pool = await rootPool(this.#incus, profilesOf(plan, this.#options))
     if (!pool) throw refused(volumes[0]!.name, 'the profiles have no root disk')
-    const { uid, namespace, name: pod } = plan.pod
-    for (const { name, sizeBytes } of volumes) {
-      const volume = ownName(uid, name)
-      if (await this.#find(pool.name, volume, uid, mark)) continue
-      const config = {
-        [marks.uid]: uid,
-        [marks.root]: mark,
-        ...(sizeBytes !== undefined && pool.holdsSizes ? { size: `${sizeBytes}B` } : {})
-      }
-      const description = `pod ${namespace}/${pod}, volume ${name}`
+    const requests = volumeRequests(plan, mark, pool)
+    for (const [at, { path, json }] of requests.entries()) {
+      if (await this.#find(pool.name, json.name, plan.pod.uid, mark)) continue
       try {
-        await this.#incus.change('POST', `${pathOf(pool.name)}`, {
-          json: { name: volume, type: 'custom', content_type: 'filesystem', description, config }
-        })
+        await this.#incus.change('POST', path, { json })
       } catch (error) {
-        if (error instanceof IncusError && error.status < 500) throw refused(name, error.message)
+        if (error instanceof IncusError && error.status < 500) throw refused(volumes[at]!.name, error.message)
         throw error
       }
     }

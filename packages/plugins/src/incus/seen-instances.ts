@@ -3,16 +3,21 @@ import type { Notice, Plan } from '../kit/plan/plan.ts'
 import { claimedDevices } from './instance-devices.ts'
 import { instanceRequest, profilesOf } from './instance.ts'
 import type { IncusOptions } from './options.ts'
+import { volumeRequests } from './pod-volumes.ts'
 import type { IncusConnection } from './rest/index.ts'
-import { diskNotices, disksOf } from './root-disk.ts'
+import { diskNotices, disksOf, type PodDisks, type Pool } from './root-disk.ts'
 import { isSplit, partPlan, splitNotices } from './split-plan.ts'
+
+const mark = '<mark>'
+/** That of a server which does not answer. */
+const somePool: Pool = { name: 'POOL', holdsSizes: true }
 
 interface Seen {
   readonly notices: readonly Notice[]
   readonly shown: readonly { readonly title: string; readonly text: string }[]
 }
 
-/** What Incus would be asked for, and what it will not hold; without the server, as if it held nothing. */
+/** What Incus would be asked for, and what it will not hold; without the server, that is not known. */
 export async function seenInstances(
   incus: IncusConnection,
   plan: Plan,
@@ -21,15 +26,26 @@ export async function seenInstances(
   const parts = isSplit(plan) ? plan.containers.map((container) => partPlan(plan, container)) : [plan]
   const seen = await Promise.all(
     parts.map(async (part) => {
-      const disks = await disksOf(incus, part, profilesOf(part, options)).catch(() => ({}))
-      const request = instanceRequest(part, '<mark>', options, disks)
+      const known = await disksOf(incus, part, profilesOf(part, options)).catch(() => undefined)
+      const disks: PodDisks = known ?? { pool: somePool }
+      const request = instanceRequest(part, mark, options, disks)
       const devices = { ...request.devices, ...claimedDevices(part) }
-      return { notices: diskNotices(part, disks), text: JSON.stringify({ ...request, devices }, null, 2) }
+      return {
+        pool: disks.pool,
+        notices: known ? diskNotices(part, known) : [],
+        ...show('/1.0/instances', { ...request, devices })
+      }
     })
   )
+  const pool = seen.find(({ pool }) => pool)?.pool ?? somePool
   return {
     // Of a directory that they share all say the same.
     notices: unique([...splitNotices(plan), ...seen.flatMap(({ notices }) => notices)]),
-    shown: seen.map(({ text }) => ({ title: 'POST /1.0/instances', text }))
+    shown: [
+      ...volumeRequests(plan, mark, pool).map(({ path, json }) => show(path, json)),
+      ...seen.map(({ title, text }) => ({ title, text }))
+    ]
   }
 }
+
+const show = (path: string, body: object) => ({ title: `POST ${path}`, text: JSON.stringify(body, null, 2) })
