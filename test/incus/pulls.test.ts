@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { join } from 'node:path'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
@@ -43,6 +43,22 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
   const none = () => eventually(async () => (await instancesOf(lab)).length === 0 && (await making()) === 0)
   const isPulling = () => eventually(async () => registry.held() > 0)
   const { client } = await startIncusPlugin(t, lab, undefined, options)
+  /** In a process of its own, as a site has it. */
+  const startKillable = async (t: Test, dir: string) => {
+    await mkdir(dir, { mode: 0o700 })
+    const config = pluginConfig({ options: { url: `unix://${lab.socket}` } }, dir, options)
+    await writeFile(join(dir, 'plugin.yaml'), JSON.stringify(config))
+    const plugin = startInterlink(['plugin', 'incus', '--config', join(dir, 'plugin.yaml')])
+    t.teardown(() => plugin.stop())
+    await plugin.printed(/plugin started/)
+    const client = createInterlinkClient({ url: config.listen!, verbs: 'plugin' })
+    t.teardown(() => client.close())
+    const kill = async () => {
+      plugin.kill('SIGKILL')
+      await plugin.ended
+    }
+    return { client, kill }
+  }
 
   t.test('a create is answered while the image is fetched, and the pod waits for it', async (t) => {
     await hold()
@@ -96,20 +112,12 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
     'a plugin that is killed meanwhile makes nothing twice, and nothing of a pod that goes',
     async (t) => {
       const dir = join(lab.dir, 'killed')
-      await mkdir(dir, { mode: 0o700 })
-      const config = pluginConfig({ options: { url: `unix://${lab.socket}` } }, dir, options)
-      await writeFile(join(dir, 'plugin.yaml'), JSON.stringify(config))
-      const first = startInterlink(['plugin', 'incus', '--config', join(dir, 'plugin.yaml')])
-      t.teardown(() => first.stop())
-      await first.printed(/plugin started/)
-      const before = createInterlinkClient({ url: config.listen!, verbs: 'plugin' })
-      t.teardown(() => before.close())
+      const first = await startKillable(t, dir)
       await hold()
       const [stays, goes] = [podOf(image), podOf(another)]
-      for (const pod of [stays, goes]) await before.create(pod)
+      for (const pod of [stays, goes]) await first.client.create(pod)
       await eventually(async () => registry.held() > 1)
-      first.kill('SIGKILL')
-      await first.ended
+      await first.kill()
       t.equal(await making(), 2, 'Incus goes on')
       const second = await startIncusPlugin(t, lab, dir, options)
       await whenStatus(second.client, stays, ({ containers }) => containers[0]!.state!.waiting)
@@ -126,7 +134,7 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
 
   t.test('of a pod of several instances, those that have their image go on meanwhile', async (t) => {
     const dir = join(lab.dir, 'parts')
-    const first = await startIncusPlugin(t, lab, dir, options)
+    const first = await startKillable(t, dir)
     const podOf = () =>
       splitPod({
         terminationGracePeriodSeconds: 1,
@@ -159,7 +167,7 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
     await first.client.create(stays)
     await whenStatus(first.client, stays, isHalf)
     await isPulling()
-    await first.close()
+    await first.kill()
     const second = await startIncusPlugin(t, lab, dir, options)
     await whenStatus(second.client, stays, isHalf)
     // Incus tells of what is over for a while.
