@@ -64,7 +64,10 @@ t.test(
     const args = ['render', `${directory}/pod.yaml`, '--backend', 'incus', '-o', 'json']
     const { code, stdout, stderr } = await runInterlink(args)
     t.equal(code, 0, stderr)
-    const { plan, notices, shown } = JSON.parse(stdout)
+    const { plan, notices, shown, files } = JSON.parse(stdout)
+    const scripts = files.map(({ text }: { text: string }) => text).join('')
+    t.match(scripts, "'/.interlink/supervisor.sh' 'run' '/.interlink'", 'where the job will be')
+    t.notMatch(scripts, '/jobs/')
     const devices = ['<claim gpu, request half>', '<claim board>']
     t.same(plan.claimed, devices)
     t.same(plan.containers[0].claimed, devices)

@@ -49,7 +49,7 @@ async function show(
   const refusals = 'refusals' in rendered ? rendered.refusals : []
   const files =
     'launches' in rendered
-      ? renderJob(plan, rendered.launches, dir, { inherit: rendered.inherit ?? [] }).files
+      ? renderJob(plan, rendered.launches, rendered.seenAs ?? dir, { inherit: rendered.inherit ?? [] }).files
       : []
   const shown = 'launches' in rendered ? (rendered.shown ?? []) : []
   const notices = [
