@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { packJob } from '../kit/jobs/pack-job.ts'
 import type { Plan } from '../kit/plan/plan.ts'
 import { sendProgram } from '../kit/sites/sent-files.ts'
+import type { JobFile } from '../kit/supervisor/render-job.ts'
 import { jobPath } from './first-program.ts'
 import { cloudInitName } from './pod-wishes.ts'
 import { sharedPath, sharedVolumes } from './split-plan.ts'
@@ -11,6 +12,15 @@ import type { InstanceFiles } from './rest/index.ts'
 const programs = ['init.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh', 'image.sh']
 
 const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
+
+let texts: Promise<readonly Pick<JobFile, 'path' | 'text'>[]> | undefined
+
+/** Once. */
+const readPrograms = () =>
+  (texts ??= Promise.all([
+    ...programs.map(async (path) => ({ path, text: await readFile(programFile(path), 'utf8') })),
+    sendProgram()
+  ]))
 
 /** What a job needs in its instance beside the supervisor's files. @param diskBytes that it may fill; absent: no limit */
 export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: number): Promise<void> {
@@ -32,9 +42,7 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
     ...(diskBytes === undefined ? {} : { 'disk-limit': `${diskBytes}\n` }),
     ...(plan.pod.annotations[cloudInitName] === undefined ? {} : { 'cloud-init': '' })
   }
-  for (const name of programs) files[name] = await readFile(programFile(name), 'utf8')
-  const send = await sendProgram()
-  files[send.path] = send.text
+  for (const { path, text } of await readPrograms()) files[path] = text
   await Promise.all(
     Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o700 }))
   )
