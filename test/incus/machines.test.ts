@@ -230,8 +230,10 @@ void t.test('pods that ask for a virtual machine', async (t) => {
     await gone()
     double.agents = true
     const lacking = machine('true', { annotations: { 'interlink.io/incus-cloud-init': '#cloud-config\n' } })
-    await client.create(lacking)
-    t.match(await whenStatus(client, lacking, isOver, 90_000), {
+    // A machine has its time for what it says of itself.
+    const patient = await startIncusPlugin(t, lab, undefined, { url: double.url })
+    await patient.client.create(lacking)
+    t.match(await whenStatus(patient.client, lacking, isOver, 90_000), {
       reason: 'MachineNotReady',
       message: /its image has no cloud-init/
     })
