@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -55,6 +56,17 @@ export const incusPod = (script: string, { container, ...pod }: ScriptPod = {}):
 /** The image of a pod is not to be had. */
 export const isWithoutImage = ({ containers }: PodStatus) =>
   /^(ErrImagePull|ImagePullBackOff)$/.test(containers[0]?.state?.waiting?.reason ?? '')
+
+/** Why there can be no pool that holds sizes, or undefined. */
+export const sizedPoolMissing = (): string | undefined =>
+  existsSync('/usr/bin/btrfs') ? undefined : 'btrfs-progs is missing'
+
+/** The profile `sized`, whose root disk is in a pool of that name: 512 MiB, in which volumes are held to their sizes. */
+export async function makeSizedPool(lab: IncusLab): Promise<void> {
+  await lab.run('storage', 'create', 'sized', 'btrfs', 'size=512MiB')
+  await lab.run('profile', 'create', 'sized')
+  await lab.run('profile', 'device', 'add', 'sized', 'root', 'disk', 'path=/', 'pool=sized')
+}
 
 /** Names of all instances that the lab has. */
 export async function instancesOf(lab: IncusLab): Promise<string[]> {

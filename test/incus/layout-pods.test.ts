@@ -8,7 +8,7 @@ import type { PodStatus } from '@interlink-ts/interlink-api/wire'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { letGo, startIncusPlugin } from './incus-plugin.ts'
+import { letGo, makeSizedPool, sizedPoolMissing, startIncusPlugin } from './incus-plugin.ts'
 import { exec, leftIn, shell, splitPod } from './split-pods.ts'
 
 void t.test('what pods have in several instances', async (t) => {
@@ -91,6 +91,40 @@ void t.test('what pods have in several instances', async (t) => {
     await whenStatus(client, pod, isOver)
     t.equal(await logOf(client, pod, 'one'), '1001\nof two\n')
     t.equal(await logOf(client, pod, 'two'), 'of one\n1001 2000\n0 2000\n')
+    await none()
+  })
+
+  t.test('a directory that they share is held to its size, where the storage pool can', async (t) => {
+    if (!requireReal(t, sizedPoolMissing())) return
+    await makeSizedPool(lab)
+    const { client: sized } = await startIncusPlugin(t, lab, undefined, { profiles: ['default', 'sized'] })
+    const fill = 'dd if=/dev/urandom of=/shared/x bs=1M count=64 2>/dev/null || echo full'
+    const podOf = () =>
+      splitPod({
+        volumes: [{ name: 'shared', emptyDir: { sizeLimit: '32Mi' } }],
+        initContainers: [shell('fills', fill)],
+        containers: [shell('sees', 'wc -c </shared/x')]
+      })
+    const held = podOf()
+    await sized.create(held)
+    const { notices = [] } = await whenStatus(sized, held, isOver)
+    t.same(
+      notices.filter(({ reason }) => reason === 'SizeLimitNotHeld'),
+      []
+    )
+    t.equal(await logOf(sized, held, 'fills'), 'full\n')
+    const seen = Number(await logOf(sized, held, 'sees'))
+    t.ok(seen > 0 && seen <= 32 * 1024 * 1024, `${seen} bytes`)
+    await eventually(async () => (await leftIn(lab, 'sized')).length === 0)
+
+    const open = podOf()
+    await client.create(open)
+    const over = await whenStatus(client, open, isOver)
+    t.match(
+      over.notices?.find(({ reason }) => reason === 'SizeLimitNotHeld'),
+      { message: /\(shared\): its storage pool cannot hold one/ }
+    )
+    t.equal(await logOf(client, open, 'sees'), `${64 * 1024 * 1024}\n`)
     await none()
   })
 

@@ -1,12 +1,11 @@
 import t from 'tap'
-import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
 import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, instancesOf, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, makeSizedPool, sizedPoolMissing, startIncusPlugin } from './incus-plugin.ts'
 
 interface Shown {
   readonly config: Readonly<Record<string, string>>
@@ -76,10 +75,8 @@ void t.test('what pods ask of their instances, and what a site gives', async (t)
   t.test(
     'local storage is limited by the root disk, where the pool can; a pod that fills it is evicted',
     async (t) => {
-      if (!requireReal(t, existsSync('/usr/bin/btrfs') ? undefined : 'btrfs-progs is missing')) return
-      await lab.run('storage', 'create', 'sized', 'btrfs', 'size=512MiB')
-      await lab.run('profile', 'create', 'sized')
-      await lab.run('profile', 'device', 'add', 'sized', 'root', 'disk', 'path=/', 'pool=sized')
+      if (!requireReal(t, sizedPoolMissing())) return
+      await makeSizedPool(lab)
       const { client } = await startIncusPlugin(t, lab, undefined, { profiles: ['sized'] })
       const limited = (script: string, storage: string) =>
         incusPod(script, { container: { resources: { limits: { 'ephemeral-storage': storage } } } })

@@ -1,5 +1,4 @@
 import t from 'tap'
-import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
@@ -8,7 +7,15 @@ import { eventually } from '../support/eventually.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { startWay, trustedBy } from './incus-access.ts'
-import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
+import {
+  incusPod,
+  instancesOf,
+  letGo,
+  makeSizedPool,
+  sizedPoolMissing,
+  startIncusPlugin,
+  waiting
+} from './incus-plugin.ts'
 
 const fpga = 'xilinx.com/fpga'
 const serverOf = (jobId: string) => jobId.split('/')[0]!
@@ -104,10 +111,9 @@ void t.test('several servers of Incus behind one plugin', async (t) => {
   )
 
   await t.test('what only one of the servers cannot hold is told with its name', async (t) => {
-    if (!requireReal(t, existsSync('/usr/bin/btrfs') ? undefined : 'btrfs-progs is missing')) return
-    for (const lab of labs) await lab.run('profile', 'create', 'sized')
-    await far.run('storage', 'create', 'sized', 'btrfs', 'size=512MiB')
-    await far.run('profile', 'device', 'add', 'sized', 'root', 'disk', 'path=/', 'pool=sized')
+    if (!requireReal(t, sizedPoolMissing())) return
+    await near.run('profile', 'create', 'sized')
+    await makeSizedPool(far)
     const { client } = await startIncusPlugin(t, near, undefined, {
       ...options,
       profiles: ['default', 'sized']
