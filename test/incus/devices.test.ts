@@ -3,13 +3,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { incusMissing } from '@interlink-ts/dev-cluster/incus'
-import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
+import type { InterlinkClient } from '@interlink-ts/interlink-api/client'
 import { eventually } from '../support/eventually.ts'
-import { startInterlink } from '../support/interlink.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
 import { fakeInventory, sliceUuids, startCardLab } from './fake-cards.ts'
-import { incusPod, instancesOf, letGo, startIncusPlugin, waiting } from './incus-plugin.ts'
+import { incusPod, instancesOf, letGo, startIncusPlugin, startIncusProcess, waiting } from './incus-plugin.ts'
 
 const slice = 'nvidia.com/mig-3g.20gb'
 const gpu = 'nvidia.com/gpu'
@@ -107,28 +106,13 @@ void t.test('GPUs and FPGAs of a server are lent to instances', async (t) => {
 
   t.test('a plugin that is killed keeps who runs on, and what has ended meanwhile comes back', async (t) => {
     const { dir, devices } = await lending()
-    const listen = `unix://${join(dir, 'plugin.sock')}`
-    const config = join(dir, 'plugin.yaml')
-    const options = { url: `unix://${lab.socket}` }
-    await writeFile(
-      config,
-      JSON.stringify({ listen, root: join(dir, 'jobs'), options, devices, listSeconds: 0.5 })
-    )
-    const run = async () => {
-      const plugin = startInterlink(['plugin', 'incus', '--config', config])
-      t.teardown(() => plugin.stop())
-      const client = createInterlinkClient({ url: listen, verbs: 'plugin' })
-      t.teardown(() => client.close())
-      await eventually(() => client.ping())
-      return { plugin, client }
-    }
+    const run = () => startIncusProcess(t, lab, dir, {}, { devices: devices as never })
     const first = await run()
     const [stays, ends] = [asking(slice), asking(slice, show.replace('sleep 600', waiting))]
     await first.client.create(stays)
     const { PodJID } = await first.client.create(ends)
     const [held, over] = [await given(first.client, stays), await given(first.client, ends)]
-    first.plugin.kill('SIGKILL')
-    await first.plugin.ended
+    await first.kill()
     await letGo(lab, PodJID)
     await eventually(async () => /^STOPPED/.test(await lab.run('list', PodJID, '-f', 'csv', '-c', 's')))
     const { client } = await run()

@@ -1,52 +1,51 @@
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Test } from 'tap'
 import type { IncusLab } from '@interlink-ts/dev-cluster/incus'
-import { createInterlinkClient, type InterlinkClient } from '@interlink-ts/interlink-api/client'
+import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { PodStatus, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
-import { startPlugin, type PluginConfigInput } from '@interlink-ts/plugins/kit'
+import type { PluginConfigInput } from '@interlink-ts/plugins/kit'
 import { incusBackend } from '@interlink-ts/plugins/incus'
 import { scriptPod, type ScriptPod } from '../slurm/slurm-plugin.ts'
+import { startInterlink } from '../support/interlink.ts'
+import { pluginConfig, pluginsOf, type TestPlugin } from '../support/plugin.ts'
 
-export interface IncusPlugin {
-  readonly root: string
-  readonly client: InterlinkClient
-  close(): Promise<void>
-}
+/** What is refused in words is refused by the create, however slow this machine is. */
+const seenBy = (lab: IncusLab) => ({ url: `unix://${lab.socket}`, createSeconds: 120 })
 
-let counter = 0
+const start = pluginsOf(incusBackend)
 
 /** A plugin before a lab, in this process; closed after the test. */
-export async function startIncusPlugin(
+export const startIncusPlugin = (
   t: Test,
   lab: IncusLab,
-  dir = join(lab.dir, `plugin-${++counter}`),
+  dir?: string,
+  options?: object,
+  more?: Partial<PluginConfigInput>
+): Promise<TestPlugin> => start(t, { dir: lab.dir, options: seenBy(lab) }, dir, options, more)
+
+/** One in a process of its own, as a site has it, which can be killed. */
+export async function startIncusProcess(
+  t: Test,
+  lab: IncusLab,
+  dir: string,
   options: object = {},
   more: Partial<PluginConfigInput> = {}
-): Promise<IncusPlugin> {
+) {
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const root = join(dir, 'jobs')
-  const plugin = await startPlugin({
-    module: incusBackend,
-    config: {
-      listen: `unix://${join(dir, 'plugin.sock')}`,
-      root,
-      // What is refused in words is refused by the create, however slow this machine is.
-      options: { url: `unix://${lab.socket}`, createSeconds: 120, ...options },
-      retention: { deletedSeconds: 0, tombstoneSeconds: 60 },
-      listSeconds: 0.5,
-      lostSeconds: 2,
-      ...more
-    },
-    log: pino({ level: 'silent' })
-  })
-  const client = createInterlinkClient({ url: plugin.url, verbs: 'plugin' })
-  let closing: Promise<void> | undefined
-  const close = () => (closing ??= client.close().then(() => plugin.close()))
-  t.teardown(close)
-  return { root, client, close }
+  const config = { ...pluginConfig({ options: seenBy(lab) }, dir, options), ...more }
+  await writeFile(join(dir, 'plugin.yaml'), JSON.stringify(config))
+  const plugin = startInterlink(['plugin', 'incus', '--config', join(dir, 'plugin.yaml')])
+  t.teardown(() => plugin.stop())
+  await plugin.printed(/plugin started/)
+  const client = createInterlinkClient({ url: config.listen!, verbs: 'plugin' })
+  t.teardown(() => client.close())
+  const kill = async () => {
+    plugin.kill('SIGKILL')
+    await plugin.ended
+  }
+  return { client, kill }
 }
 
 /** A pod of one container that runs a script in an instance of the lab's image. */

@@ -1,14 +1,11 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { join } from 'node:path'
-import { cp, mkdir, writeFile } from 'node:fs/promises'
-import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
+import { cp, writeFile } from 'node:fs/promises'
 import type { PodStatus } from '@interlink-ts/interlink-api/wire'
 import { eventually } from '../support/eventually.ts'
-import { startInterlink } from '../support/interlink.ts'
-import { pluginConfig } from '../support/plugin.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, instancesOf, isWithoutImage, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, instancesOf, isWithoutImage, startIncusPlugin, startIncusProcess } from './incus-plugin.ts'
 import { ociLabMissing, ociLabOf } from './oci-lab.ts'
 import { startSlowRegistry } from './slow-registry.ts'
 import { leftIn, shared, shell, splitPod } from './split-pods.ts'
@@ -43,22 +40,6 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
   const none = () => eventually(async () => (await instancesOf(lab)).length === 0 && (await making()) === 0)
   const isPulling = () => eventually(async () => registry.held() > 0)
   const { client } = await startIncusPlugin(t, lab, undefined, options)
-  /** In a process of its own, as a site has it. */
-  const startKillable = async (t: Test, dir: string) => {
-    await mkdir(dir, { mode: 0o700 })
-    const config = pluginConfig({ options: { url: `unix://${lab.socket}` } }, dir, options)
-    await writeFile(join(dir, 'plugin.yaml'), JSON.stringify(config))
-    const plugin = startInterlink(['plugin', 'incus', '--config', join(dir, 'plugin.yaml')])
-    t.teardown(() => plugin.stop())
-    await plugin.printed(/plugin started/)
-    const client = createInterlinkClient({ url: config.listen!, verbs: 'plugin' })
-    t.teardown(() => client.close())
-    const kill = async () => {
-      plugin.kill('SIGKILL')
-      await plugin.ended
-    }
-    return { client, kill }
-  }
 
   t.test('a create is answered while the image is fetched, and the pod waits for it', async (t) => {
     await hold()
@@ -112,7 +93,7 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
     'a plugin that is killed meanwhile makes nothing twice, and nothing of a pod that goes',
     async (t) => {
       const dir = join(lab.dir, 'killed')
-      const first = await startKillable(t, dir)
+      const first = await startIncusProcess(t, lab, dir, options)
       await hold()
       const [stays, goes] = [podOf(image), podOf(another)]
       for (const pod of [stays, goes]) await first.client.create(pod)
@@ -134,7 +115,7 @@ void t.test('images that take their time, on a real Incus 7.0', async (t) => {
 
   t.test('of a pod of several instances, those that have their image go on meanwhile', async (t) => {
     const dir = join(lab.dir, 'parts')
-    const first = await startKillable(t, dir)
+    const first = await startIncusProcess(t, lab, dir, options)
     const podOf = () =>
       splitPod({
         terminationGracePeriodSeconds: 1,

@@ -6,7 +6,10 @@ export const jobPath = '/.interlink'
 /** A pipe by which the first program of an instance hears that its job is there. */
 const pipe = '/.interlink-begin'
 
-/** Opened before it is looked for: a job that comes in between is heard of by the pipe. */
+/**
+ * The pipe is opened before the job is looked for: one that comes in between is heard of by it. Its removal is not waited
+ * for.
+ */
 const first = [
   'umask 077',
   `mkfifo ${pipe}`,

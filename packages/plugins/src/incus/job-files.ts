@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { packJob } from '../kit/jobs/pack-job.ts'
 import type { Plan } from '../kit/plan/plan.ts'
 import { sendProgram } from '../kit/sites/sent-files.ts'
-import type { JobFile } from '../kit/supervisor/render-job.ts'
 import { jobPath } from './first-program.ts'
 import { cloudInitName } from './pod-wishes.ts'
 import { sharedPath, sharedVolumes } from './split-plan.ts'
@@ -13,14 +12,13 @@ const programs = ['init.sh', 'run.sh', 'address.sh', 'mounts.sh', 'enter.sh', 'i
 
 const programFile = (name: string): URL => new URL(`../../assets/incus/${name}`, import.meta.url)
 
-let texts: Promise<readonly Pick<JobFile, 'path' | 'text'>[]> | undefined
+let texts: Promise<(readonly [string, string])[]> | undefined
 
 /** Once. */
 const readPrograms = () =>
-  (texts ??= Promise.all([
-    ...programs.map(async (path) => ({ path, text: await readFile(programFile(path), 'utf8') })),
-    sendProgram()
-  ]))
+  (texts ??= Promise.all(
+    programs.map(async (name) => [name, await readFile(programFile(name), 'utf8')] as const)
+  ))
 
 /** What a job needs in its instance beside the supervisor's files. @param diskBytes that it may fill; absent: no limit */
 export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: number): Promise<void> {
@@ -33,7 +31,10 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
     if (shared.has(name)) return [`${sharedPath(name)} shared\n`]
     return kind === 'hostPath' ? [] : [`volumes/${name} ${kind}\n`]
   })
+  const send = await sendProgram()
   const files: Record<string, string> = {
+    ...Object.fromEntries(await readPrograms()),
+    [send.path]: send.text,
     'own-volumes': own.join(''),
     ...(plan.fileGroup === undefined ? {} : { 'file-group': `${plan.fileGroup}\n` }),
     hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost\n# the pod\n${hosts}`,
@@ -42,7 +43,6 @@ export async function writeIncusFiles(plan: Plan, dir: string, diskBytes?: numbe
     ...(diskBytes === undefined ? {} : { 'disk-limit': `${diskBytes}\n` }),
     ...(plan.pod.annotations[cloudInitName] === undefined ? {} : { 'cloud-init': '' })
   }
-  for (const { path, text } of await readPrograms()) files[path] = text
   await Promise.all(
     Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o700 }))
   )

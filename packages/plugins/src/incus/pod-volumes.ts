@@ -16,6 +16,7 @@ const Volumes = Type.Array(Volume)
 export function volumeRequests(plan: Plan, mark: string, pool: Pool) {
   const { uid, namespace, name: pod } = plan.pod
   return sharedVolumes(plan).map(({ name, sizeBytes }) => ({
+    volume: name,
     path: pathOf(pool.name),
     json: {
       name: ownName(uid, name),
@@ -60,13 +61,12 @@ export class PodVolumes {
       })
     const pool = await rootPool(this.#incus, profilesOf(plan, this.#options))
     if (!pool) throw refused(volumes[0]!.name, 'the profiles have no root disk')
-    const requests = volumeRequests(plan, mark, pool)
-    for (const [at, { path, json }] of requests.entries()) {
+    for (const { volume, path, json } of volumeRequests(plan, mark, pool)) {
       if (await this.#find(pool.name, json.name, plan.pod.uid, mark)) continue
       try {
         await this.#incus.change('POST', path, { json })
       } catch (error) {
-        if (error instanceof IncusError && error.status < 500) throw refused(volumes[at]!.name, error.message)
+        if (error instanceof IncusError && error.status < 500) throw refused(volume, error.message)
         throw error
       }
     }

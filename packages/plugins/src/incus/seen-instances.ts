@@ -33,7 +33,7 @@ export async function seenInstances(
       return {
         pool: disks.pool,
         notices: known ? diskNotices(part, known) : [],
-        ...show('/1.0/instances', { ...request, devices })
+        shown: show('/1.0/instances', { ...request, devices })
       }
     })
   )
@@ -43,7 +43,7 @@ export async function seenInstances(
     notices: unique([...splitNotices(plan), ...seen.flatMap(({ notices }) => notices)]),
     shown: [
       ...volumeRequests(plan, mark, pool).map(({ path, json }) => show(path, json)),
-      ...seen.map(({ title, text }) => ({ title, text }))
+      ...seen.map(({ shown }) => shown)
     ]
   }
 }

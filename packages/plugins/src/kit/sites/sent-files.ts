@@ -53,12 +53,13 @@ export class SentFiles {
   }
 }
 
-/** The program. */
-export const sendProgram = async (): Promise<JobFile> => ({
-  path: 'send.sh',
-  mode: 0o600,
-  text: await readFile(new URL('../../../assets/sites/send.sh', import.meta.url), 'utf8')
-})
+let program: Promise<string> | undefined
+
+/** The program, read once. */
+export async function sendProgram(): Promise<JobFile> {
+  program ??= readFile(new URL('../../../assets/sites/send.sh', import.meta.url), 'utf8')
+  return { path: 'send.sh', mode: 0o600, text: await program }
+}
 
 /** Arguments for it behind the job directory: of each log how much of it is here. Makes the directories. */
 export async function logsHad(dir: string): Promise<string[]> {
