@@ -1,22 +1,16 @@
 import t from 'tap'
-import { once } from 'node:events'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { incusMissing, startIncusLab } from '@interlink-ts/dev-cluster/incus'
-import { createInterlinkClient } from '@interlink-ts/interlink-api/client'
 import type { PodStatus, RetrievedPodData } from '@interlink-ts/interlink-api/wire'
 import { eventually } from '../support/eventually.ts'
-import { spawnReaped } from '../support/reaper.ts'
 import { requireReal } from '../support/require-real.ts'
 import { isOver, isRunning, logOf, refOf, statusOf, whenStatus } from '../slurm/slurm-plugin.ts'
-import { incusPod, startIncusPlugin } from './incus-plugin.ts'
+import { incusPod, startIncusPlugin, startIncusProcess } from './incus-plugin.ts'
 import { ociLabMissing, startOciLab } from './oci-lab.ts'
 import { exec, isAllOver, layout, leftIn, shared, shell, splitPod, waits } from './split-pods.ts'
 
-const program = fileURLToPath(new URL('plugin-process.ts', import.meta.url))
-const loader = new URL('../../scripts/lib/typescript.mjs', import.meta.url).href
 void t.test('a pod whose containers are an instance each', async (t) => {
   if (!requireReal(t, incusMissing())) return
   const lab = await startIncusLab()
@@ -87,21 +81,8 @@ void t.test('a pod whose containers are an instance each', async (t) => {
 
   t.test('a plugin that is killed, while it creates and while they run, loses nothing', async (t) => {
     const dir = join(lab.dir, 'killed')
-    await mkdir(dir, { mode: 0o700 })
-    const start = async () => {
-      const words = ['--conditions=interlink-ts-source', `--import=${loader}`, program, dir, lab.socket]
-      const child = spawnReaped(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
-      t.teardown(() => child.kill())
-      await once(child.stdout!, 'data')
-      const kill = async () => {
-        const gone = once(child, 'exit')
-        child.kill('SIGKILL')
-        await gone
-      }
-      return kill
-    }
-    const client = createInterlinkClient({ url: `unix://${join(dir, 'plugin.sock')}`, verbs: 'plugin' })
-    t.teardown(() => client.close())
+    const start = () => startIncusProcess(t, lab, dir)
+    const first = await start()
     const pod = splitPod({
       initContainers: [
         shell('first', 'echo once >>/shared/made'),
@@ -109,28 +90,26 @@ void t.test('a pod whose containers are an instance each', async (t) => {
       ],
       containers: [shell('main', `cat /shared/made; ${waits('main')}`)]
     })
-    let kill = await start()
-    const cut = client.create(pod).catch(() => {})
+    const cut = first.client.create(pod).catch(() => {})
     const parts = () => leftIn(lab).then((names) => names.filter((name) => !name.endsWith('-shared')))
     await eventually(async () => (await parts()).length > 0)
-    await kill()
+    await first.kill()
     await cut
-    kill = await start()
-    await whenStatus(client, pod, isRunning)
+    const second = await start()
+    await whenStatus(second.client, pod, isRunning)
     t.equal((await parts()).length, 3)
-    await eventually(async () => (await logOf(client, pod, 'main')).endsWith('main sees \n'))
-    t.match(await logOf(client, pod, 'main'), /^once\nmain/)
-    await kill()
+    await eventually(async () => (await logOf(second.client, pod, 'main')).endsWith('main sees \n'))
+    t.match(await logOf(second.client, pod, 'main'), /^once\nmain/)
+    await second.kill()
     const main = (await parts()).find((name) => name.endsWith('-main'))!
     await lab.run('exec', main, '--', 'sh', '-c', 'echo 5 >/.interlink-volumes/shared/main')
     await eventually(() => lab.run('exec', main, '--', 'cat', '/.interlink/state/pod'))
-    kill = await start()
+    const { client } = await start()
     const { containers, initContainers } = await whenStatus(client, pod, isAllOver)
     t.equal(containers[0]!.state!.terminated!.exitCode, 5)
     t.match(initContainers, [{ state: { terminated: { exitCode: 0 } } }, { state: { terminated: {} } }])
     t.equal(await logOf(client, pod, 'main'), 'once\nmain sees \n')
     await none()
-    await kill()
   })
 
   t.test('what is deleted, and what nobody knows any more, leaves no instance and no volume', async (t) => {
